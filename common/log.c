@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/log.h"
+
+#include "common/clock.h"
+#include "common/json_text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <unistd.h>
+
+static const char *const level_names[] = {"DEBUG", "INFO", "WARNING", "ERROR"};
+
+static struct {
+    const char *process;
+    enum log_format format;
+    enum log_level threshold;
+} logger = {"objectd", LOG_FORMAT_JSON, LOG_LEVEL_INFO};
+
+void log_setup(const char *process, enum log_format format, enum log_level threshold)
+{
+    logger.process = process;
+    logger.format = format;
+    logger.threshold = threshold;
+}
+
+enum log_level log_threshold(void)
+{
+    return logger.threshold;
+}
+
+bool log_level_parse(const char *text, enum log_level *level)
+{
+    static const struct {
+        const char *name;
+        enum log_level level;
+    } names[] = {{"debug", LOG_LEVEL_DEBUG},
+                 {"info", LOG_LEVEL_INFO},
+                 {"warning", LOG_LEVEL_WARN},
+                 {"warn", LOG_LEVEL_WARN},
+                 {"error", LOG_LEVEL_ERROR}};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcasecmp(text, names[i].name) == 0) {
+            *level = names[i].level;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void write_whole(const char *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(STDERR_FILENO, bytes, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return; /* nowhere left to report to */
+        bytes += n;
+        len -= (size_t)n;
+    }
+}
+
+static void emit(enum log_level level, const char *format, va_list ap)
+{
+    if (level < logger.threshold)
+        return;
+    int saved = errno;
+    struct buf message = BUF_INIT, line = BUF_INIT;
+    char when[CLOCK_ISO_SIZE];
+    clock_iso(clock_wall_us(), when);
+    buf_vprintf(&message, format, ap);
+    if (logger.format == LOG_FORMAT_TEXT) {
+        buf_printf(&line, "%s %-7s %s: ", when, level_names[level], logger.process);
+        buf_append(&line, message.data, message.len);
+        buf_putc(&line, '\n');
+    } else {
+        buf_putc(&line, '{');
+        json_put_member(&line, "timestamp", when);
+        json_put_member(&line, "level", level_names[level]);
+        json_put_member(&line, "process", logger.process);
+        json_put_number(&line, "pid", (unsigned long long)getpid());
+        json_put_key(&line, "message");
+        json_put_string(&line, message.data ? message.data : "", message.len);
+        buf_puts(&line, "}\n");
+    }
+    if (buf_ok(&line))
+        write_whole(line.data, line.len);
+    buf_free(&message);
+    buf_free(&line);
+    errno = saved;
+}
+
+#define LOG_FUNCTION(name, level)      \
+    void name(const char *format, ...) \
+    {                                  \
+        va_list ap;                    \
+        va_start(ap, format);          \
+        emit(level, format, ap);       \
+        va_end(ap);                    \
+    }
+
+LOG_FUNCTION(log_debug, LOG_LEVEL_DEBUG)
+LOG_FUNCTION(log_info, LOG_LEVEL_INFO)
+LOG_FUNCTION(log_warn, LOG_LEVEL_WARN)
+LOG_FUNCTION(log_error, LOG_LEVEL_ERROR)
+
+void die(enum exit_code code, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    emit(LOG_LEVEL_ERROR, format, ap);
+    va_end(ap);
+    exit(code);
+}
+
+void bug(const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    emit(LOG_LEVEL_ERROR, format, ap);
+    va_end(ap);
+    _exit(EXIT_CODE_INTERNAL);
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * rpc - the messages of a station's processes: header, payload structs, their encoders and
+ * decoders.
+ *
+ * Encoders append a payload to a buf (check buf_ok once, after channel_end). Decoders validate the
+ * whole payload, repeated groups included, and return false for anything malformed; what they
+ * return is borrowed from the payload. Host order throughout: both ends run on one machine. Neither
+ * end trusts the other's lengths or counts; the supervisor does not trust a worker's content at
+ * all.
+ */
+#ifndef COMMON_RPC_H
+#define COMMON_RPC_H
+
+#include "common/codec.h"
+
+#include <assert.h>
+
+enum {
+    RPC_VERSION = 1,
+    RPC_INLINE_MAX = 64 * 1024, /* a larger payload or body travels as a sealed memfd */
+    RPC_FDS_MAX = 4,            /* descriptors of one frame, besides a spilled payload */
+};
+
+enum rpc_sender {
+    RPC_FROM_SUPERVISOR = 1,
+    RPC_FROM_WORKER = 2,
+    RPC_FROM_NURSERY = 4,
+    RPC_FROM_SCRIBE = 8,
+    RPC_FROM_ANY = 15,
+};
+
+enum rpc_type {
+#define RPC_MESSAGE(name, number, sender, fds, meaning) RPC_##name = number,
+#include "common/rpc_messages.def"
+#undef RPC_MESSAGE
+};
+
+/* The fixed header of a frame. */
+struct rpc_header {
+    uint32_t length; /* of the payload, in bytes, wherever it travels */
+    uint16_t type;   /* enum rpc_type */
+    uint8_t fds;     /* descriptors of this frame, besides a spilled payload */
+    uint8_t flags;   /* RPC_FLAG_… */
+    uint64_t id;     /* call id, or 0 */
+};
+static_assert(sizeof(struct rpc_header) == 16, "the header is frozen");
+static_assert(offsetof(struct rpc_header, id) == 8, "the header is frozen");
+
+enum { RPC_FLAG_SPILLED = 1 /* the payload is a sealed memfd, sent before the frame's own fds */ };
+
+/* Name for logs; "?" for a number that is not in the table. */
+const char *rpc_name(uint16_t type);
+/* May `sender` send a frame of this type with that many descriptors? */
+bool rpc_message_allowed(uint16_t type, enum rpc_sender sender, unsigned fds);
+
+/* --- payloads: either end --- */
+
+struct rpc_hello {
+    uint32_t version; /* RPC_VERSION */
+    uint32_t role;    /* enum rpc_sender, one bit */
+};
+void rpc_hello_encode(struct buf *out, const struct rpc_hello *m);
+bool rpc_hello_decode(struct span payload, struct rpc_hello *m);
+
+/* --- state as it travels --- */
+
+enum rpc_write_op { RPC_WRITE_SET = 1, RPC_WRITE_DELETE = 2 };
+
+struct rpc_write {
+    enum rpc_write_op op;
+    struct span key;
+    struct span value; /* JSON text; empty for a delete */
+};
+enum { RPC_WRITE_MIN = 2 + 5 + 5 };
+void rpc_write_encode(struct buf *out, const struct rpc_write *w);
+/* The next of a validated sequence. False at its end or when it is malformed (r->failed tells). */
+bool rpc_write_next(struct codec_reader *r, struct rpc_write *w);
+
+/*
+ * The accepted state of an object: the checkpoint file (the frame's descriptor, when
+ * has_checkpoint) and over it, in order, the writes that are newer. The checkpoint is read with
+ * state_file.h.
+ */
+struct rpc_state {
+    bool has_checkpoint;
+    uint32_t write_count;
+    struct span writes; /* encoded rpc_write, write_count of them */
+};
+
+/* --- supervisor to worker --- */
+
+struct rpc_load {
+    struct span object_id;
+    struct span path;     /* of the source file, for __file__ and tracebacks */
+    struct span source;   /* Python text */
+    struct span settings; /* JSON object: objects_dir, station_id, boot, expose_tracebacks, … */
+    struct rpc_state state;
+};
+void rpc_load_encode(struct buf *out, const struct rpc_load *m);
+bool rpc_load_decode(struct span payload, struct rpc_load *m);
+
+struct rpc_reset {
+    struct rpc_state state;
+};
+void rpc_reset_encode(struct buf *out, const struct rpc_reset *m);
+bool rpc_reset_decode(struct span payload, struct rpc_reset *m);
+
+struct rpc_call {
+    struct span method; /* "GET", … */
+    struct span target; /* request target as received: path and query, percent-encoded */
+    uint32_t path_skip; /* bytes of the target's path that name the object ("/objects/hello") */
+    struct span head;   /* raw header fields: "Name: value\r\n" each */
+    struct span body;   /* when body_size is 0: the whole body (may be empty) */
+    uint64_t body_size; /* > 0: the body is the frame's descriptor, this long */
+    struct span remote_addr; /* "127.0.0.1", or "unix" */
+    struct span request_id;  /* of the client; empty: the worker derives one from boot and id */
+    struct span user;        /* as authenticated; empty: nobody */
+};
+void rpc_call_encode(struct buf *out, const struct rpc_call *m);
+bool rpc_call_decode(struct span payload, struct rpc_call *m);
+
+/* --- worker to supervisor --- */
+
+struct rpc_ready {
+    struct span metadata; /* JSON: {"endpoint":{…},"methods":["GET",…]} */
+};
+void rpc_ready_encode(struct buf *out, const struct rpc_ready *m);
+bool rpc_ready_decode(struct span payload, struct rpc_ready *m);
+
+struct rpc_load_failed {
+    struct span error;     /* one line: "SyntaxError: invalid syntax" */
+    struct span traceback; /* of the object's own frames; may be empty */
+    uint32_t line;         /* 1-based; 0 unknown */
+};
+void rpc_load_failed_encode(struct buf *out, const struct rpc_load_failed *m);
+bool rpc_load_failed_decode(struct span payload, struct rpc_load_failed *m);
+
+enum rpc_outcome {
+    RPC_OUTCOME_OK,      /* the handler returned */
+    RPC_OUTCOME_RAISED,  /* the handler raised: no writes */
+    RPC_OUTCOME_TIMEOUT, /* the deadline raised in the handler: no writes */
+    RPC_OUTCOME_REFUSED, /* the handler did not run (405, malformed JSON body): no writes */
+    RPC_OUTCOMES,
+};
+
+struct rpc_field {
+    struct span name;
+    struct span value;
+};
+enum { RPC_FIELD_MIN = 5 + 5 };
+
+struct rpc_turn_done {
+    uint32_t status; /* HTTP, 200..599 */
+    enum rpc_outcome outcome;
+    bool stream;              /* chunks follow on STREAM_PULL; body is empty */
+    struct span content_type; /* empty: none */
+    uint32_t field_count;     /* further reply fields, encoded rpc_field */
+    struct span fields;
+    struct span body;
+    uint64_t body_size; /* > 0: the body is the frame's descriptor, this long */
+    uint32_t write_count;
+    struct span writes; /* encoded rpc_write */
+};
+void rpc_field_encode(struct buf *out, const struct rpc_field *f);
+bool rpc_field_next(struct codec_reader *r, struct rpc_field *f);
+void rpc_turn_done_encode(struct buf *out, const struct rpc_turn_done *m);
+bool rpc_turn_done_decode(struct span payload, struct rpc_turn_done *m);
+
+struct rpc_stream_chunk {
+    struct span bytes;
+    uint64_t size; /* > 0: the bytes are the frame's descriptor */
+};
+void rpc_stream_chunk_encode(struct buf *out, const struct rpc_stream_chunk *m);
+bool rpc_stream_chunk_decode(struct span payload, struct rpc_stream_chunk *m);
+
+struct rpc_stream_end {
+    struct span error; /* empty: the generator finished */
+};
+void rpc_stream_end_encode(struct buf *out, const struct rpc_stream_end *m);
+bool rpc_stream_end_decode(struct span payload, struct rpc_stream_end *m);
+
+struct rpc_log {
+    struct span level; /* "INFO", …: upper case */
+    uint64_t wall_us;
+    struct span message;
+    struct span fields; /* JSON object; empty: none */
+};
+void rpc_log_encode(struct buf *out, const struct rpc_log *m);
+bool rpc_log_decode(struct span payload, struct rpc_log *m);
+
+struct rpc_outside_writes {
+    uint32_t write_count;
+    struct span writes;
+};
+void rpc_outside_writes_encode(struct buf *out, const struct rpc_outside_writes *m);
+bool rpc_outside_writes_decode(struct span payload, struct rpc_outside_writes *m);
+
+/* --- nursery --- */
+
+struct rpc_spawn {
+    uint32_t slot;
+    uint64_t generation;
+};
+void rpc_spawn_encode(struct buf *out, const struct rpc_spawn *m);
+bool rpc_spawn_decode(struct span payload, struct rpc_spawn *m);
+
+struct rpc_spawned {
+    uint32_t slot;
+    uint64_t generation;
+    uint32_t pid;
+};
+void rpc_spawned_encode(struct buf *out, const struct rpc_spawned *m);
+bool rpc_spawned_decode(struct span payload, struct rpc_spawned *m);
+
+struct rpc_spawn_failed {
+    uint32_t slot;
+    uint64_t generation;
+    uint32_t error; /* errno */
+};
+void rpc_spawn_failed_encode(struct buf *out, const struct rpc_spawn_failed *m);
+bool rpc_spawn_failed_decode(struct span payload, struct rpc_spawn_failed *m);
+
+/*
+ * Messages without fields: STREAM_PULL, STREAM_CANCEL, EXIT, RESET_DONE. The header's id says what
+ * they are about.
+ */
+bool rpc_empty_decode(struct span payload);
+
+#endif

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * shared_page - what a worker shows the supervisor without a message: which call runs since when,
+ * and its outbox, the frames it has written and not yet sent.
+ *
+ * The worker encodes every frame for the supervisor here and sends from here. When it dies between
+ * two sends, the supervisor finishes the outbox: answers of turns that had ended and the last log
+ * lines are not lost, and exactly the running call gets a 502. The worker writes, the supervisor
+ * only reads; it copies the numbers once and checks them, for a worker may write anything here.
+ *
+ * Frames with descriptors, or spilled ones, never wait here: they are sent at once, after what
+ * waits.
+ */
+#ifndef COMMON_SHARED_PAGE_H
+#define COMMON_SHARED_PAGE_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SHARED_OUTBOX_SIZE = 256 * 1024 };
+
+struct shared_page {
+    _Atomic uint64_t running_id;     /* call or stream being executed; 0 none */
+    _Atomic uint64_t started_ns;     /* monotonic, when running_id was set */
+    _Atomic uint32_t outbox_sent;    /* bytes of the outbox that the socket has taken */
+    _Atomic uint32_t outbox_written; /* bytes of whole frames; sent <= written <= size */
+    uint32_t reserved[10];
+    char outbox[SHARED_OUTBOX_SIZE];
+};
+static_assert(offsetof(struct shared_page, outbox) == 64, "the page is frozen");
+
+#endif

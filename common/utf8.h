@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * utf8 - well-formedness by the table of RFC 3629 (no overlong forms, no surrogates, <= U+10FFFF).
+ */
+#ifndef COMMON_UTF8_H
+#define COMMON_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Length (1..4) of the well-formed sequence at text, 0 when there is none. */
+size_t utf8_sequence(const char *text, size_t len);
+bool utf8_valid(const char *text, size_t len);
+
+#endif

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * config - the settings of a station, read once at start (and whole again on HUP).
+ *
+ * Precedence: command line, environment (OBJECTD_…), file (libconfuse), default. Everything here is
+ * validated: consumers need not check again. Strings are owned by the struct.
+ */
+#ifndef SUPERVISOR_CONFIG_H
+#define SUPERVISOR_CONFIG_H
+
+#include "common/log.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum durability { DURABILITY_FSYNC, DURABILITY_INTERVAL, DURABILITY_NONE };
+enum management { MANAGEMENT_LOOPBACK, MANAGEMENT_TOKEN, MANAGEMENT_OFF };
+
+enum { CONFIG_LISTEN_MAX = 16, CONFIG_HOSTS_MAX = 64 };
+
+struct config {
+    char *file; /* path it was read from; NULL: none */
+
+    /* station {} */
+    char *station_id;  /* default: host name */
+    char *objects_dir; /* absolute */
+    char *data_dir;    /* absolute */
+
+    /* http {} */
+    char *listen[CONFIG_LISTEN_MAX]; /* "127.0.0.1:8001", "[::1]:8001", "unix:/path" */
+    size_t listen_count;
+    char *hosts[CONFIG_HOSTS_MAX]; /* further names that Host may hold */
+    size_t host_count;
+    uint64_t head_timeout_ns;      /* 10 s, the whole head */
+    uint64_t keepalive_timeout_ns; /* 60 s idle */
+    int debug_headers;
+    int expose_tracebacks;
+
+    /* limits {} : sizes in bytes */
+    uint64_t head_max;                /* 16 KiB */
+    uint64_t fields_max;              /* 100 */
+    uint64_t target_max;              /* 8 KiB request target; 414 */
+    uint64_t body_max;                /* 64 MiB */
+    uint64_t bodies_max;              /* 256 MiB, all bodies of the station together */
+    uint64_t connections_max;         /* 10000 */
+    uint64_t connections_address_max; /* 1000 */
+    uint64_t queue_object_max;        /* 1024 */
+    uint64_t queue_station_max;       /* 16384 */
+    uint64_t source_max;              /* 1 MiB, one object file */
+    uint64_t turn_writes_max;         /* 8 MiB, state written by one turn */
+
+    /* workers {} */
+    uint64_t timeout_ns;       /* 30 s, execution */
+    uint64_t timeout_grace_ns; /* 2 s from TimeoutError to SIGKILL */
+    uint64_t queue_timeout_ns; /* 30 s, waiting for a worker */
+    uint64_t start_timeout_ns; /* 30 s, import of an object */
+    uint64_t stop_timeout_ns;  /* 30 s, graceful stop of the station */
+    uint64_t idle_timeout_ns;  /* 600 s */
+    char *worker_program;      /* objectd-worker */
+
+    /* state {} */
+    enum durability durability;
+    uint64_t sync_interval_ns;   /* durability = interval: 1 s */
+    uint64_t segment_size;       /* 16 MiB, one journal segment */
+    uint64_t checkpoint_idle_ns; /* 2 s after writes stop */
+    uint64_t checkpoint_max_ns;  /* 60 s for a busy object */
+    uint64_t journal_max;        /* 256 MiB of closed segments force checkpoints */
+
+    /* log {} */
+    enum log_level log_level;
+    enum log_format log_format;
+    uint64_t turn_lines_per_s;   /* 100: INFO lines of turns an object */
+    uint64_t object_lines_per_s; /* 10000: lines an object logs itself */
+
+    /* security {} */
+    enum management management;
+};
+
+#endif

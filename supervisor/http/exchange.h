@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * exchange - one HTTP request and its one reply, between the front and the rest of the supervisor.
+ *
+ * The front calls its handler when a request is complete (guarded, within its limits, its Host and
+ * Origin accepted, its body read). From then on the connection is suspended until somebody calls
+ * one of the reply functions, exactly once, now or later; the exchange is gone after that (for a
+ * stream: after exchange_stream_end or the call of on_gone). A client that goes away in between is
+ * noticed when the reply is sent; the handler need not care. Loop thread only.
+ */
+#ifndef SUPERVISOR_HTTP_EXCHANGE_H
+#define SUPERVISOR_HTTP_EXCHANGE_H
+
+#include "common/codec.h"
+
+struct exchange;
+
+struct exchange_request {
+    struct span method; /* one of GET POST PUT DELETE PATCH HEAD OPTIONS */
+    struct span target; /* as received, origin form: "/objects/hello?a=1" */
+    struct span path;   /* percent-decoded path, valid UTF-8 or not, no NUL; "/objects/hello" */
+    struct span query;  /* raw, without '?' */
+    struct span head;   /* raw header fields, "Name: value\r\n" each */
+    struct span body;   /* small bodies */
+    int body_fd;        /* sealed memfd of a large body, else -1; owned by the exchange */
+    uint64_t body_size; /* of either */
+    const char *remote_addr; /* "127.0.0.1", "::1", "unix" */
+    bool is_local;           /* loopback or Unix socket */
+    struct span request_id;  /* X-Request-Id of the client when well-formed (1..128 of [!-~]) */
+    uint64_t arrived_ns;     /* monotonic */
+};
+
+const struct exchange_request *exchange_request(const struct exchange *x);
+/* Value of a header field (first of that name, case-insensitive, trimmed); data NULL when absent.
+ */
+struct span exchange_header(const struct exchange *x, const char *name);
+/* Value of a query parameter, percent-decoded into out; false when absent. */
+bool exchange_query(const struct exchange *x, const char *name, struct buf *out);
+
+/* A free slot for whoever handles the exchange. */
+void exchange_set_context(struct exchange *x, void *context);
+void *exchange_context(const struct exchange *x);
+
+struct exchange_field {
+    const char *name;
+    const char *value;
+};
+
+struct exchange_reply {
+    unsigned status;
+    const char *content_type; /* NULL: none */
+    const struct exchange_field *fields;
+    size_t field_count;
+    char *body;       /* malloc'd, taken over; NULL: empty, or body_fd */
+    size_t body_size; /* of body or of body_fd */
+    int body_fd; /* verified sealed memfd, taken over; < 1: none (so zero-initialising works) */
+    bool close;  /* close the connection afterwards */
+};
+/* Takes the reply's body over in any case; a lack of memory closes the connection. */
+void exchange_reply(struct exchange *x, const struct exchange_reply *reply);
+/*
+ * {"status":"error","error":message, …extra} with that status. `extra` is NULL or further members
+ * as JSON text, such as "\"limit\":\"queue_object\"". Adds Retry-After: 1 to 503 and 429, and
+ * X-Request-Id.
+ */
+void exchange_error(struct exchange *x, unsigned status, const char *extra, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/*
+ * A reply whose body comes in pieces: status and fields now, then the front calls on_pull(context)
+ * each time it can take one more chunk, and on_gone(context) when the client has gone or the stream
+ * was ended (the exchange is dead on return; always called exactly once).
+ */
+struct exchange_stream {
+    void (*on_pull)(void *context);
+    void (*on_gone)(void *context);
+    void *context;
+};
+void exchange_stream_begin(struct exchange *x, const struct exchange_reply *head,
+                           const struct exchange_stream *stream);
+/* One chunk after one on_pull; takes the malloc'd bytes over. */
+void exchange_stream_chunk(struct exchange *x, char *bytes, size_t size);
+/* failed: cut the connection so that the client sees an incomplete body. */
+void exchange_stream_end(struct exchange *x, bool failed);
+
+#endif

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * front - the HTTP side of a station: listeners, connections, libmicrohttpd in external-epoll mode.
+ */
+#ifndef SUPERVISOR_HTTP_FRONT_H
+#define SUPERVISOR_HTTP_FRONT_H
+
+#include "supervisor/config.h"
+#include "supervisor/http/exchange.h"
+#include "supervisor/loop.h"
+
+struct front;
+
+/*
+ * Opens every listener of the configuration and starts to accept; handler(x, arg) gets each
+ * complete request. NULL after writing one line to error (address in use: says by whom where it can
+ * be seen; an address beyond loopback; a guard that is not in the path).
+ */
+struct front *front_new(struct loop *loop, const struct config *config,
+                        void (*handler)(struct exchange *x, void *arg), void *arg, char *error,
+                        size_t error_size);
+/* Stops accepting; requests under way go on. */
+void front_stop_accepting(struct front *front);
+/* Exchanges handed to the handler and not yet answered, streams included. */
+size_t front_open_exchanges(const struct front *front);
+/* Sends what is queued for at most grace_ns, closes everything, frees. */
+void front_free(struct front *front, uint64_t grace_ns);
+
+void front_status(const struct front *front, struct buf *json);
+void front_metrics(const struct front *front, struct buf *text);
+
+#endif
