@@ -73,21 +73,33 @@ static bool unescape_of(char c, char *out)
     }
 }
 
+size_t tsv_unescape_in_place(char *bytes, size_t len)
+{
+    char *at = len ? memchr(bytes, '\\', len) : NULL;
+    if (!at)
+        return len;
+    char *end = bytes + len, *to = at;
+    while (at < end) {
+        if (*at == '\\' && at + 1 < end) {
+            char c;
+            if (unescape_of(at[1], &c)) {
+                *to++ = c;
+            } else {
+                *to++ = at[0];
+                *to++ = at[1];
+            }
+            at += 2;
+        } else {
+            *to++ = *at++;
+        }
+    }
+    return (size_t)(to - bytes);
+}
+
 void tsv_unescape(struct buf *out, struct span field)
 {
-    const char *at = field.data, *end = field.data + field.len;
-    while (at < end) {
-        const char *slash = memchr(at, '\\', (size_t)(end - at));
-        if (!slash || slash + 1 == end)
-            break;
-        buf_append(out, at, (size_t)(slash - at));
-        char c;
-        if (unescape_of(slash[1], &c)) {
-            buf_putc(out, c);
-        } else {
-            buf_append(out, slash, 2);
-        }
-        at = slash + 2;
-    }
-    buf_append(out, at, (size_t)(end - at));
+    size_t start = out->len;
+    buf_append(out, field.data, field.len);
+    if (buf_ok(out) && field.len > 0)
+        out->len = start + tsv_unescape_in_place(out->data + start, field.len);
 }

@@ -22,5 +22,7 @@ size_t tsv_split(struct span line, struct span *fields, size_t max);
  * are kept as they stand (files of other writers).
  */
 void tsv_unescape(struct buf *out, struct span field);
+/* The same where it stands; returns the new length, which is never larger. */
+size_t tsv_unescape_in_place(char *bytes, size_t len);
 
 #endif

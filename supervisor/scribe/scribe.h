@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * scribe - the supervisor's end of objectd-scribe, the process for slow file work.
+ *
+ * The scribe merges journal segments into checkpoints, builds state dumps and searches logs. Jobs
+ * run one after the other, in order. When it dies it is started again (with backoff) and every job
+ * under way gets its callback with -EPIPE. Loop thread only. The messages are in scribe_messages
+ * (part of common/rpc_messages.def, numbers 64 and up) and scribe_rpc.h.
+ */
+#ifndef SUPERVISOR_SCRIBE_SCRIBE_H
+#define SUPERVISOR_SCRIBE_SCRIBE_H
+
+#include "common/codec.h"
+#include "supervisor/config.h"
+#include "supervisor/loop.h"
+
+#include <sys/types.h>
+
+struct scribe;
+
+/* Starts the process (exec of this same program in its scribe role). Dies when that is impossible.
+ */
+struct scribe *scribe_new(struct loop *loop, const struct config *config);
+/* Lets it finish its jobs, waits for it, frees. */
+void scribe_free(struct scribe *scribe);
+/* pid of the running process, 0 when there is none; for status, and for whoever reaps children. */
+pid_t scribe_pid(const struct scribe *scribe);
+/* To be called by the reaper when that pid was reaped. */
+void scribe_reaped(struct scribe *scribe, int wait_status);
+
+/* Bring the checkpoint of an object up to `upto_seq` from the journal's durable part. */
+struct scribe_checkpoint {
+    const char *object_id;
+    uint64_t after_seq; /* the checkpoint's watermark: records up to here are in it */
+    uint64_t upto_seq;  /* durable */
+};
+/* done(arg, err, index into the array given, keys now in the file) once for each. */
+typedef void (*scribe_checkpoint_fn)(void *arg, int err, size_t index, uint64_t keys);
+void scribe_checkpoint(struct scribe *scribe, const struct scribe_checkpoint *objects, size_t count,
+                       scribe_checkpoint_fn done, void *arg);
+
+/* A JSON document in a sealed memfd; fd is owned by the callee, -1 when err < 0. */
+typedef void (*scribe_document_fn)(void *arg, int err, int fd, uint64_t size);
+
+/*
+ * prefix + {"key":value,…} (or one value, -ENOENT when missing) + suffix: the checkpoint file of
+ * the object overlaid by `writes` (encoded rpc_write).
+ */
+void scribe_dump(struct scribe *scribe, const char *object_id, const char *key, struct span writes,
+                 uint32_t write_count, const char *prefix, const char *suffix,
+                 scribe_document_fn done, void *arg);
+
+/* What GET ?logs=true asks for. Unset strings are NULL. */
+struct scribe_log_query {
+    const char *object_id;
+    const char *levels;              /* "ERROR,WARNING" */
+    uint64_t limit;                  /* the newest so many, after offset */
+    uint64_t offset;                 /* skipped from the newest */
+    uint64_t since_us;               /* wall time, inclusive; 0 none */
+    uint64_t until_us;               /* wall time, exclusive; 0 none */
+    const char *const *filter_names; /* equality of a field (column or member of `fields`) */
+    const char *const *filter_values;
+    size_t filter_count;
+};
+/* {"status":"ok","object_id":…,"logs":[…],"count":n}, newest last. */
+void scribe_logs(struct scribe *scribe, const struct scribe_log_query *query,
+                 scribe_document_fn done, void *arg);
+
+/* Forgets every pending job with this arg: its done will not be called. */
+void scribe_cancel(struct scribe *scribe, void *arg);
+
+/*
+ * The scribe process itself: what main() calls when the program was started in that role (argv[0]
+ * is SCRIBE_PROGRAM_NAME). Jobs arrive on FD_RPC. Returns the exit code.
+ */
+#define SCRIBE_PROGRAM_NAME "objectd-scribe"
+int scribe_main(int argc, char **argv);
+
+#endif
