@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * scribe_rpc - payloads of the messages between supervisor and scribe (common/rpc_messages.def, 64
+ * and up). The frame's id is the number of the job. Rules of encoders and decoders as in rpc.h.
+ */
+#ifndef SUPERVISOR_SCRIBE_SCRIBE_RPC_H
+#define SUPERVISOR_SCRIBE_SCRIBE_RPC_H
+
+#include "common/rpc.h"
+
+struct scribe_rpc_object {
+    struct span object_id;
+    uint64_t after_seq;
+    uint64_t upto_seq;
+};
+
+struct scribe_rpc_checkpoint {
+    uint32_t object_count;
+    struct span objects; /* encoded scribe_rpc_object */
+};
+void scribe_rpc_object_encode(struct buf *out, const struct scribe_rpc_object *o);
+bool scribe_rpc_object_next(struct codec_reader *r, struct scribe_rpc_object *o);
+void scribe_rpc_checkpoint_encode(struct buf *out, const struct scribe_rpc_checkpoint *m);
+bool scribe_rpc_checkpoint_decode(struct span payload, struct scribe_rpc_checkpoint *m);
+
+struct scribe_rpc_checkpointed {
+    uint32_t index; /* in the job's array */
+    uint32_t error; /* errno; 0: done */
+    uint64_t keys;  /* now in the file */
+};
+void scribe_rpc_checkpointed_encode(struct buf *out, const struct scribe_rpc_checkpointed *m);
+bool scribe_rpc_checkpointed_decode(struct span payload, struct scribe_rpc_checkpointed *m);
+
+struct scribe_rpc_dump {
+    struct span object_id;
+    struct span key; /* empty: all of it */
+    struct span prefix;
+    struct span suffix;
+    uint32_t write_count;
+    struct span writes; /* encoded rpc_write, oldest first */
+};
+void scribe_rpc_dump_encode(struct buf *out, const struct scribe_rpc_dump *m);
+bool scribe_rpc_dump_decode(struct span payload, struct scribe_rpc_dump *m);
+
+struct scribe_rpc_search {
+    struct span object_id;
+    struct span levels; /* empty: any */
+    uint64_t limit;
+    uint64_t offset;
+    uint64_t since_us;
+    uint64_t until_us;
+    uint32_t filter_count;
+    struct span filters; /* encoded rpc_field: name and value to be equal */
+};
+void scribe_rpc_search_encode(struct buf *out, const struct scribe_rpc_search *m);
+bool scribe_rpc_search_decode(struct span payload, struct scribe_rpc_search *m);
+
+struct scribe_rpc_document {
+    uint32_t error; /* errno; 0: the frame's descriptor is the document */
+    uint64_t size;
+};
+void scribe_rpc_document_encode(struct buf *out, const struct scribe_rpc_document *m);
+bool scribe_rpc_document_decode(struct span payload, struct scribe_rpc_document *m);
+
+#endif
