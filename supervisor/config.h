@@ -3,7 +3,12 @@
  * config - the settings of a station, read once at start (and whole again on HUP).
  *
  * Precedence: command line, environment (OBJECTD_…), file (libconfuse), default. Everything here is
- * validated: consumers need not check again. Strings are owned by the struct.
+ * validated: consumers need not check again. Strings are owned by the struct. The keys with their
+ * defaults and limits are in config_keys.def.
+ *
+ * Environment: OBJECTD_<SECTION>_<KEY>, lists separated by commas or blanks; STATION_ID,
+ * OBJECTD_OBJECTS, OBJECTD_DATA and OBJECTD_LISTEN are short for the usual ones, OBJECTD_CONFIG
+ * names the file.
  */
 #ifndef SUPERVISOR_CONFIG_H
 #define SUPERVISOR_CONFIG_H
@@ -75,5 +80,18 @@ struct config {
     /* security {} */
     enum management management;
 };
+
+struct options;
+
+/*
+ * Reads and validates everything: 0, or -EINVAL (-ENOMEM) after writing one line to `error` that
+ * says where (file and line, variable or option), what, and what is allowed. On an error the struct
+ * is empty. Nothing is logged, nothing on the disk is touched.
+ */
+int config_load(struct config *config, const struct options *options, char *error,
+                size_t error_size);
+void config_free(struct config *config);
+/* The whole configuration in the form of the file, on stdout: what --check prints. */
+void config_print(const struct config *config);
 
 #endif

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * build - what configure decided: the version and the folders of an installation.
+ *
+ * Makefile.am passes these with -D; the values here are those of a file compiled by hand.
+ */
+#ifndef COMMON_BUILD_H
+#define COMMON_BUILD_H
+
+#ifndef OBJECTD_VERSION
+#define OBJECTD_VERSION "0-unconfigured"
+#endif
+#ifndef OBJECTD_LIBEXECDIR
+#define OBJECTD_LIBEXECDIR "/usr/libexec/objectd"
+#endif
+#ifndef OBJECTD_SYSCONFDIR
+#define OBJECTD_SYSCONFDIR "/etc/objectd"
+#endif
+#ifndef OBJECTD_STATEDIR
+#define OBJECTD_STATEDIR "/var/lib/objectd"
+#endif
+
+#endif
