@@ -68,6 +68,8 @@ void scribe_logs(struct scribe *scribe, const struct scribe_log_query *query,
 
 /* Forgets every pending job with this arg: its done will not be called. */
 void scribe_cancel(struct scribe *scribe, void *arg);
+/* Blocks until no job is pending: callbacks run from here, further jobs of theirs included. */
+void scribe_wait(struct scribe *scribe);
 
 /*
  * The scribe process itself: what main() calls when the program was started in that role (argv[0]

@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/scribe/scribe.h"
+
+#include "common/channel.h"
+#include "common/clock.h"
+#include "common/memfd.h"
+#include "common/worker_fds.h"
+#include "supervisor/process/backoff.h"
+#include "supervisor/scribe/scribe_jobs.h"
+#include "supervisor/scribe/scribe_rpc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { ANSWER_MAX = 64 * 1024 /* payload of what the scribe sends */ };
+
+/*
+ * The socket outlives no process, but may be older than it: jobs asked for while the next start is
+ * held back gather in the new pair, whose other end waits in child_fd.
+ */
+struct scribe {
+    struct loop *loop;
+    char *data_dir;
+    enum log_format log_format;
+    struct channel channel; /* fd -1: no socket could be had */
+    int child_fd;           /* the other end, until a process has it; else -1 */
+    struct loop_source *source;
+    pid_t pid;
+    uint64_t started_ns;
+    struct backoff backoff;
+    struct loop_timer restart;
+    struct loop_timer settle;
+    struct scribe_jobs jobs;
+    bool stopping;
+};
+
+static void on_socket(void *arg, uint32_t events);
+static void on_restart(void *arg);
+
+static void on_settle(void *arg)
+{
+    struct scribe *s = arg;
+    scribe_jobs_settle(&s->jobs);
+}
+
+/* Fails one job, or what there is of it; never from inside the call that asked for it. */
+static void fail_later(struct scribe *s, struct scribe_job *job, int err)
+{
+    job->err = err;
+    loop_timer_set(s->loop, &s->settle, 0, on_settle, s);
+}
+
+static int connect_pair(struct scribe *s)
+{
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+        return -errno;
+    fcntl(fds[0], F_SETFL, O_NONBLOCK);
+    s->source = loop_watch(s->loop, fds[0], EPOLLIN, on_socket, s);
+    if (!s->source) {
+        int err = -errno;
+        close(fds[0]);
+        close(fds[1]);
+        return err;
+    }
+    channel_init(&s->channel, fds[0], RPC_FROM_SUPERVISOR, RPC_FROM_SCRIBE, ANSWER_MAX);
+    s->child_fd = fds[1];
+    return 0;
+}
+
+static void disconnect(struct scribe *s)
+{
+    loop_unwatch(s->source);
+    s->source = NULL;
+    channel_free(&s->channel);
+    if (s->child_fd >= 0)
+        close(s->child_fd);
+    s->child_fd = -1;
+}
+
+/* Between fork and exec: async-signal-safe calls only, for the supervisor has a second thread. */
+static void become_scribe(int fd, pid_t supervisor, char *const argv[])
+{
+    static const int left_to_supervisor[] = {SIGINT,  SIGTERM, SIGHUP, SIGUSR1,
+                                             SIGUSR2, SIGPIPE, SIGQUIT};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != supervisor)
+        _exit(EXIT_CODE_ENVIRONMENT);
+    for (size_t i = 0; i < sizeof(left_to_supervisor) / sizeof(left_to_supervisor[0]); i++)
+        signal(left_to_supervisor[i], SIG_IGN);
+    signal(SIGCHLD, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (fd == FD_RPC ? fcntl(fd, F_SETFD, 0) < 0 : dup2(fd, FD_RPC) < 0)
+        _exit(EXIT_CODE_ENVIRONMENT);
+    execv("/proc/self/exe", argv);
+    _exit(EXIT_CODE_ENVIRONMENT);
+}
+
+static int start_process(struct scribe *s)
+{
+    if (s->channel.fd < 0) {
+        int err = connect_pair(s);
+        if (err)
+            return err;
+    }
+    char level[2] = {(char)('0' + log_threshold()), '\0'};
+    char *argv[] = {SCRIBE_PROGRAM_NAME, s->data_dir,
+                    s->log_format == LOG_FORMAT_JSON ? "json" : "text", level, NULL};
+    pid_t supervisor = getpid();
+    pid_t pid = fork();
+    if (pid < 0)
+        return -errno;
+    if (pid == 0)
+        become_scribe(s->child_fd, supervisor, argv);
+    close(s->child_fd);
+    s->child_fd = -1;
+    s->pid = pid;
+    s->started_ns = clock_mono_ns();
+    return 0;
+}
+
+static void hold_back(struct scribe *s)
+{
+    uint32_t jitter = (uint32_t)(clock_mono_ns() / 1000);
+    if (!s->stopping)
+        loop_timer_set(s->loop, &s->restart, backoff_delay(&s->backoff, jitter), on_restart, s);
+}
+
+static void on_restart(void *arg)
+{
+    struct scribe *s = arg;
+    int err = s->pid ? 0 : start_process(s);
+    if (err) {
+        log_error("cannot start " SCRIBE_PROGRAM_NAME ": %s", strerror(-err));
+        backoff_count(&s->backoff, 0);
+        hold_back(s);
+    }
+}
+
+/* The process is of no use any more: it died, or broke the protocol. */
+static void lose_process(struct scribe *s, const char *reason)
+{
+    if (!s->stopping)
+        log_warn(SCRIBE_PROGRAM_NAME " lost: %s", reason);
+    disconnect(s);
+    if (s->pid > 0)
+        kill(s->pid, SIGKILL);
+    int err = s->stopping ? 0 : connect_pair(s);
+    if (err)
+        log_error("no socket for " SCRIBE_PROGRAM_NAME ": %s", strerror(-err));
+    scribe_jobs_fail_all(&s->jobs, -EPIPE);
+    scribe_jobs_settle(&s->jobs);
+}
+
+static bool take_checkpointed(struct scribe *s, struct scribe_job *job, const struct frame *f)
+{
+    struct scribe_rpc_checkpointed m;
+    return scribe_rpc_checkpointed_decode(f->payload, &m) &&
+           scribe_jobs_checkpointed(&s->jobs, job, m.index, -(int)m.error, m.keys);
+}
+
+static bool take_document(struct scribe *s, struct scribe_job *job, const struct frame *f)
+{
+    struct scribe_rpc_document m;
+    if (!scribe_rpc_document_decode(f->payload, &m))
+        return false;
+    int fd = channel_take_fd(&s->channel, 0), err = -(int)m.error;
+    if ((err == 0) != (fd >= 0) || (fd >= 0 && memfd_verify(fd, m.size) < 0)) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    return scribe_jobs_document(&s->jobs, job, err, fd, m.size);
+}
+
+static bool take_answer(struct scribe *s, const struct frame *f)
+{
+    struct scribe_job *job = scribe_jobs_find(&s->jobs, f->id);
+    if (!job)
+        return false;
+    return f->type == RPC_CHECKPOINTED ? take_checkpointed(s, job, f) : take_document(s, job, f);
+}
+
+/* NULL, or why the process has to go. */
+static const char *take_answers(struct scribe *s)
+{
+    struct frame f;
+    const char *reason = "malformed answer";
+    for (;;) {
+        ssize_t n = channel_receive(&s->channel);
+        if (n <= 0)
+            return n == -EAGAIN ? NULL : n ? strerror((int)-n) : "it closed its socket";
+        int got;
+        while ((got = channel_next(&s->channel, &f, &reason)) == 1)
+            if (!take_answer(s, &f))
+                return "an answer to nothing that was asked";
+        if (got < 0)
+            return got == -EPROTO ? reason : strerror(-got);
+    }
+}
+
+static const char *send_jobs(struct scribe *s)
+{
+    int err = channel_flush(&s->channel);
+    if (err == 0 || err == -EAGAIN)
+        err = loop_rewatch(s->source, EPOLLIN | (err ? EPOLLOUT : 0u));
+    return err ? strerror(-err) : NULL;
+}
+
+static void on_socket(void *arg, uint32_t events)
+{
+    struct scribe *s = arg;
+    const char *reason = events & EPOLLOUT ? send_jobs(s) : NULL;
+    if (events & ~(uint32_t)EPOLLOUT)
+        reason = take_answers(s);
+    if (reason)
+        lose_process(s, reason);
+}
+
+struct scribe *scribe_new(struct loop *loop, const struct config *config)
+{
+    struct scribe *s = calloc(1, sizeof(*s));
+    if (s)
+        s->data_dir = strdup(config->data_dir);
+    if (!s || !s->data_dir)
+        die(EXIT_CODE_ENVIRONMENT, "no memory for the scribe");
+    s->loop = loop;
+    s->log_format = config->log_format;
+    s->channel.fd = s->child_fd = -1;
+    int err = start_process(s);
+    if (err)
+        die(EXIT_CODE_ENVIRONMENT, "cannot start " SCRIBE_PROGRAM_NAME ": %s", strerror(-err));
+    return s;
+}
+
+pid_t scribe_pid(const struct scribe *s)
+{
+    return s->pid;
+}
+
+void scribe_reaped(struct scribe *s, int wait_status)
+{
+    if (s->pid == 0)
+        return;
+    char how[64];
+    if (WIFSIGNALED(wait_status))
+        snprintf(how, sizeof(how), "killed by signal %d", WTERMSIG(wait_status));
+    else
+        snprintf(how, sizeof(how), "exited with %d", WEXITSTATUS(wait_status));
+    s->pid = 0;
+    backoff_count(&s->backoff, clock_mono_ns() - s->started_ns);
+    if (s->child_fd < 0 && s->channel.fd >= 0) { /* not yet replaced: its last answers count */
+        take_answers(s);
+        lose_process(s, how);
+    }
+    hold_back(s);
+}
+
+/* Queues a frame begun by the caller; its job fails when that is impossible. */
+static void submit(struct scribe *s, struct scribe_job *job, size_t frame)
+{
+    int err = channel_end(&s->channel, frame, NULL, 0);
+    if (err) {
+        fail_later(s, job, err);
+        return;
+    }
+    /* a socket that is dead shows as end of file too; the job fails there */
+    send_jobs(s);
+}
+
+static bool can_ask(struct scribe *s, struct scribe_job *job)
+{
+    if (s->channel.fd < 0 || s->stopping)
+        fail_later(s, job, -EPIPE);
+    return job->err == 0;
+}
+
+void scribe_checkpoint(struct scribe *s, const struct scribe_checkpoint *objects, size_t count,
+                       scribe_checkpoint_fn done, void *arg)
+{
+    struct scribe_job *job = count ? scribe_jobs_add(&s->jobs, count, arg) : NULL;
+    for (size_t i = 0; !job && i < count; i++)
+        done(arg, -ENOMEM, i, 0);
+    if (!job)
+        return;
+    job->checkpoint = done;
+    if (!can_ask(s, job))
+        return;
+    struct buf list = BUF_INIT;
+    for (size_t i = 0; i < count; i++) {
+        struct scribe_rpc_object o = {span_of(objects[i].object_id), objects[i].after_seq,
+                                      objects[i].upto_seq};
+        scribe_rpc_object_encode(&list, &o);
+    }
+    if (!buf_ok(&list)) {
+        buf_free(&list);
+        fail_later(s, job, -ENOMEM);
+        return;
+    }
+    size_t frame = channel_begin(&s->channel, RPC_CHECKPOINT, job->id);
+    struct scribe_rpc_checkpoint m = {(uint32_t)count, {list.data, list.len}};
+    scribe_rpc_checkpoint_encode(&s->channel.out, &m);
+    buf_free(&list);
+    submit(s, job, frame);
+}
+
+static struct scribe_job *document_job(struct scribe *s, scribe_document_fn done, void *arg)
+{
+    struct scribe_job *job = scribe_jobs_add(&s->jobs, 0, arg);
+    if (!job) {
+        done(arg, -ENOMEM, -1, 0);
+        return NULL;
+    }
+    job->document = done;
+    return can_ask(s, job) ? job : NULL;
+}
+
+static struct span span_or_empty(const char *text)
+{
+    return text ? span_of(text) : (struct span){"", 0};
+}
+
+void scribe_dump(struct scribe *s, const char *object_id, const char *key, struct span writes,
+                 uint32_t write_count, const char *prefix, const char *suffix,
+                 scribe_document_fn done, void *arg)
+{
+    struct scribe_job *job = document_job(s, done, arg);
+    if (!job)
+        return;
+    if (key && !*key) { /* would mean all keys; there is no empty one */
+        fail_later(s, job, -ENOENT);
+        return;
+    }
+    struct scribe_rpc_dump m = {
+        .object_id = span_of(object_id),
+        .key = span_or_empty(key),
+        .prefix = span_or_empty(prefix),
+        .suffix = span_or_empty(suffix),
+        .write_count = write_count,
+        .writes = writes,
+    };
+    size_t frame = channel_begin(&s->channel, RPC_DUMP, job->id);
+    scribe_rpc_dump_encode(&s->channel.out, &m);
+    submit(s, job, frame);
+}
+
+void scribe_logs(struct scribe *s, const struct scribe_log_query *query, scribe_document_fn done,
+                 void *arg)
+{
+    struct scribe_job *job = document_job(s, done, arg);
+    if (!job)
+        return;
+    struct buf filters = BUF_INIT;
+    for (size_t i = 0; i < query->filter_count; i++)
+        rpc_field_encode(&filters, &(struct rpc_field){span_of(query->filter_names[i]),
+                                                       span_of(query->filter_values[i])});
+    if (!buf_ok(&filters)) {
+        buf_free(&filters);
+        fail_later(s, job, -ENOMEM);
+        return;
+    }
+    struct scribe_rpc_search m = {
+        .object_id = span_of(query->object_id),
+        .levels = span_or_empty(query->levels),
+        .limit = query->limit,
+        .offset = query->offset,
+        .since_us = query->since_us,
+        .until_us = query->until_us,
+        .filter_count = (uint32_t)query->filter_count,
+        .filters = {filters.data, filters.len},
+    };
+    size_t frame = channel_begin(&s->channel, RPC_SEARCH, job->id);
+    scribe_rpc_search_encode(&s->channel.out, &m);
+    buf_free(&filters);
+    submit(s, job, frame);
+}
+
+void scribe_cancel(struct scribe *s, void *arg)
+{
+    scribe_jobs_cancel(&s->jobs, arg);
+}
+
+/* Reaps a process that is going, so that the next one can start without the loop. */
+static void reap(struct scribe *s)
+{
+    int status = 0;
+    pid_t pid;
+    do
+        pid = waitpid(s->pid, &status, 0);
+    while (pid < 0 && errno == EINTR);
+    scribe_reaped(s, status);
+}
+
+/* A process that is connected, now. */
+static int need_process(struct scribe *s)
+{
+    if (s->pid > 0 && (s->child_fd >= 0 || s->channel.fd < 0))
+        reap(s);
+    loop_timer_cancel(&s->restart);
+    return s->pid > 0 ? 0 : start_process(s);
+}
+
+static void serve_once(struct scribe *s)
+{
+    short output = channel_has_output(&s->channel) ? POLLOUT : 0;
+    struct pollfd p = {.fd = s->channel.fd, .events = (short)(POLLIN | output)};
+    if (poll(&p, 1, -1) < 0)
+        return;
+    uint32_t events = p.revents & POLLOUT ? EPOLLOUT : 0;
+    if (p.revents & ~POLLOUT)
+        events |= EPOLLIN;
+    on_socket(s, events);
+}
+
+void scribe_wait(struct scribe *s)
+{
+    scribe_jobs_settle(&s->jobs);
+    while (s->jobs.list) {
+        int err = need_process(s);
+        if (err) {
+            scribe_jobs_fail_all(&s->jobs, err);
+            scribe_jobs_settle(&s->jobs);
+            return;
+        }
+        serve_once(s);
+        scribe_jobs_settle(&s->jobs);
+    }
+}
+
+void scribe_free(struct scribe *s)
+{
+    if (!s)
+        return;
+    scribe_wait(s);
+    s->stopping = true;
+    disconnect(s); /* end of file is its order to exit */
+    if (s->pid > 0)
+        reap(s);
+    loop_timer_cancel(&s->restart);
+    loop_timer_cancel(&s->settle);
+    scribe_jobs_free(&s->jobs);
+    free(s->data_dir);
+    free(s);
+}

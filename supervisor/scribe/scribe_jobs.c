@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/scribe/scribe_jobs.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+#include <utlist.h>
+
+struct scribe_job *scribe_jobs_add(struct scribe_jobs *jobs, size_t count, void *arg)
+{
+    struct scribe_job *job = calloc(1, sizeof(*job) + count * sizeof(job->answered[0]));
+    if (!job)
+        return NULL;
+    job->id = ++jobs->last_id;
+    job->arg = arg;
+    job->count = count;
+    DL_APPEND(jobs->list, job);
+    return job;
+}
+
+struct scribe_job *scribe_jobs_find(struct scribe_jobs *jobs, uint64_t id)
+{
+    struct scribe_job *job;
+    DL_FOREACH (jobs->list, job)
+        if (job->id == id)
+            return job;
+    return NULL;
+}
+
+bool scribe_jobs_checkpointed(struct scribe_jobs *jobs, struct scribe_job *job, size_t index,
+                              int err, uint64_t keys)
+{
+    if (!job->checkpoint || index >= job->count || job->answered[index])
+        return false;
+    job->answered[index] = true;
+    bool is_last = ++job->answered_count == job->count;
+    struct scribe_job *outer = jobs->settling;
+    if (is_last) {
+        DL_DELETE(jobs->list, job);
+        jobs->settling = job;
+    }
+    if (!job->is_cancelled)
+        job->checkpoint(job->arg, err, index, keys);
+    if (is_last) {
+        jobs->settling = outer;
+        free(job);
+    }
+    return true;
+}
+
+bool scribe_jobs_document(struct scribe_jobs *jobs, struct scribe_job *job, int err, int fd,
+                          uint64_t size)
+{
+    if (!job->document) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    DL_DELETE(jobs->list, job);
+    if (!job->is_cancelled)
+        job->document(job->arg, err, fd, size);
+    else if (fd >= 0)
+        close(fd);
+    free(job);
+    return true;
+}
+
+void scribe_jobs_cancel(struct scribe_jobs *jobs, void *arg)
+{
+    struct scribe_job *job;
+    DL_FOREACH (jobs->list, job)
+        if (job->arg == arg)
+            job->is_cancelled = true;
+    if (jobs->settling && jobs->settling->arg == arg)
+        jobs->settling->is_cancelled = true;
+}
+
+void scribe_jobs_fail_all(struct scribe_jobs *jobs, int err)
+{
+    struct scribe_job *job;
+    DL_FOREACH (jobs->list, job)
+        job->err = err;
+}
+
+static struct scribe_job *first_failed(struct scribe_jobs *jobs)
+{
+    struct scribe_job *job;
+    DL_FOREACH (jobs->list, job)
+        if (job->err < 0)
+            return job;
+    return NULL;
+}
+
+void scribe_jobs_settle(struct scribe_jobs *jobs)
+{
+    struct scribe_job *job, *outer = jobs->settling;
+    while ((job = first_failed(jobs))) {
+        DL_DELETE(jobs->list, job);
+        jobs->settling = job;
+        if (job->document && !job->is_cancelled)
+            job->document(job->arg, job->err, -1, 0);
+        for (size_t i = 0; job->checkpoint && i < job->count; i++)
+            if (!job->answered[i] && !job->is_cancelled)
+                job->checkpoint(job->arg, job->err, i, 0);
+        jobs->settling = outer;
+        free(job);
+    }
+}
+
+void scribe_jobs_free(struct scribe_jobs *jobs)
+{
+    struct scribe_job *job, *next;
+    DL_FOREACH_SAFE (jobs->list, job, next)
+        free(job);
+    jobs->list = NULL;
+}

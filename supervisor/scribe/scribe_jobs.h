@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * scribe_jobs - what was asked of the scribe and is not answered yet, oldest first.
+ *
+ * Owns its jobs. A callback runs only after its job has left the list, so it may add and cancel
+ * jobs. Loop thread only.
+ */
+#ifndef SUPERVISOR_SCRIBE_SCRIBE_JOBS_H
+#define SUPERVISOR_SCRIBE_SCRIBE_JOBS_H
+
+#include "supervisor/scribe/scribe.h"
+
+struct scribe_job {
+    uint64_t id;
+    void *arg;
+    bool is_cancelled;
+    int err;                         /* < 0: failed, to be settled */
+    scribe_checkpoint_fn checkpoint; /* of a checkpoint job, else NULL */
+    scribe_document_fn document;     /* of a dump or a search, else NULL */
+    size_t count, answered_count;    /* objects of a checkpoint job */
+    struct scribe_job *prev, *next;
+    bool answered[]; /* which of them */
+};
+
+struct scribe_jobs {
+    struct scribe_job *list;
+    struct scribe_job *settling; /* its callbacks are running */
+    uint64_t last_id;
+};
+
+/* NULL when memory is short. */
+struct scribe_job *scribe_jobs_add(struct scribe_jobs *jobs, size_t count, void *arg);
+struct scribe_job *scribe_jobs_find(struct scribe_jobs *jobs, uint64_t id);
+/* Object `index` of a checkpoint job is done. False when that cannot be: already answered, or not
+ * of this job. */
+bool scribe_jobs_checkpointed(struct scribe_jobs *jobs, struct scribe_job *job, size_t index,
+                              int err, uint64_t keys);
+/* The answer to a dump or a search; takes fd over. False when the job is neither. */
+bool scribe_jobs_document(struct scribe_jobs *jobs, struct scribe_job *job, int err, int fd,
+                          uint64_t size);
+void scribe_jobs_cancel(struct scribe_jobs *jobs, void *arg);
+/* Marks all as failed; scribe_jobs_settle() then tells their owners. */
+void scribe_jobs_fail_all(struct scribe_jobs *jobs, int err);
+void scribe_jobs_settle(struct scribe_jobs *jobs);
+/* Drops all without a call. */
+void scribe_jobs_free(struct scribe_jobs *jobs);
+
+#endif
