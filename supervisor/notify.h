@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * notify - tells systemd how the station is, by the protocol of sd_notify(3).
+ *
+ * Where NOTIFY_SOCKET is not set every function is a no-op. The socket's name may be a path or an
+ * abstract name ("@…"). Nothing here blocks or fails towards the caller: a manager that does not
+ * listen is not our trouble. Loop thread only.
+ */
+#ifndef SUPERVISOR_NOTIFY_H
+#define SUPERVISOR_NOTIFY_H
+
+#include <stdint.h>
+
+/* Reads NOTIFY_SOCKET and WATCHDOG_USEC/WATCHDOG_PID and removes them, so that no child has them.
+ */
+void notify_setup(void);
+void notify_ready(void);
+void notify_reloading(void); /* followed by notify_ready() */
+void notify_stopping(void);
+/* One line for "systemctl status". */
+void notify_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void notify_watchdog(void);
+/* How often notify_watchdog() should be called: half the limit, in ns; 0: not asked for. */
+uint64_t notify_watchdog_interval(void);
+
+#endif
