@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/ctl/client.h"
+#include "supervisor/ctl/command.h"
+#include "supervisor/ctl/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { WATCH_SECONDS = 2, INDENT = 2 };
+
+static void print_members(json_t *object, int indent);
+
+static void print_scalar(const char *name, const json_t *value, int indent)
+{
+    char *text = table_cell(value);
+    printf("%*s%-*s ", indent, "", 28 - indent, name);
+    table_put_text(stdout, text, strlen(text));
+    putchar('\n');
+    free(text);
+}
+
+/* A list of objects as a table whose columns are the members of the first one. */
+static void print_list(const json_t *list)
+{
+    const char *heads[TABLE_COLUMNS_MAX];
+    size_t columns = 0, index;
+    const char *name;
+    json_t *value, *row;
+    json_object_foreach(json_array_get(list, 0), name, value)
+    {
+        if (columns < TABLE_COLUMNS_MAX)
+            heads[columns++] = name;
+    }
+    struct table *table = table_new(heads, columns);
+    json_array_foreach(list, index, row)
+    {
+        char *cells[TABLE_COLUMNS_MAX];
+        for (size_t i = 0; i < columns; i++)
+            cells[i] = table_cell(json_object_get(row, heads[i]));
+        table_add(table, (const char *const *)cells);
+        for (size_t i = 0; i < columns; i++)
+            free(cells[i]);
+    }
+    table_print(table, stdout);
+    table_free(table);
+}
+
+static void print_members(json_t *object, int indent)
+{
+    const char *name;
+    json_t *value;
+    /* What is a single value first, then the groups. */
+    json_object_foreach(object, name, value)
+    {
+        if (!json_is_object(value) && !json_is_object(json_array_get(value, 0)))
+            print_scalar(name, value, indent);
+    }
+    json_object_foreach(object, name, value)
+    {
+        bool list = json_is_object(json_array_get(value, 0));
+        if (!json_is_object(value) && !list)
+            continue;
+        printf("%s%*s%s\n", indent ? "" : "\n", indent, "", name);
+        if (list)
+            print_list(value);
+        else
+            print_members(value, indent + INDENT);
+    }
+}
+
+static int show(struct ctl *ctl, struct client *client, bool clear)
+{
+    json_t *status;
+    int code = client_get_json(client, "/status", &status);
+    if (code == CTL_OK && clear)
+        fputs("\033[H\033[2J", stdout);
+    if (code == CTL_OK && ctl->json) {
+        json_dumpf(status, stdout, JSON_INDENT(2));
+        putchar('\n');
+    } else if (code == CTL_OK) {
+        print_members(status, 0);
+    }
+    json_decref(status);
+    fflush(stdout);
+    return code;
+}
+
+int cmd_status(struct ctl *ctl, const struct command *self, int argc, char **argv)
+{
+    static const struct option options[] = {
+        COMMAND_OPTIONS, {"watch", no_argument, NULL, 'w'}, {0}};
+    const struct timespec pause = {.tv_sec = WATCH_SECONDS};
+    bool watch = false;
+    int option, code = CTL_OK;
+    while ((option = command_option(ctl, self, argc, argv, "wh", options, &code)) != -1) {
+        if (option == COMMAND_STOP)
+            return code;
+        watch = true;
+    }
+    if (optind != argc)
+        return command_usage(self, "no arguments are taken");
+    struct client *client = client_new(ctl->url);
+    if (!client)
+        return CTL_USAGE;
+    code = show(ctl, client, false);
+    while (watch && code != CTL_ERROR && !ferror(stdout)) {
+        nanosleep(&pause, NULL);
+        code = show(ctl, client, isatty(STDOUT_FILENO));
+    }
+    client_free(client);
+    return code;
+}

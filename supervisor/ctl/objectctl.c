@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * objectctl - the command line client of a station.
+ */
+#include "common/build.h"
+#include "supervisor/ctl/command.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char default_url[] = "http://127.0.0.1:8001";
+
+static const struct command commands[] = {
+    {"status", "[--watch]", "what the station is doing",
+     "  --watch     show it again every two seconds\n", cmd_status},
+    {"objects", "[--ids]", "the objects of the station", "  --ids       only the ids, one a line\n",
+     cmd_objects},
+    {"call", "ID [METHOD] [KEY=VALUE... | --json TEXT]", "call an object and print its answer",
+     "  --json TEXT  the body to send (\"-\": read it from standard input)\n"
+     "  -i           print status and header fields too\n"
+     "METHOD is GET, or POST when there is a body. With GET, HEAD, DELETE and OPTIONS the pairs\n"
+     "go into the query; otherwise they become a JSON body, where a VALUE that is JSON (10, true,\n"
+     "[1,2]) is taken as such and anything else as a string. ID may be followed by a path, as in\n"
+     "hello/some/path.\n",
+     cmd_call},
+    {"logs", "ID [-f] [--level LEVEL,...] [-n COUNT]", "the log of an object",
+     "  -f, --follow         go on with new lines; survives restarts of the station\n"
+     "  -l, --level LEVEL    only these levels, separated by commas\n"
+     "  -n, --lines COUNT    the newest COUNT lines (default 100)\n",
+     cmd_logs},
+    {"state", "ID [KEY]", "the durable state of an object, or one value of it", "", cmd_state},
+    {"check", "[DATA]", "verify a data folder without a running station",
+     "DATA is data/ where it is not given. Nothing is changed.\n", cmd_check},
+};
+enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
+
+static void print_help(void)
+{
+    fputs("Usage: objectctl [--url URL] [--json] COMMAND [ARGUMENT]...\n\n", stdout);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        printf("  %-10s %s\n", commands[i].name, commands[i].brief);
+    fputs("\n"
+          "  --url URL   the station: http://HOST:PORT or unix:PATH\n"
+          "              (default: $OBJECTD_URL, else http://127.0.0.1:8001)\n"
+          "  --json      print the station's JSON instead of tables\n"
+          "  --version   print the version\n"
+          "  --help      print this; objectctl COMMAND --help tells more\n\n"
+          "Exit codes: 0 well, 1 the station says it is not, 64 usage, 69 unreachable.\n",
+          stdout);
+}
+
+int command_usage(const struct command *self, const char *what)
+{
+    if (what)
+        fprintf(stderr, "objectctl %s: %s\n", self->name, what);
+    fprintf(stderr, "Usage: objectctl %s %s\n", self->name, self->usage);
+    return CTL_USAGE;
+}
+
+int command_option(struct ctl *ctl, const struct command *self, int argc, char **argv,
+                   const char *short_options, const struct option *long_options, int *exit_code)
+{
+    for (;;) {
+        int option = getopt_long(argc, argv, short_options, long_options, NULL);
+        switch (option) {
+        case COMMAND_OPT_URL:
+            ctl->url = optarg;
+            continue;
+        case 'j':
+            ctl->json = true;
+            continue;
+        case 'h':
+            printf("Usage: objectctl %s %s\n%s\n%s", self->name, self->usage, self->brief,
+                   self->help);
+            *exit_code = CTL_OK;
+            return COMMAND_STOP;
+        case '?':
+            *exit_code = command_usage(self, NULL);
+            return COMMAND_STOP;
+        default:
+            return option;
+        }
+    }
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+static int run(struct ctl *ctl, int argc, char **argv)
+{
+    const struct command *command = find_command(argv[0]);
+    if (!command) {
+        fprintf(stderr, "objectctl: %s is no command; see 'objectctl --help'\n", argv[0]);
+        return CTL_USAGE;
+    }
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    optind = 0; /* glibc: parse this argv from its start */
+    int code = command->run(ctl, command, argc, argv);
+    curl_global_cleanup();
+    /* A full disk or a closed pipe behind stdout is not success. */
+    if (fflush(stdout) != 0 && code == CTL_OK)
+        code = CTL_ERROR;
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        COMMAND_OPTIONS, {"version", no_argument, NULL, 'V'}, {0}};
+    const char *url = getenv("OBJECTD_URL");
+    struct ctl ctl = {.url = url && url[0] ? url : default_url};
+    for (;;) {
+        switch (getopt_long(argc, argv, "+hV", options, NULL)) {
+        case COMMAND_OPT_URL:
+            ctl.url = optarg;
+            continue;
+        case 'j':
+            ctl.json = true;
+            continue;
+        case 'V':
+            puts("objectctl " OBJECTD_VERSION);
+            return CTL_OK;
+        case 'h':
+            print_help();
+            return CTL_OK;
+        case -1:
+            break;
+        default:
+            return CTL_USAGE;
+        }
+        break;
+    }
+    if (optind < argc)
+        return run(&ctl, argc - optind, argv + optind);
+    fputs("objectctl: no command given; see 'objectctl --help'\n", stderr);
+    return CTL_USAGE;
+}
