@@ -13,6 +13,8 @@
 
 #define WORKER_NAME "objectd-worker"
 
+enum { BUILD_DEPTH_MAX = 2 }; /* build/ and build/clang/ */
+
 /* The folder of the program, links resolved; NULL with errno set. */
 static char *program_folder(const char *program)
 {
@@ -51,19 +53,23 @@ static bool is_checkout_root(const char *folder)
     return found;
 }
 
-/* Root of the checkout the program was built in; a build folder may lie one level below it. */
+/*
+ * Root of the checkout the program was built in: its folder, or one of those above it; the working
+ * directory where the build folder lies elsewhere.
+ */
 static char *checkout_root(const char *folder)
 {
-    char *parent = join(folder, "..");
-    char *root = NULL;
-    if (is_checkout_root(folder))
-        root = strdup(folder);
-    else if (parent && is_checkout_root(parent))
-        root = realpath(parent, NULL);
-    else
-        root = getcwd(NULL, 0);
-    free(parent);
-    return root;
+    char *root = strdup(folder);
+    for (int up = 0; root && up <= BUILD_DEPTH_MAX; up++) {
+        if (is_checkout_root(root))
+            return root;
+        char *slash = strrchr(root, '/');
+        if (!slash || slash == root)
+            break;
+        *slash = 0;
+    }
+    free(root);
+    return getcwd(NULL, 0);
 }
 
 static void find_checkout(struct install_paths *paths, const char *folder)

@@ -3,9 +3,9 @@
  * install_paths - where this program finds its own parts, and the default folders.
  *
  * A program with objectd-worker beside it runs from a build tree: it uses that worker, the objects/
- * and data/ folders of the checkout (those beside the program or one level up, else the ones of the
- * working directory) and no configuration file unless one is named. Any other is installed and uses
- * the folders configure was given. Supervisor, at start-up.
+ * and data/ folders of the checkout (beside the program or up to two levels above it, else the ones
+ * of the working directory) and no configuration file unless one is named. Any other is installed
+ * and uses the folders configure was given. Supervisor, at start-up.
  */
 #ifndef SUPERVISOR_INSTALL_PATHS_H
 #define SUPERVISOR_INSTALL_PATHS_H
