@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/http/linger.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct lingering {
+    struct lingers *all;
+    struct lingering *next, **link;
+    int fd;
+    size_t drained;
+    struct loop_source *source;
+    struct loop_timer timer;
+};
+
+void lingers_init(struct lingers *all, struct loop *loop)
+{
+    *all = (struct lingers){.loop = loop};
+}
+
+static void end(void *arg)
+{
+    struct lingering *l = arg;
+    loop_timer_cancel(&l->timer);
+    loop_unwatch(l->source);
+    shutdown(l->fd, SHUT_RDWR);
+    close(l->fd);
+    *l->link = l->next;
+    if (l->next)
+        l->next->link = l->link;
+    l->all->count--;
+    free(l);
+}
+
+static void on_readable(void *arg, uint32_t events)
+{
+    (void)events;
+    struct lingering *l = arg;
+    char dropped[16 * 1024];
+    ssize_t n = recvfrom(l->fd, dropped, sizeof(dropped), MSG_DONTWAIT, NULL, NULL);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n > 0 && (l->drained += (size_t)n) < LINGER_BYTES_MAX)
+        return;
+    end(l);
+}
+
+void linger_start(struct lingers *all, int fd)
+{
+    shutdown(fd, SHUT_WR);
+    struct lingering *l = all->count < LINGERS_MAX ? calloc(1, sizeof(*l)) : NULL;
+    if (l)
+        l->source = loop_watch(all->loop, fd, EPOLLIN, on_readable, l);
+    if (!l || !l->source) {
+        free(l);
+        shutdown(fd, SHUT_RDWR);
+        close(fd);
+        return;
+    }
+    l->all = all;
+    l->fd = fd;
+    l->link = &all->first;
+    l->next = all->first;
+    if (l->next)
+        l->next->link = &l->next;
+    all->first = l;
+    all->count++;
+    loop_timer_set(all->loop, &l->timer, LINGER_TIME_NS, end, l);
+}
+
+void linger_start_dup(struct lingers *all, int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0)
+        shutdown(fd, SHUT_RDWR);
+    else
+        linger_start(all, copy);
+}
+
+void lingers_free(struct lingers *all)
+{
+    while (all->first)
+        end(all->first);
+}
