@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/log/log_line.h"
+
+#include "common/json_scan.h"
+#include "common/json_text.h"
+#include "common/state_file.h"
+#include "common/tsv.h"
+#include "common/utf8.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+
+static bool same(struct span a, struct span b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+static bool has_column(const struct log_columns *c, const char *name)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (span_equal(c->name[i], name))
+            return true;
+    return false;
+}
+
+static int set_columns(struct log_columns *c, struct span header)
+{
+    *c = (struct log_columns){.names = span_dup(header)};
+    if (!c->names)
+        return -ENOMEM;
+    c->count = tsv_split((struct span){c->names, header.len}, c->name, LOG_LINE_COLUMNS_MAX);
+    if (c->count > LOG_LINE_COLUMNS_MAX)
+        c->count = LOG_LINE_COLUMNS_MAX;
+    c->is_ours = span_equal(header, LOG_LINE_HEADER);
+    return 0;
+}
+
+int log_columns_parse(struct log_columns *c, struct span line)
+{
+    int err = set_columns(c, line);
+    if (err)
+        return err;
+    if (has_column(c, "timestamp") && (has_column(c, "message") || has_column(c, "level")))
+        return 1;
+    log_columns_free(c);
+    return set_columns(c, span_of(LOG_LINE_HEADER));
+}
+
+void log_columns_free(struct log_columns *c)
+{
+    free(c->names);
+    *c = (struct log_columns){0};
+}
+
+void log_line_parse(struct log_line *l, const struct log_columns *columns, char *line, size_t len)
+{
+    l->columns = columns;
+    l->count = tsv_split((struct span){line, len}, l->field, LOG_LINE_COLUMNS_MAX);
+    size_t stored = l->count < LOG_LINE_COLUMNS_MAX ? l->count : LOG_LINE_COLUMNS_MAX;
+    if (len > 0 && memchr(line, '\\', len))
+        for (size_t i = 0; i < stored; i++)
+            l->field[i].len =
+                tsv_unescape_in_place(line + (l->field[i].data - line), l->field[i].len);
+    for (size_t i = stored; i < LOG_LINE_COLUMNS_MAX; i++)
+        l->field[i] = (struct span){"", 0};
+}
+
+struct span log_line_column(const struct log_line *l, const char *name)
+{
+    for (size_t i = 0; i < l->columns->count; i++)
+        if (span_equal(l->columns->name[i], name))
+            return l->field[i];
+    return (struct span){"", 0};
+}
+
+/* The JSON object of `fields`, or no members where the column holds something else. */
+static struct json_scan members_of(const struct log_line *l)
+{
+    struct span fields = l->columns->is_ours ? log_line_column(l, "fields") : (struct span){"", 0};
+    bool usable = fields.len > 0 && utf8_valid(fields.data, fields.len);
+    return json_scan_object(usable ? fields : (struct span){"", 0});
+}
+
+/* A JSON string, quotes included, against the text that it stands for. */
+static bool string_equals(struct span json, struct span text)
+{
+    if (!memchr(json.data, '\\', json.len))
+        return same((struct span){json.data + 1, json.len - 2}, text);
+    json_t *string = json_loadb(json.data, json.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    bool equal =
+        string && same((struct span){json_string_value(string), json_string_length(string)}, text);
+    json_decref(string);
+    return equal;
+}
+
+static bool member_matches(const struct log_line *l, struct span name, struct span value)
+{
+    struct json_scan scan = members_of(l);
+    struct span member_name, member;
+    while (json_scan_member(&scan, &member_name, &member)) {
+        if (!string_equals(member_name, name))
+            continue;
+        if (*member.data == '"' ? string_equals(member, value) : same(member, value))
+            return true;
+    }
+    return false;
+}
+
+bool log_line_matches(const struct log_line *l, struct span name, struct span value)
+{
+    for (size_t i = 0; i < l->columns->count; i++)
+        if (same(l->columns->name[i], name) && same(l->field[i], value))
+            return true;
+    return member_matches(l, name, value);
+}
+
+static void put_separator(struct buf *out)
+{
+    if (out->len && out->data[out->len - 1] != '{')
+        buf_putc(out, ',');
+}
+
+static void put_column(struct buf *out, const struct log_line *l, size_t i)
+{
+    struct span name = l->columns->name[i], field = l->field[i];
+    put_separator(out);
+    json_put_string(out, name.data, name.len);
+    buf_putc(out, ':');
+    if (span_equal(name, "version") && state_file_is_number(field.data, field.len))
+        buf_append(out, field.data, field.len);
+    else
+        json_put_string(out, field.data, field.len);
+}
+
+static bool is_shadowed(const struct log_line *l, struct span json_name)
+{
+    for (size_t i = 0; i < l->columns->count; i++)
+        if (l->field[i].len > 0 && string_equals(json_name, l->columns->name[i]))
+            return true;
+    return false;
+}
+
+void log_line_json(struct buf *out, const struct log_line *l)
+{
+    struct json_scan scan = members_of(l);
+    struct span name, value;
+    buf_putc(out, '{');
+    for (size_t i = 0; i < l->columns->count; i++) {
+        bool is_members = scan.at && span_equal(l->columns->name[i], "fields");
+        if (l->field[i].len > 0 && !is_members)
+            put_column(out, l, i);
+    }
+    while (json_scan_member(&scan, &name, &value)) {
+        if (is_shadowed(l, name))
+            continue;
+        put_separator(out);
+        buf_append(out, name.data, name.len);
+        buf_putc(out, ':');
+        buf_append(out, value.data, value.len);
+    }
+    buf_putc(out, '}');
+}
