@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * object_log - the log of one object: data/logs/<object>/log.tsv, appended to in batches.
+ * object_log - what happens to and in an object, appended to data/logs/<object>/log.tsv.
  *
- * Lines gather in memory and are written by a loop timer after at most 200 ms, when 64 KiB are
- * there, and by object_logs_flush(). Nothing is synced: a second of lines may go with the machine,
- * none with a worker. Lines above the limits of the configuration are counted, not written, and the
- * count is written as a summary line. A disk that takes no more loses lines, counted and reported
- * once. Loop thread only.
+ * Lines gather in memory and reach the file after at most 200 ms or 64 KiB. Nothing here blocks on
+ * a full disk or fails a caller: lines that find no room are counted and reported in the log itself
+ * once there is room, and to the operator once. Rates are limited a second and an object: the INFO
+ * lines of turns (the rest is counted in one summary line a second) and, apart from them, what the
+ * object logs and prints itself (drops are counted likewise). Text that is not UTF-8 is made so
+ * with U+FFFD. Loop thread only.
  */
 #ifndef SUPERVISOR_LOG_OBJECT_LOG_H
 #define SUPERVISOR_LOG_OBJECT_LOG_H
@@ -15,39 +16,52 @@
 #include "supervisor/config.h"
 #include "supervisor/loop.h"
 
-struct object_logs; /* all of them */
-struct object_log;  /* one object's; lives as long as object_logs */
+struct object_logs;
+struct object_log; /* lives as long as the object_logs it came from */
 
-/* Dies of lack of memory. `boot` is part of the request ids that it makes. */
-struct object_logs *object_logs_new(struct loop *loop, const struct config *config, uint64_t boot);
-/* Writes out and frees. */
+/* NULL when memory is short. The limits are copied; see object_logs_configure. */
+struct object_logs *object_logs_new(struct loop *loop, const struct config *config);
+/* The limits of a configuration that was read again. */
+void object_logs_configure(struct object_logs *logs, const struct config *config);
+/* Writes what has gathered, then frees all. */
 void object_logs_free(struct object_logs *logs);
-/* Writes out what is gathered. */
-void object_logs_flush(struct object_logs *logs);
-/* NULL when memory is short. */
+/* The log of an object, made when missing. NULL when memory is short. */
 struct object_log *object_logs_get(struct object_logs *logs, const char *object_id);
+/* Writes what has gathered: before a search. */
+void object_logs_flush(struct object_logs *logs);
+/* Closes every file, so that the next line opens it by its name (USR1). */
+void object_logs_reopen(struct object_logs *logs);
 
-/*
- * One line that the object (or the station about it) logs. level in upper case; request_id empty:
- * none; fields: a JSON object's text, empty: none. Everything is copied.
- */
+/* A line of the object itself, or about it. Empty spans and version 0 are left out. */
 void object_log_write(struct object_log *log, struct span level, uint64_t wall_us,
                       struct span message, struct span request_id, uint64_t version,
                       struct span fields);
 
-/* The INFO line of a turn: "GET /objects/hello 200" with the duration among its fields. */
 struct object_log_turn {
-    struct span method, path;
+    uint64_t wall_us; /* when it ended */
+    struct span method;
+    struct span target; /* as received; a long one is cut */
     unsigned status;
-    uint64_t duration_ns;
-    struct span request_id; /* of the client; empty: "<station>-<boot hex>-<call id hex>" */
-    uint64_t call_id;
+    uint64_t duration_us;
+    struct span request_id;
     uint64_t version;
 };
-/* Hot: above turn_lines_per_s it only counts. */
+/* True when object_log_turn() would write a line now. When not, the turn is counted. */
+bool object_log_turn_due(struct object_log *log);
+/* The INFO line of a turn; over the limit it is counted only. */
 void object_log_turn(struct object_log *log, const struct object_log_turn *turn);
 
-/* Captured output, level "STDOUT" or "STDERR": a log line a line; a partial line waits (64 KiB). */
-void object_log_output(struct object_log *log, const char *level, const char *bytes, size_t len);
+/*
+ * Captured output: one line of the log a line, a partial one kept until its end comes, at most 64
+ * KiB (then cut).
+ */
+enum object_log_stream { OBJECT_LOG_STDOUT, OBJECT_LOG_STDERR, OBJECT_LOG_STREAMS };
+void object_log_output(struct object_log *log, enum object_log_stream stream, const char *bytes,
+                       size_t len);
+/* The writer of that stream is gone: what it left without a newline is a line too. */
+void object_log_output_end(struct object_log *log, enum object_log_stream stream);
+
+/* Lines lost or dropped since the start, all objects, for metrics. */
+uint64_t object_logs_lost(const struct object_logs *logs);
 
 #endif

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/log/log_file.h"
+
+#include "common/log.h"
+#include "supervisor/log/log_line.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FILE_NAME "log.tsv"
+
+enum {
+    ROTATE_SIZE = 10 * 1000 * 1000, /* bytes */
+    KEEP_FILES = 10,
+    KEEP_SECONDS = 90 * 24 * 3600,
+    NAME_ATTEMPTS = 100, /* rotations within one second */
+};
+
+int log_file_init(struct log_file *f, const char *data_dir, const char *object_id)
+{
+    *f = (struct log_file){.fd = -1};
+    return asprintf(&f->folder, "%s/logs/%s", data_dir, object_id) < 0 ? -ENOMEM : 0;
+}
+
+void log_file_free(struct log_file *f)
+{
+    log_file_close(f);
+    free(f->folder);
+    f->folder = NULL;
+}
+
+void log_file_close(struct log_file *f)
+{
+    if (f->fd >= 0)
+        close(f->fd);
+    f->fd = -1;
+}
+
+static int make_folder(const struct log_file *f)
+{
+    if (mkdir(f->folder, 0700) == 0 || errno == EEXIST)
+        return 0;
+    if (errno != ENOENT)
+        return -errno;
+    char parent[PATH_MAX];
+    int n = (int)(strrchr(f->folder, '/') - f->folder);
+    snprintf(parent, sizeof(parent), "%.*s", n, f->folder);
+    if (mkdir(parent, 0700) < 0 && errno != EEXIST)
+        return -errno;
+    return mkdir(f->folder, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int is_rotated(const struct dirent *entry)
+{
+    return fnmatch("log-*.tsv", entry->d_name, 0) == 0;
+}
+
+static int newest_first(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*b)->d_name, (*a)->d_name);
+}
+
+static bool too_old(int folder, const char *name)
+{
+    struct stat st;
+    return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           st.st_mtime < time(NULL) - KEEP_SECONDS;
+}
+
+static void drop_old(int folder)
+{
+    struct dirent **names;
+    int count = scandirat(folder, ".", &names, is_rotated, newest_first);
+    for (int i = 0; i < count; i++) {
+        if (i >= KEEP_FILES || too_old(folder, names[i]->d_name))
+            unlinkat(folder, names[i]->d_name, 0);
+        free(names[i]);
+    }
+    if (count >= 0)
+        free(names);
+}
+
+/* Renames the file away, under the time or, where that is taken, a later one. */
+static int rotate(struct log_file *f)
+{
+    int folder = open(f->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = -EEXIST;
+    if (folder < 0)
+        return -errno;
+    time_t now = time(NULL);
+    for (int i = 0; i < NAME_ATTEMPTS && err == -EEXIST; i++, now++) {
+        char name[64];
+        struct tm tm;
+        gmtime_r(&now, &tm);
+        strftime(name, sizeof(name), "log-%Y%m%d-%H%M%S.tsv", &tm);
+        err = renameat2(folder, FILE_NAME, folder, name, RENAME_NOREPLACE) < 0 ? -errno : 0;
+    }
+    if (!err)
+        drop_old(folder);
+    close(folder);
+    log_file_close(f);
+    return err;
+}
+
+static int open_fd(struct log_file *f)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof(path), "%s/" FILE_NAME, f->folder);
+    if (n < 0 || (size_t)n >= sizeof(path))
+        return -ENAMETOOLONG;
+    f->fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    return f->fd < 0 ? -errno : 0;
+}
+
+static bool has_our_header(int fd)
+{
+    char head[sizeof(LOG_LINE_HEADER)];
+    return pread(fd, head, sizeof(head), 0) == sizeof(head) &&
+           memcmp(head, LOG_LINE_HEADER "\n", sizeof(head)) == 0;
+}
+
+static int write_header(struct log_file *f)
+{
+    static const char header[] = LOG_LINE_HEADER "\n";
+    ssize_t n = write(f->fd, header, sizeof(header) - 1);
+    if (n == sizeof(header) - 1)
+        return 0;
+    int err = n < 0 ? -errno : -ENOSPC;
+    if (n > 0 && ftruncate(f->fd, 0) < 0) /* half a header would make it a file of another kind */
+        log_warn("%s/" FILE_NAME ": %m", f->folder);
+    return err;
+}
+
+/* What the file is: new, ours (perhaps cut off in a line), or of another kind. */
+static int adopt(struct log_file *f, bool *is_foreign)
+{
+    struct stat st;
+    char last;
+    if (fstat(f->fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    if (st.st_size == 0)
+        return write_header(f);
+    *is_foreign = !has_our_header(f->fd);
+    f->is_torn = pread(f->fd, &last, 1, st.st_size - 1) == 1 && last != '\n';
+    return 0;
+}
+
+static int open_file(struct log_file *f)
+{
+    int err = make_folder(f);
+    for (int attempt = 0; attempt < 2 && !err; attempt++) {
+        bool is_foreign = false;
+        f->is_torn = false;
+        err = open_fd(f);
+        if (!err)
+            err = adopt(f, &is_foreign);
+        if (!err && !is_foreign)
+            return 0;
+        if (!err)
+            err = rotate(f);
+    }
+    log_file_close(f);
+    return err ? err : -EEXIST;
+}
+
+static int write_lines(struct log_file *f, const char *lines, size_t len, size_t *written)
+{
+    if (f->is_torn && write(f->fd, "\n", 1) != 1)
+        return errno ? -errno : -EIO;
+    f->is_torn = false;
+    while (*written < len) {
+        ssize_t n = write(f->fd, lines + *written, len - *written);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            f->is_torn = *written > 0 && lines[*written - 1] != '\n';
+            return -errno;
+        }
+        *written += (size_t)n;
+    }
+    return 0;
+}
+
+int log_file_append(struct log_file *f, const char *lines, size_t len, size_t *written)
+{
+    struct stat st;
+    *written = 0;
+    if (f->fd >= 0 && (fstat(f->fd, &st) < 0 || st.st_nlink == 0))
+        log_file_close(f); /* removed by hand */
+    int err = f->fd >= 0 ? 0 : open_file(f);
+    if (err)
+        return err;
+    err = write_lines(f, lines, len, written);
+    if (!err && fstat(f->fd, &st) == 0 && st.st_size >= ROTATE_SIZE) {
+        int failed = rotate(f);
+        if (failed)
+            log_warn("%s/" FILE_NAME " cannot be rotated: %s", f->folder, strerror(-failed));
+    }
+    return err;
+}

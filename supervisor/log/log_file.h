@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * log_file - the file data/logs/<object>/log.tsv: opened, appended to, rotated.
+ *
+ * Whole lines are appended with one write where the disk allows it. A file of 10 MB is renamed to
+ * log-YYYYMMDD-HHMMSS.tsv, and so is one whose header is not ours; the newest ten of those are
+ * kept, for at most 90 days. Folders are made when missing (0700, the file 0600). Loop thread; only
+ * calls that do not wait for the disk.
+ */
+#ifndef SUPERVISOR_LOG_LOG_FILE_H
+#define SUPERVISOR_LOG_LOG_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct log_file {
+    char *folder; /* data/logs/<object>; owned */
+    int fd;       /* -1: closed */
+    bool is_torn; /* the last write ended inside a line */
+};
+
+/* 0 or -ENOMEM. */
+int log_file_init(struct log_file *f, const char *data_dir, const char *object_id);
+void log_file_free(struct log_file *f);
+static inline bool log_file_is_open(const struct log_file *f)
+{
+    return f->fd >= 0;
+}
+/* The next append opens it again. */
+void log_file_close(struct log_file *f);
+/* Appends whole lines, opening the file when it is closed. 0 or -errno; *written bytes got there.
+ */
+int log_file_append(struct log_file *f, const char *lines, size_t len, size_t *written);
+
+#endif
