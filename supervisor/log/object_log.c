@@ -43,7 +43,6 @@ struct object_log {
     struct rate turns, own;
     uint64_t lost;   /* lines since the last that got to the file */
     bool is_failing; /* the operator knows, at least of another object */
-    bool is_failing; /* the operator was told, or told of another object just before */
     struct buf partial[OBJECT_LOG_STREAMS];
     bool is_dirty;                    /* in the list of those */
     struct object_log *prev, *next;   /* dirty ones */
