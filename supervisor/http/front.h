@@ -26,6 +26,10 @@ size_t front_open_exchanges(const struct front *front);
 /* Sends what is queued for at most grace_ns, closes everything, frees. */
 void front_free(struct front *front, uint64_t grace_ns);
 
+struct access;
+/* The rules that it applies, for management routes. */
+const struct access *front_access(const struct front *front);
+
 void front_status(const struct front *front, struct buf *json);
 void front_metrics(const struct front *front, struct buf *text);
 

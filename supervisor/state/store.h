@@ -16,6 +16,7 @@
 #include "supervisor/config.h"
 #include "supervisor/loop.h"
 
+struct scribe;
 struct store;
 struct object_state; /* one object's part; lives as long as the store */
 
@@ -32,7 +33,7 @@ struct store_report {
  * to error (file and offset). The store adds its own loop sources and end-of-round hook, and calls
  * on_durable(arg) whenever store_durable() has grown.
  */
-struct store *store_open(struct loop *loop, const struct config *config,
+struct store *store_open(struct loop *loop, const struct config *config, struct scribe *scribe,
                          void (*on_durable)(void *arg), void *arg, struct store_report *report,
                          char *error, size_t error_size);
 /* Waits for what is queued to become durable, checkpoints everything dirty, closes. */
@@ -71,8 +72,8 @@ int store_snapshot(struct store *store, struct object_state *object, int *checkp
  * + state + suffix.
  */
 typedef void (*store_dump_fn)(void *arg, int err, int fd, uint64_t size);
-void store_dump(struct store *store, struct object_state *object, const char *prefix,
-                const char *suffix, store_dump_fn done, void *arg);
+void store_dump(struct store *store, struct object_state *object, const char *key,
+                const char *prefix, const char *suffix, store_dump_fn done, void *arg);
 /* Forgets a pending dump: its done will not be called. */
 void store_dump_cancel(struct store *store, void *arg);
 

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * lifecycle - decides when an object gets a worker, a newer one, or none: carries out the actions
+ * of object_fsm and translates what happens to workers and files into its events.
+ */
+#ifndef SUPERVISOR_OBJECTS_LIFECYCLE_H
+#define SUPERVISOR_OBJECTS_LIFECYCLE_H
+
+#include "supervisor/objects/object.h"
+
+/* Starts the sweep for idle objects. */
+void lifecycle_start(struct station *station);
+void lifecycle_event(struct object *o, enum object_event event);
+
+/* A call was queued. */
+void lifecycle_demand(struct object *o);
+/* The file was written, appeared or was replaced. Equal content does nothing. */
+void lifecycle_source_changed(struct object *o);
+/* The file is not there; it counts as removed unless it comes back within 100 ms. */
+void lifecycle_source_missing(struct object *o);
+
+/*
+ * Runs fn(arg) once the object has loaded and its metadata is there, or has failed to (metadata is
+ * NULL then, load_error says why): at once or later. Starts it where needed. 0 or -ENOMEM.
+ */
+int lifecycle_when_loaded(struct object *o, void (*fn)(void *arg), void *arg);
+
+/* From the child table. */
+void lifecycle_worker_ready(struct worker *w, struct span metadata);
+void lifecycle_worker_load_failed(struct worker *w, const struct rpc_load_failed *why);
+/* The worker has answered everything it was sent. */
+void lifecycle_worker_answered(struct worker *w);
+/* After turn/ has answered or requeued its calls. */
+void lifecycle_worker_dead(struct worker *w, int wait_status);
+
+/* The accepted state, as LOAD and RESET carry it. 0 or -errno; *fd is -1 without a checkpoint. */
+int lifecycle_state(struct object *o, struct buf *writes, struct rpc_state *state, int *fd);
+
+#endif

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/objects/object.h"
+
+#include "supervisor/log/object_log.h"
+#include "supervisor/state/store.h"
+#include "supervisor/station.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+
+struct object_table {
+    struct object *by_id;
+    struct object *first_queued;
+};
+
+struct object_table *object_table_new(struct station *station)
+{
+    (void)station;
+    struct object_table *table = calloc(1, sizeof(*table));
+    if (!table)
+        die(EXIT_CODE_ENVIRONMENT, "no memory for the object table");
+    return table;
+}
+
+static void free_object(struct object *o)
+{
+    loop_timer_cancel(&o->retry_timer);
+    loop_timer_cancel(&o->removal_timer);
+    source_unref(o->accepted);
+    source_unref(o->loading);
+    free(o->id);
+    free(o->file);
+    free(o->conflict);
+    free(o->load_error);
+    free(o->load_traceback);
+    free(o->metadata);
+    free(o);
+}
+
+void object_table_free(struct object_table *table)
+{
+    struct object *o, *next;
+    if (!table)
+        return;
+    HASH_ITER (hh, table->by_id, o, next) {
+        HASH_DEL(table->by_id, o);
+        free_object(o);
+    }
+    free(table);
+}
+
+struct object *object_find(struct object_table *table, const char *id, size_t len)
+{
+    struct object *o;
+    HASH_FIND(hh, table->by_id, id, len, o);
+    return o;
+}
+
+static struct object *make_object(struct station *station, const char *id, const char *file)
+{
+    struct object *o = calloc(1, sizeof(*o));
+    if (!o)
+        return NULL;
+    o->station = station;
+    o->id = strdup(id);
+    o->file = strdup(file);
+    o->state = store_object(station->store, id);
+    o->log = object_logs_get(station->logs, id);
+    o->timeout_ns = station->config.timeout_ns;
+    o->idle_timeout_ns = station->config.idle_timeout_ns;
+    if (!o->id || !o->file || !o->state || !o->log) {
+        free_object(o);
+        return NULL;
+    }
+    return o;
+}
+
+struct object *object_add(struct station *station, const char *id, const char *file)
+{
+    struct object_table *table = station->objects;
+    struct object *o = object_find(table, id, strlen(id));
+    if (o)
+        return o;
+    o = make_object(station, id, file);
+    if (!o)
+        return NULL;
+    unsigned before = HASH_COUNT(table->by_id);
+    HASH_ADD_KEYPTR(hh, table->by_id, o->id, strlen(o->id), o);
+    if (HASH_COUNT(table->by_id) == before) { /* HASH_NONFATAL_OOM: it was not added */
+        free_object(o);
+        return NULL;
+    }
+    return o;
+}
+
+void object_each(struct object_table *table, void (*fn)(struct object *o, void *arg), void *arg)
+{
+    struct object *o, *next;
+    HASH_ITER (hh, table->by_id, o, next)
+        fn(o, arg);
+}
+
+size_t object_count(const struct object_table *table)
+{
+    size_t count = 0;
+    for (const struct object *o = table->by_id; o; o = o->hh.next)
+        count += o->phase != OBJECT_GONE;
+    return count;
+}
+
+struct object *object_first_queued(const struct object_table *table)
+{
+    return table->first_queued;
+}
+
+void object_mark_queued(struct object_table *table, struct object *o, bool queued)
+{
+    if (queued == o->in_queued)
+        return;
+    o->in_queued = queued;
+    if (queued) {
+        o->prev_queued = NULL;
+        o->next_queued = table->first_queued;
+        if (o->next_queued)
+            o->next_queued->prev_queued = o;
+        table->first_queued = o;
+        return;
+    }
+    if (o->prev_queued)
+        o->prev_queued->next_queued = o->next_queued;
+    else
+        table->first_queued = o->next_queued;
+    if (o->next_queued)
+        o->next_queued->prev_queued = o->prev_queued;
+    o->next_queued = o->prev_queued = NULL;
+}
+
+bool object_id_valid(const char *id, size_t len)
+{
+    if (len == 0 || len > OBJECT_ID_MAX || id[0] == '.')
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)id[i];
+        if (!isascii(c) || !(isalnum(c) || c == '_' || c == '.' || c == '-'))
+            return false;
+    }
+    return true;
+}
+
+static bool part_is_hidden(const char *path, size_t at)
+{
+    bool is_start = at == 0 || path[at - 1] == '/';
+    return is_start && (path[at] == '_' || path[at] == '.');
+}
+
+bool object_id_of_path(const char *path, char *id)
+{
+    size_t len = strlen(path);
+    if (len <= 3 || strcmp(path + len - 3, ".py") != 0)
+        return false;
+    len -= 3;
+    if (len > OBJECT_ID_MAX)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (part_is_hidden(path, i))
+            return false;
+        id[i] = path[i] == '/' ? '_' : path[i];
+    }
+    id[len] = '\0';
+    return object_id_valid(id, len);
+}

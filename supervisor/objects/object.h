@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * object - one object of the station, and the table of all of them by id.
+ *
+ * Entries are never freed while the station runs: a removed object is GONE and hidden, and comes
+ * back with its file. Mechanism only; lifecycle.h decides.
+ */
+#ifndef SUPERVISOR_OBJECTS_OBJECT_H
+#define SUPERVISOR_OBJECTS_OBJECT_H
+
+#include "supervisor/objects/object_fsm.h"
+#include "supervisor/objects/source.h"
+#include "supervisor/process/backoff.h"
+#include "supervisor/process/worker.h"
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+enum { OBJECT_ID_MAX = 200 /* bytes; a file name holds it with room for a suffix */ };
+
+struct object {
+    struct station *station;
+    char *id;
+    char *file;     /* path below the objects folder: "basics/counter.py" */
+    char *conflict; /* path of another file with the same id; NULL: none */
+    enum object_phase phase;
+    struct object_state *state;
+    struct object_log *log;
+
+    struct worker_ref worker;    /* takes the turns */
+    struct worker_ref candidate; /* loads the next source */
+    bool frozen;                 /* the candidate is ready; the worker finishes */
+    bool candidate_failed_once;  /* this start already fell back to the accepted source */
+    uint64_t candidate_seq;      /* newest record that the candidate's state holds */
+
+    struct source *accepted; /* what serves; NULL: nothing loaded yet */
+    struct source *loading;  /* what the candidate loads */
+    struct source_hash rejected;
+    bool has_rejected;
+    char *load_error; /* why nothing serves, or why the newest file does not; NULL */
+    char *load_traceback;
+    uint32_t load_line;
+    uint64_t version; /* accepted sources since the station started */
+    char *metadata;   /* JSON text of READY; NULL: never loaded */
+    bool raw_query;   /* __endpoint__["raw_query"]: no query parameter is reserved */
+
+    struct call_list queue;                   /* not yet sent to a worker */
+    struct object *next_queued, *prev_queued; /* list of objects with a queue */
+    bool in_queued;
+    struct backoff backoff;
+    struct loop_timer retry_timer;   /* end of the backoff */
+    struct loop_timer removal_timer; /* the file is missing */
+    struct object_waiter *waiters;   /* lifecycle_when_loaded */
+    uint64_t timeout_ns;             /* of a turn; __endpoint__["timeout"] or the default */
+    uint64_t idle_timeout_ns;
+    uint64_t used_ns; /* monotonic, last dispatch */
+
+    uint64_t turns, errors, crashes, restarts;
+    UT_hash_handle hh;
+};
+
+struct object_table;
+struct object_table *object_table_new(struct station *station);
+void object_table_free(struct object_table *table);
+/* NULL when there is none; GONE objects are found too. */
+struct object *object_find(struct object_table *table, const char *id, size_t len);
+/* Finds or makes. NULL when memory is short. The file path is copied. */
+struct object *object_add(struct station *station, const char *id, const char *file);
+/* Every object, GONE ones included, in no order. fn must not add any. */
+void object_each(struct object_table *table, void (*fn)(struct object *o, void *arg), void *arg);
+size_t object_count(const struct object_table *table);
+
+/* Objects with queued calls, for queue deadlines. */
+void object_mark_queued(struct object_table *table, struct object *o, bool queued);
+struct object *object_first_queued(const struct object_table *table);
+
+/*
+ * Object id of a path below the objects folder, into id (OBJECT_ID_MAX + 1 bytes). False when the
+ * path is no object: not *.py, a part begins with '_' or '.', a character that ids do not have.
+ */
+bool object_id_of_path(const char *path, char *id);
+/* Is it made of [A-Za-z0-9_.-], 1..OBJECT_ID_MAX bytes? */
+bool object_id_valid(const char *id, size_t len);
+
+#endif

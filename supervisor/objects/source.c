@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/objects/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+static int open_beneath(const char *dir, const char *file)
+{
+    int dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0)
+        return -errno;
+    /* O_NONBLOCK: a FIFO must not hold the loop. */
+    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_BENEATH};
+    int fd = (int)syscall(SYS_openat2, dir_fd, file, &how, sizeof(how));
+    int err = fd < 0 ? -errno : 0;
+    close(dir_fd);
+    return err ? err : fd;
+}
+
+static ssize_t read_whole(int fd, char *text, size_t size)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t n = read(fd, text + done, size - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    return (ssize_t)done;
+}
+
+static struct source *read_source(int fd, size_t max, int *err)
+{
+    struct stat st;
+    *err = -errno;
+    if (fstat(fd, &st) < 0)
+        return NULL;
+    *err = -EINVAL;
+    if (!S_ISREG(st.st_mode))
+        return NULL;
+    *err = -EFBIG;
+    if ((uint64_t)st.st_size > max)
+        return NULL;
+    struct source *s = malloc(sizeof(*s) + (size_t)st.st_size + 1);
+    *err = -ENOMEM;
+    if (!s)
+        return NULL;
+    ssize_t n = read_whole(fd, s->text, (size_t)st.st_size);
+    if (n < 0) {
+        *err = (int)n;
+        free(s);
+        return NULL;
+    }
+    s->len = (size_t)n;
+    s->text[n] = '\0';
+    s->references = 1;
+    XXH128_hash_t hash = XXH3_128bits(s->text, s->len);
+    s->hash = (struct source_hash){hash.high64, hash.low64};
+    *err = 0;
+    return s;
+}
+
+struct source *source_read(const char *dir, const char *file, size_t max, int *err)
+{
+    int fd = open_beneath(dir, file);
+    if (fd < 0) {
+        *err = fd;
+        return NULL;
+    }
+    struct source *s = read_source(fd, max, err);
+    close(fd);
+    return s;
+}
+
+struct source *source_ref(struct source *s)
+{
+    s->references++;
+    return s;
+}
+
+void source_unref(struct source *s)
+{
+    if (s && --s->references == 0)
+        free(s);
+}
+
+bool source_hash_equal(struct source_hash a, struct source_hash b)
+{
+    return a.high == b.high && a.low == b.low;
+}

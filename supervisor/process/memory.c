@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/process/memory.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+uint64_t memory_rss_bytes(pid_t pid)
+{
+    char path[48];
+    unsigned long long size, resident;
+    snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return 0;
+    int got = fscanf(file, "%llu %llu", &size, &resident);
+    fclose(file);
+    return got == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}

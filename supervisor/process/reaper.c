@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/process/reaper.h"
+
+#include "common/log.h"
+#include "supervisor/process/nursery.h"
+#include "supervisor/process/worker.h"
+#include "supervisor/scribe/scribe.h"
+#include "supervisor/station.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+/* A zombie's pid without reaping it; 0 when there is none. */
+static pid_t peek_zombie(void)
+{
+    siginfo_t info = {0};
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+        return 0;
+    return info.si_pid;
+}
+
+static int reap(pid_t pid)
+{
+    int status = 0;
+    waitpid(pid, &status, 0);
+    return status;
+}
+
+static void reap_worker(struct worker *w)
+{
+    kill(-w->pid,
+         SIGKILL); /* what it started dies with it; the zombie still keeps the group's id */
+    worker_exited(w, reap(w->pid));
+}
+
+void reaper_run(struct station *station)
+{
+    pid_t pid;
+    while ((pid = peek_zombie()) > 0) {
+        struct worker *w = worker_by_pid(station->workers, pid);
+        if (w) {
+            reap_worker(w);
+        } else if (pid == nursery_pid(station->nursery)) {
+            nursery_exited(station->nursery, reap(pid));
+        } else if (pid == scribe_pid(station->scribe)) {
+            scribe_reaped(station->scribe, reap(pid));
+        } else if (worker_table_expects_pids(station->workers)) {
+            return;
+        } else {
+            log_debug("reaped orphan %d: %s", (int)pid, worker_death_text(reap(pid)));
+        }
+    }
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * worker - the child table: one entry a worker process, identified by slot and generation.
+ *
+ * This file owns the table; everybody else holds a struct worker_ref and looks it up, so a late
+ * frame or callback of an earlier generation finds nothing. Mechanism only: which object gets a
+ * worker and what it is sent is decided in objects/ and turn/; they are told through worker_hooks.
+ */
+#ifndef SUPERVISOR_PROCESS_WORKER_H
+#define SUPERVISOR_PROCESS_WORKER_H
+
+#include "common/channel.h"
+#include "supervisor/loop.h"
+#include "supervisor/process/worker_fsm.h"
+
+#include <sys/types.h>
+
+struct station;
+struct object;
+struct call;
+struct shared_page;
+struct object_log;
+
+struct worker_ref {
+    uint32_t slot;
+    uint64_t generation; /* 0: none */
+};
+
+/* Why the supervisor ended a worker; shown to people and decides the status of the running call. */
+enum worker_blame {
+    WORKER_BLAME_NONE,      /* it died by itself */
+    WORKER_BLAME_PROTOCOL,  /* it broke the RPC protocol */
+    WORKER_BLAME_DEADLINE,  /* a turn ran past its deadline and grace */
+    WORKER_BLAME_LOAD_TIME, /* the import took longer than start_timeout */
+    WORKER_BLAME_UNWANTED,  /* it is not needed any more */
+};
+
+struct call_list {
+    struct call *head, *tail;
+    size_t count;
+};
+
+struct worker {
+    struct station *station;
+    struct object *object; /* lives longer than every worker of it */
+    struct worker_ref ref;
+    enum worker_state state;
+    enum worker_blame blame;
+    const char *protocol_reason; /* with WORKER_BLAME_PROTOCOL */
+    pid_t pid;                   /* 0 until the nursery told it */
+    uint64_t born_ns;
+    struct channel channel;
+    struct loop_source *channel_source; /* NULL after end of file */
+    struct loop_source *output_source[2];
+    int output_fd[2]; /* its stdout and stderr, -1 when closed */
+    struct shared_page *page;
+    struct loop_timer timer; /* start-up or exit deadline */
+    struct worker *next_dirty;
+    bool exit_sent;
+    bool is_dirty; /* has frames to flush at the end of the round */
+
+    /* turn/ */
+    struct call_list inflight; /* sent, unanswered, in the order of their ids */
+    struct call_list streams;  /* answered, their chunks still come */
+    uint64_t last_sent_id;
+    uint64_t refuse_through; /* answers up to this id are of a poisoned copy */
+    int refuse_error;        /* -errno of the refusal */
+    uint64_t reset_id;       /* of the RESET not yet confirmed; 0 none */
+    uint64_t progress_ns;    /* when it last answered, or got a call while it had none */
+    size_t gated_streams;    /* streams whose head waits for the gate */
+    uint64_t deadline_id;    /* call that was told its deadline */
+    uint64_t deadline_ns;    /* when; monotonic */
+    bool dumped;             /* stacks were asked for */
+
+    uint64_t turns;
+    struct worker *next_busy, *prev_busy; /* list of BUSY workers, for deadlines */
+};
+
+/* How the rest of the supervisor hears of workers. */
+struct worker_hooks {
+    void (*ready)(struct worker *w, struct span metadata);
+    void (*load_failed)(struct worker *w, const struct rpc_load_failed *why);
+    /* A frame for turn/: TURN_DONE, STREAM_CHUNK, STREAM_END, OUTSIDE_WRITES, RESET_DONE. False: it
+     * breaks the protocol (*reason). */
+    bool (*frame)(struct worker *w, const struct frame *f, const char **reason);
+    /* The process is gone and reaped; its unsent frames were handled. Answer what is outstanding.
+     */
+    void (*dead)(struct worker *w, int wait_status);
+};
+
+struct worker_table *worker_table_new(struct station *station, const struct worker_hooks *hooks);
+void worker_table_free(struct worker_table *table);
+
+/*
+ * Asks the nursery for a worker of this object and queues its LOAD, made by fill(). Returns a ref
+ * with generation 0 and sets *error to -errno when it cannot even be asked for.
+ */
+struct worker_ref worker_spawn(struct worker_table *table, struct object *object,
+                               int (*fill)(struct worker *w), int *error);
+/* NULL when that generation is gone. */
+struct worker *worker_get(struct worker_table *table, struct worker_ref ref);
+static inline bool worker_ref_set(struct worker_ref ref)
+{
+    return ref.generation != 0;
+}
+static inline bool worker_ref_is(struct worker_ref ref, const struct worker *w)
+{
+    return ref.generation == w->ref.generation && ref.slot == w->ref.slot;
+}
+
+/* Feeds an event to the state machine and does what it says. */
+void worker_event(struct worker *w, enum worker_event event);
+void worker_kill(struct worker *w, enum worker_blame blame);
+/* To be called after frames were put into w->channel: it is flushed at the end of the round. */
+void worker_touch(struct worker *w);
+/* To be called when a stream began or ended: a draining worker with nothing left gets its EXIT. */
+void worker_settle(struct worker *w);
+/* Reads what its stdout and stderr pipes hold now, so that a log query sees it. */
+void worker_read_output(struct worker *w);
+
+/* The nursery's answers. */
+void worker_spawned(struct worker_table *table, struct worker_ref ref, pid_t pid);
+void worker_spawn_failed(struct worker_table *table, struct worker_ref ref, int error);
+
+/* For the reaper: the worker with that pid, or NULL. */
+struct worker *worker_by_pid(struct worker_table *table, pid_t pid);
+void worker_exited(struct worker *w, int wait_status);
+/* Some forked worker's pid is not known yet. */
+bool worker_table_expects_pids(const struct worker_table *table);
+
+/* Calls fn for every living worker; fn may end it. */
+void worker_each(struct worker_table *table, void (*fn)(struct worker *w, void *arg), void *arg);
+size_t worker_count(const struct worker_table *table);
+struct worker *worker_first_busy(const struct worker_table *table);
+
+/* "exit status 3", "signal 9 (Killed)"; static buffer, valid until the next call. */
+const char *worker_death_text(int wait_status);
+
+#endif

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * worker_output - what a worker prints: its stdout and stderr pipes, into the log of its object.
+ */
+#ifndef SUPERVISOR_PROCESS_WORKER_OUTPUT_H
+#define SUPERVISOR_PROCESS_WORKER_OUTPUT_H
+
+struct worker;
+
+/* Watches both pipes: 0 or -errno. */
+int worker_output_watch(struct worker *w);
+void worker_output_close(struct worker *w);
+
+#endif

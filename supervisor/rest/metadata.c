@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/rest/metadata.h"
+
+#include "common/clock.h"
+#include "supervisor/objects/object.h"
+#include "supervisor/process/memory.h"
+#include "supervisor/state/store.h"
+#include "supervisor/station.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+
+static json_t *worker_json(const struct object *o)
+{
+    struct worker *w = worker_get(o->station->workers, o->worker);
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "state",
+                     w ? worker_state_name(w->state) : "none", "phase", object_phase_name(o->phase),
+                     "pid", (json_int_t)(w ? w->pid : 0), "generation",
+                     (json_int_t)(w ? w->ref.generation : 0), "restarts", (json_int_t)o->restarts,
+                     "turns", (json_int_t)o->turns, "errors", (json_int_t)o->errors, "rss_bytes",
+                     (json_int_t)(w ? memory_rss_bytes(w->pid) : 0));
+}
+
+static void set_default(json_t *m, const char *key, const char *value)
+{
+    if (!json_object_get(m, key))
+        json_object_set_new(m, key, json_string(value));
+}
+
+static void set_declared(json_t *m, const struct object *o)
+{
+    json_t *ready = o->metadata ? json_loads(o->metadata, 0, NULL) : NULL;
+    json_object_update(m, json_object_get(ready, "endpoint"));
+    json_object_set(m, "methods", json_object_get(ready, "methods"));
+    json_decref(ready);
+    set_default(m, "name", o->id);
+    set_default(m, "version", "0.0.0");
+    set_default(m, "description", "");
+    set_default(m, "author", "unknown");
+}
+
+static void set_known(json_t *m, const struct object *o)
+{
+    json_object_set_new(m, "object_id", json_string(o->id));
+    json_object_set_new(m, "source_path",
+                        json_sprintf("%s/%s", o->station->config.objects_dir, o->file));
+    json_object_set_new(m, "source_version", json_integer((json_int_t)o->version));
+    json_object_set_new(m, "state_keys", json_integer((json_int_t)store_key_estimate(o->state)));
+    json_object_set_new(m, "worker", worker_json(o));
+    json_object_set_new(m, "owner", json_string(o->station->config.station_id));
+    if (o->load_error)
+        json_object_set_new(m, "load_error", json_string(o->load_error));
+    if (o->conflict)
+        json_object_set_new(m, "conflict", json_string(o->conflict));
+}
+
+int metadata_put(const struct object *o, struct buf *json)
+{
+    json_t *m = json_object();
+    set_declared(m, o);
+    set_known(m, o);
+    char *text = m ? json_dumps(m, JSON_COMPACT) : NULL;
+    json_decref(m);
+    if (!text)
+        return -ENOMEM;
+    buf_puts(json, text);
+    free(text);
+    return 0;
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/rest/query.h"
+
+#include "common/clock.h"
+#include "supervisor/http/target.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct query query_of(struct span raw)
+{
+    return (struct query){.rest = raw};
+}
+
+static bool decode(struct buf *out, struct span text)
+{
+    buf_reset(out, 4096);
+    if (!buf_reserve(out, text.len + 1))
+        return false;
+    out->len = target_decode(text, true, out->data);
+    return true;
+}
+
+static struct span take_part(struct span *rest)
+{
+    const char *end = rest->len ? memchr(rest->data, '&', rest->len) : NULL;
+    struct span part = {rest->data, end ? (size_t)(end - rest->data) : rest->len};
+    size_t skip = part.len + (end ? 1 : 0);
+    rest->data += skip;
+    rest->len -= skip;
+    return part;
+}
+
+bool query_next(struct query *q)
+{
+    struct span part = {"", 0};
+    while (q->rest.len && part.len == 0)
+        part = take_part(&q->rest);
+    if (part.len == 0)
+        return false;
+    const char *equals = memchr(part.data, '=', part.len);
+    size_t name_len = equals ? (size_t)(equals - part.data) : part.len;
+    size_t value_at = equals ? name_len + 1 : part.len;
+    return decode(&q->name, (struct span){part.data, name_len}) &&
+           decode(&q->value, (struct span){part.data + value_at, part.len - value_at});
+}
+
+void query_free(struct query *q)
+{
+    buf_free(&q->name);
+    buf_free(&q->value);
+}
+
+bool query_number(const char *text, uint64_t min, uint64_t max, uint64_t *value)
+{
+    char *end;
+    if (!isdigit((unsigned char)text[0]))
+        return false;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    if (errno || *end || number < min || number > max)
+        return false;
+    *value = number;
+    return true;
+}
+
+static bool fraction_of(const char *text, uint64_t *us)
+{
+    *us = 0;
+    if (*text == '.') {
+        uint64_t scale = US_PER_S / 10;
+        for (text++; isdigit((unsigned char)*text); text++, scale /= 10)
+            *us += (uint64_t)(*text - '0') * scale;
+    }
+    return *text == '\0' || strcmp(text, "Z") == 0 || strcmp(text, "+00:00") == 0;
+}
+
+static bool iso_time(const char *text, uint64_t *wall_us)
+{
+    struct tm utc = {0};
+    uint64_t us;
+    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
+    if (!end)
+        end = strptime(text, "%Y-%m-%d %H:%M:%S", &utc);
+    if (!end)
+        end = strptime(text, "%Y-%m-%d", &utc);
+    if (!end || !fraction_of(end, &us))
+        return false;
+    time_t seconds = timegm(&utc);
+    if (seconds < 0)
+        return false;
+    *wall_us = (uint64_t)seconds * US_PER_S + us;
+    return true;
+}
+
+bool query_time(const char *text, uint64_t *wall_us)
+{
+    char *end;
+    if (!isdigit((unsigned char)text[0]))
+        return false;
+    double seconds = strtod(text, &end);
+    if (*end == '\0' && isfinite(seconds) && seconds < 1e11) {
+        *wall_us = (uint64_t)(seconds * 1e6);
+        return true;
+    }
+    return iso_time(text, wall_us);
+}

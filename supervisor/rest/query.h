@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * query - the parameters of a request target, one after the other, decoded; and the numbers and
+ * times that they hold. Pure.
+ */
+#ifndef SUPERVISOR_REST_QUERY_H
+#define SUPERVISOR_REST_QUERY_H
+
+#include "common/codec.h"
+
+struct query {
+    struct span rest; /* not yet read */
+    struct buf name;  /* decoded, NUL-terminated by buf_str; of the current parameter */
+    struct buf value;
+};
+
+struct query query_of(struct span raw);
+/* Moves to the next parameter. False at the end (or without memory). */
+bool query_next(struct query *q);
+void query_free(struct query *q);
+
+/* A decimal number within [min, max]; false for anything else. */
+bool query_number(const char *text, uint64_t min, uint64_t max, uint64_t *value);
+/* Seconds since 1970 (fractions allowed) or ISO 8601 in UTC ("2026-11-21T19:30:00[.5][Z]"), in µs.
+ */
+bool query_time(const char *text, uint64_t *wall_us);
+
+#endif

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/rest/router.h"
+
+#include "supervisor/http/target.h"
+#include "supervisor/objects/lifecycle.h"
+#include "supervisor/rest/management.h"
+#include "supervisor/rest/object_views.h"
+#include "supervisor/rest/station_views.h"
+#include "supervisor/station.h"
+#include "supervisor/turn/turn.h"
+
+#include <stdlib.h>
+
+/* --- one object --- */
+
+/* What the target names: "/objects/ID[@STATION][/rest]". */
+struct object_target {
+    char id[OBJECT_ID_MAX + 1];
+    char station[OBJECT_ID_MAX + 1]; /* empty: not named */
+    struct span name;                /* the raw part of the target up to the end of the id */
+    bool valid;
+};
+
+static struct span object_segment(struct span target, size_t prefix)
+{
+    size_t end = prefix;
+    while (end < target.len && target.data[end] != '/' && target.data[end] != '?')
+        end++;
+    return (struct span){target.data + prefix, end - prefix};
+}
+
+static struct object_target parse_target(struct span target, size_t prefix)
+{
+    struct object_target t = {0};
+    struct span segment = object_segment(target, prefix);
+    char text[2 * OBJECT_ID_MAX + 2];
+    t.name = (struct span){target.data, prefix + segment.len};
+    if (segment.len > sizeof(text))
+        return t;
+    size_t len = target_decode(segment, false, text);
+    const char *at = memchr(text, '@', len);
+    size_t id_len = at ? (size_t)(at - text) : len;
+    size_t station_len = at ? len - id_len - 1 : 0;
+    if (!object_id_valid(text, id_len) || station_len > OBJECT_ID_MAX)
+        return t;
+    memcpy(t.id, text, id_len);
+    if (at)
+        memcpy(t.station, at + 1, station_len);
+    t.valid = !at || station_len > 0;
+    return t;
+}
+
+/* A call that waits until it is known whether the object wants its query raw. */
+struct undecided {
+    struct object *object;
+    struct exchange *exchange;
+    struct span name;
+};
+
+static void call_object(struct object *o, struct exchange *x, struct span name)
+{
+    if (exchange_request(x)->query.len && !o->raw_query && object_views_serve(o, x))
+        return;
+    turn_admit(o->station->turns, o, x, name);
+}
+
+static void decide(void *arg)
+{
+    struct undecided *u = arg;
+    call_object(u->object, u->exchange, u->name);
+    free(u);
+}
+
+static void serve_object(struct object *o, struct exchange *x, struct span name)
+{
+    if (o->metadata || !object_views_reserved(x)) {
+        call_object(o, x, name);
+        return;
+    }
+    struct undecided *u = malloc(sizeof(*u));
+    if (u)
+        *u = (struct undecided){o, x, name};
+    if (!u || lifecycle_when_loaded(o, decide, u) < 0) {
+        free(u);
+        exchange_error(x, 503, "\"limit\":\"memory\"", "no memory for another call");
+    }
+}
+
+static void route_object(struct station *station, struct exchange *x, size_t prefix)
+{
+    struct object_target t = parse_target(exchange_request(x)->target, prefix);
+    if (!t.valid) {
+        exchange_error(x, 400, NULL,
+                       "an object id is made of letters, digits, '_', '.' and '-', at most %d",
+                       OBJECT_ID_MAX);
+        return;
+    }
+    if (t.station[0] && strcmp(t.station, station->config.station_id) != 0) {
+        exchange_error(x, 503, NULL, "station %s is not known", t.station);
+        return;
+    }
+    struct object *o = object_find(station->objects, t.id, strlen(t.id));
+    if (!o || o->phase == OBJECT_GONE) {
+        exchange_error(x, 404, NULL, "no object %s: no such .py file below %s", t.id,
+                       station->config.objects_dir);
+        return;
+    }
+    serve_object(o, x, t.name);
+}
+
+/* --- the station --- */
+
+static const struct route {
+    const char *path;
+    void (*view)(struct station *station, struct exchange *x);
+    bool management; /* obeys security.management */
+} routes[] = {
+    {"/", view_root, false},           {"/health", view_health, false},
+    {"/ready", view_ready, false},     {"/metrics", view_metrics, false},
+    {"/objects", view_objects, false}, {"/objects/", view_objects, false},
+    {"/status", view_status, true},
+};
+
+static const struct route *route_of(struct span path)
+{
+    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+        if (span_equal(path, routes[i].path))
+            return &routes[i];
+    return NULL;
+}
+
+static bool is_reading(const struct exchange_request *request)
+{
+    return span_equal(request->method, "GET") || span_equal(request->method, "HEAD");
+}
+
+static void route_station(struct station *station, struct exchange *x)
+{
+    static const struct exchange_field allow = {"Allow", "GET, HEAD, OPTIONS"};
+    const struct exchange_request *request = exchange_request(x);
+    const struct route *route = route_of(request->path);
+    if (!route) {
+        exchange_error(x, 404, NULL, "no such route");
+    } else if (span_equal(request->method, "OPTIONS")) {
+        struct exchange_reply reply = {.status = 204, .fields = &allow, .field_count = 1};
+        exchange_reply(x, &reply);
+    } else if (!is_reading(request)) {
+        view_method_not_allowed(x, &allow);
+    } else if (!route->management || management_allowed(station, x)) {
+        route->view(station, x);
+    }
+}
+
+void router_handle(struct exchange *x, void *arg)
+{
+    static const char prefix[] = "/objects/";
+    struct station *station = arg;
+    struct span path = exchange_request(x)->path, target = exchange_request(x)->target;
+    size_t len = sizeof(prefix) - 1;
+    if (target.len > len && memcmp(target.data, prefix, len) == 0 && path.len > len)
+        route_object(station, x, len);
+    else
+        route_station(station, x);
+}

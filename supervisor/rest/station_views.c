@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/rest/station_views.h"
+
+#include "common/clock.h"
+#include "common/json_text.h"
+#include "supervisor/http/front.h"
+#include "supervisor/objects/object.h"
+#include "supervisor/process/memory.h"
+#include "supervisor/process/nursery.h"
+#include "supervisor/rest/json_reply.h"
+#include "supervisor/rest/query.h"
+#include "supervisor/scribe/scribe.h"
+#include "supervisor/state/store.h"
+#include "supervisor/station.h"
+#include "supervisor/turn/turn.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+static double uptime_seconds(const struct station *station)
+{
+    return (double)(clock_mono_ns() - station->started_ns) / 1e9;
+}
+
+static void put_station(const struct station *station, struct buf *json)
+{
+    buf_puts(json, "{\"status\":\"ok\"");
+    json_put_member(json, "station_id", station->config.station_id);
+    json_put_member(json, "version", PACKAGE_VERSION);
+}
+
+void view_root(struct station *station, struct exchange *x)
+{
+    struct buf json = BUF_INIT;
+    put_station(station, &json);
+    json_put_member(&json, "objects", "/objects");
+    json_put_member(&json, "health", "/health");
+    buf_putc(&json, '}');
+    json_reply(x, 200, &json);
+}
+
+void view_health(struct station *station, struct exchange *x)
+{
+    struct buf json = BUF_INIT;
+    put_station(station, &json);
+    json_put_key(&json, "uptime_seconds");
+    buf_printf(&json, "%.3f}", uptime_seconds(station));
+    json_reply(x, 200, &json);
+}
+
+void view_ready(struct station *station, struct exchange *x)
+{
+    if (station->stopping) {
+        exchange_error(x, 503, NULL, "the station is stopping");
+    } else if (!station->ready || !nursery_ready(station->nursery)) {
+        exchange_error(x, 503, NULL, "the station is starting");
+    } else {
+        struct buf json = BUF_INIT;
+        put_station(station, &json);
+        buf_putc(&json, '}');
+        json_reply(x, 200, &json);
+    }
+}
+
+void view_method_not_allowed(struct exchange *x, const struct exchange_field *allow)
+{
+    struct buf json = BUF_INIT;
+    buf_puts(&json, "{\"status\":\"error\",\"error\":\"this route is only read\"}");
+    struct exchange_reply reply = {
+        .status = 405, .content_type = JSON_CONTENT_TYPE, .fields = allow, .field_count = 1};
+    reply.body = buf_take(&json, &reply.body_size);
+    exchange_reply(x, &reply);
+}
+
+/* --- status --- */
+
+static void put_process(struct buf *json, const char *name, pid_t pid)
+{
+    json_put_key(json, name);
+    buf_puts(json, "{");
+    json_put_number(json, "pid", (unsigned long long)pid);
+    json_put_number(json, "rss_bytes", memory_rss_bytes(pid));
+    buf_putc(json, '}');
+}
+
+static void put_worker(struct worker *w, void *arg)
+{
+    struct buf *json = arg;
+    if (json->data[json->len - 1] != '[')
+        buf_putc(json, ',');
+    buf_putc(json, '{');
+    json_put_member(json, "object_id", w->object->id);
+    json_put_member(json, "state", worker_state_name(w->state));
+    json_put_number(json, "pid", (unsigned long long)w->pid);
+    json_put_number(json, "generation", w->ref.generation);
+    json_put_number(json, "turns", w->turns);
+    json_put_number(json, "inflight", w->inflight.count);
+    json_put_number(json, "restarts", w->object->restarts);
+    json_put_number(json, "rss_bytes", memory_rss_bytes(w->pid));
+    buf_putc(json, '}');
+}
+
+static void put_processes(struct station *station, struct buf *json)
+{
+    json_put_key(json, "processes");
+    buf_putc(json, '{');
+    put_process(json, "supervisor", getpid());
+    put_process(json, "nursery", nursery_pid(station->nursery));
+    put_process(json, "scribe", scribe_pid(station->scribe));
+    json_put_key(json, "workers");
+    buf_putc(json, '[');
+    if (buf_ok(json))
+        worker_each(station->workers, put_worker, json);
+    buf_puts(json, "]}");
+}
+
+void view_status(struct station *station, struct exchange *x)
+{
+    struct buf json = BUF_INIT;
+    put_station(station, &json);
+    json_put_number(&json, "boot", station->boot);
+    json_put_key(&json, "uptime_seconds");
+    buf_printf(&json, "%.3f", uptime_seconds(station));
+    json_put_number(&json, "objects", object_count(station->objects));
+    put_processes(station, &json);
+    turn_status(station->turns, &json);
+    store_status(station->store, &json);
+    front_status(station->front, &json);
+    buf_putc(&json, '}');
+    json_reply(x, 200, &json);
+}
+
+/* --- metrics --- */
+
+static void put_gauge(struct buf *text, const char *name, double value)
+{
+    buf_printf(text, "# TYPE %s gauge\n%s %.10g\n", name, name, value);
+}
+
+static void sum_restarts(struct object *o, void *arg)
+{
+    *(uint64_t *)arg += o->restarts;
+}
+
+void view_metrics(struct station *station, struct exchange *x)
+{
+    struct buf text = BUF_INIT;
+    uint64_t restarts = 0;
+    object_each(station->objects, sum_restarts, &restarts);
+    put_gauge(&text, "objectd_uptime_seconds", uptime_seconds(station));
+    put_gauge(&text, "objectd_objects", (double)object_count(station->objects));
+    put_gauge(&text, "objectd_workers", (double)worker_count(station->workers));
+    put_gauge(&text, "objectd_supervisor_rss_bytes", (double)memory_rss_bytes(getpid()));
+    buf_printf(&text,
+               "# TYPE objectd_worker_restarts_total counter\n"
+               "objectd_worker_restarts_total %llu\n",
+               (unsigned long long)restarts);
+    turn_metrics(station->turns, &text);
+    store_metrics(station->store, &text);
+    front_metrics(station->front, &text);
+    struct exchange_reply reply = {.status = 200, .content_type = "text/plain; version=0.0.4"};
+    reply.body = buf_take(&text, &reply.body_size);
+    if (reply.body)
+        exchange_reply(x, &reply);
+    else
+        exchange_error(x, 503, "\"limit\":\"memory\"", "no memory for the metrics");
+}
+
+/* --- the list of objects --- */
+
+struct listing {
+    struct object **objects;
+    size_t count;
+};
+
+static void collect(struct object *o, void *arg)
+{
+    struct listing *list = arg;
+    if (o->phase != OBJECT_GONE)
+        list->objects[list->count++] = o;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return strcmp((*(struct object *const *)a)->id, (*(struct object *const *)b)->id);
+}
+
+static void put_object(struct buf *json, const struct object *o)
+{
+    buf_putc(json, '{');
+    json_put_member(json, "object_id", o->id);
+    json_put_key(json, "path");
+    buf_printf(json, "\"/objects/%s\"", o->id);
+    json_put_member(json, "file", o->file);
+    json_put_member(json, "phase", object_phase_name(o->phase));
+    json_put_number(json, "turns", o->turns);
+    if (o->load_error)
+        json_put_member(json, "load_error", o->load_error);
+    if (o->conflict)
+        json_put_member(json, "conflict", o->conflict);
+    buf_putc(json, '}');
+}
+
+static void send_listing(struct exchange *x, const struct listing *list, const char *after,
+                         uint64_t limit)
+{
+    struct buf json = BUF_INIT;
+    uint64_t count = 0;
+    buf_puts(&json, "{\"status\":\"ok\",\"objects\":[");
+    for (size_t i = 0; i < list->count && count < limit; i++) {
+        if (after[0] && strcmp(list->objects[i]->id, after) <= 0)
+            continue;
+        if (count++)
+            buf_putc(&json, ',');
+        put_object(&json, list->objects[i]);
+    }
+    buf_printf(&json, "],\"count\":%llu}", (unsigned long long)count);
+    json_reply(x, 200, &json);
+}
+
+static bool page_of(struct exchange *x, uint64_t *limit, struct buf *after)
+{
+    struct buf text = BUF_INIT;
+    bool ok = true;
+    if (exchange_query(x, "limit", &text))
+        ok = query_number(buf_str(&text), 1, UINT32_MAX, limit);
+    buf_free(&text);
+    exchange_query(x, "after", after);
+    return ok;
+}
+
+void view_objects(struct station *station, struct exchange *x)
+{
+    struct listing list = {calloc(object_count(station->objects) + 1, sizeof(struct object *)), 0};
+    struct buf after = BUF_INIT;
+    uint64_t limit = UINT64_MAX;
+    if (!list.objects) {
+        exchange_error(x, 503, "\"limit\":\"memory\"", "no memory for the list");
+    } else if (!page_of(x, &limit, &after)) {
+        exchange_error(x, 400, NULL, "limit must be a number, 1 or more");
+    } else {
+        object_each(station->objects, collect, &list);
+        qsort(list.objects, list.count, sizeof(list.objects[0]), by_id);
+        send_listing(x, &list, buf_str(&after), limit);
+    }
+    buf_free(&after);
+    free(list.objects);
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * station_views - the routes of the station itself: /, /health, /ready, /status, /metrics,
+ * /objects.
+ */
+#ifndef SUPERVISOR_REST_STATION_VIEWS_H
+#define SUPERVISOR_REST_STATION_VIEWS_H
+
+#include "supervisor/http/exchange.h"
+
+struct station;
+
+void view_root(struct station *station, struct exchange *x);
+void view_health(struct station *station, struct exchange *x);
+void view_ready(struct station *station, struct exchange *x);
+void view_status(struct station *station, struct exchange *x);
+void view_metrics(struct station *station, struct exchange *x);
+void view_objects(struct station *station, struct exchange *x);
+/* 405 with that Allow field. */
+void view_method_not_allowed(struct exchange *x, const struct exchange_field *allow);
+
+#endif

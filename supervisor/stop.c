@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/stop.h"
+
+#include "common/clock.h"
+#include "supervisor/http/front.h"
+#include "supervisor/notify.h"
+#include "supervisor/objects/object.h"
+#include "supervisor/station.h"
+#include "supervisor/turn/turn.h"
+
+#define STOP_CHECK_NS (10 * NS_PER_MS)
+
+static struct loop_timer timer;
+static uint64_t deadline_ns;
+
+static void kill_worker(struct worker *w, void *arg)
+{
+    (void)arg;
+    worker_kill(w, WORKER_BLAME_UNWANTED);
+}
+
+static void drain_worker(struct worker *w, void *arg)
+{
+    (void)arg;
+    if (w->blame == WORKER_BLAME_NONE)
+        w->blame = WORKER_BLAME_UNWANTED; /* its exit is no crash */
+    worker_event(w, WORKER_EV_DRAIN);
+}
+
+/* Calls first; only then the workers, so that what is queued is still served. */
+static void check(void *arg)
+{
+    struct station *station = arg;
+    bool late = clock_mono_ns() >= deadline_ns;
+    if (late)
+        log_warn("stopping: %zu calls unanswered after workers.stop_timeout",
+                 turn_outstanding(station->turns));
+    if (late || turn_outstanding(station->turns) == 0)
+        worker_each(station->workers, late ? kill_worker : drain_worker, NULL);
+    if (late || (turn_outstanding(station->turns) == 0 && worker_count(station->workers) == 0 &&
+                 front_open_exchanges(station->front) == 0))
+        loop_stop(station->loop);
+    else
+        loop_timer_set(station->loop, &timer, STOP_CHECK_NS, check, station);
+}
+
+void stop_begin(struct station *station)
+{
+    if (station->stopping) {
+        log_info("asked to stop again: ending at once");
+        worker_each(station->workers, kill_worker, NULL);
+        loop_stop(station->loop);
+        return;
+    }
+    log_info("stopping");
+    notify_stopping();
+    station->stopping = true;
+    deadline_ns = clock_mono_ns() + station->config.stop_timeout_ns;
+    front_stop_accepting(station->front);
+    check(station);
+}

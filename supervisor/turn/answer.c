@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What a worker answers: TURN_DONE is accepted (its writes become one journal record, its reply
+ * goes to the gate) or refused (the worker's copy is poisoned: every answer under way is refused
+ * too and the worker gets RESET).
+ */
+#include "common/memfd.h"
+#include "common/shared_page.h"
+#include "supervisor/log/object_log.h"
+#include "supervisor/objects/lifecycle.h"
+#include "supervisor/state/store.h"
+#include "supervisor/station.h"
+#include "supervisor/turn/held_reply.h"
+#include "supervisor/turn/turns.h"
+
+#include "common/clock.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* --- the last step --- */
+
+static void finish(struct turns *turns, struct call *call)
+{
+    histogram_add(&turns->latency, loop_now(turns->station->loop) - call->arrived_ns);
+    turns->outstanding--;
+    call_free(call);
+}
+
+void answer_error(struct turns *turns, struct call *call, unsigned status, const char *extra,
+                  const char *format, ...)
+{
+    struct buf text = BUF_INIT;
+    va_list ap;
+    va_start(ap, format);
+    buf_vprintf(&text, format, ap);
+    va_end(ap);
+    exchange_error(call->exchange, status, extra, "%s", buf_str(&text));
+    call->exchange = NULL;
+    buf_free(&text);
+    finish(turns, call);
+}
+
+static const char *durability_name(enum durability durability)
+{
+    static const char *const names[] = {[DURABILITY_FSYNC] = "fsync",
+                                        [DURABILITY_INTERVAL] = "interval",
+                                        [DURABILITY_NONE] = "none"};
+    return names[durability];
+}
+
+/* The reply as the front wants it; the commit fields are appended to the handler's. */
+static struct exchange_reply reply_of(struct turns *turns, struct call *call,
+                                      struct exchange_field *fields, char *seq, size_t seq_size)
+{
+    struct held_reply *held = &call->reply;
+    struct exchange_reply reply = {.status = held->status,
+                                   .content_type = held->content_type,
+                                   .fields = held->fields,
+                                   .field_count = held->field_count,
+                                   .body = held->body,
+                                   .body_size = held->body_size,
+                                   .body_fd = held->body_fd};
+    held->body = NULL;
+    held->body_fd = -1;
+    if (call->commit_seq) {
+        if (held->field_count)
+            memcpy(fields, held->fields, held->field_count * sizeof(*fields));
+        snprintf(seq, seq_size, "%llu-%llu", (unsigned long long)turns->station->boot,
+                 (unsigned long long)call->commit_seq);
+        fields[held->field_count] = (struct exchange_field){"X-Commit-Seq", seq};
+        fields[held->field_count + 1] = (struct exchange_field){
+            "X-Durability", durability_name(turns->station->config.durability)};
+        reply.fields = fields;
+        reply.field_count = held->field_count + 2;
+    }
+    return reply;
+}
+
+void answer_send(struct turns *turns, struct call *call)
+{
+    struct exchange_field fields[CALL_FIELDS_MAX + 2];
+    char seq[48];
+    struct exchange_reply reply = reply_of(turns, call, fields, seq, sizeof(seq));
+    if (call->reply.is_stream) {
+        stream_start(turns, call, &reply);
+        return;
+    }
+    exchange_reply(call->exchange, &reply);
+    call->exchange = NULL;
+    finish(turns, call);
+}
+
+/* --- refusal --- */
+
+static void answer_refused(struct turns *turns, struct call *call, int error)
+{
+    turns->refused++;
+    switch (error) {
+    case -ENOSPC:
+        answer_error(turns, call, 507, "\"limit\":\"disk\"",
+                     "no room on the station's disk: nothing was written");
+        return;
+    case -EFBIG:
+        answer_error(turns, call, 413, "\"limit\":\"turn_writes_max\"",
+                     "the turn wrote more than %llu bytes (limits.turn_writes_max): nothing was "
+                     "written",
+                     (unsigned long long)turns->station->config.turn_writes_max);
+        return;
+    default:
+        answer_error(turns, call, 503, "\"limit\":\"memory\"",
+                     "the station could not take the turn (%s): nothing was written",
+                     strerror(-error));
+    }
+}
+
+static void poison(struct worker *w, int error)
+{
+    w->refuse_through = w->last_sent_id;
+    w->refuse_error = error;
+    turn_reset_worker(w->station->turns, w);
+}
+
+/* --- TURN_DONE --- */
+
+static void count_outcome(struct turns *turns, struct object *o, enum rpc_outcome outcome)
+{
+    turns->done++;
+    o->turns++;
+    turns->raised += outcome == RPC_OUTCOME_RAISED;
+    turns->timed_out += outcome == RPC_OUTCOME_TIMEOUT;
+    o->errors += outcome == RPC_OUTCOME_RAISED || outcome == RPC_OUTCOME_TIMEOUT;
+}
+
+static void log_turn(struct worker *w, const struct call *call, unsigned status)
+{
+    const struct exchange_request *request = exchange_request(call->exchange);
+    char request_id[OBJECT_REQUEST_ID_SIZE];
+    if (!object_log_turn_due(w->object->log))
+        return;
+    call_request_id(call, request_id, sizeof(request_id));
+    struct object_log_turn line = {.wall_us = clock_wall_us(),
+                                   .method = request->method,
+                                   .target = request->target,
+                                   .status = status,
+                                   .duration_us =
+                                       (loop_now(w->station->loop) - call->sent_ns) / 1000,
+                                   .request_id = span_of(request_id),
+                                   .version = w->object->version};
+    object_log_turn(w->object->log, &line);
+}
+
+/* Takes the body's descriptor when it is what it says; -EPROTO else. */
+static int take_body(struct worker *w, const struct frame *f, uint64_t size, int *fd)
+{
+    *fd = -1;
+    if ((size > 0) != (f->fd_count == 1))
+        return -EPROTO;
+    if (size == 0)
+        return 0;
+    *fd = channel_take_fd(&w->channel, 0);
+    if (memfd_verify(*fd, size) == 0)
+        return 0;
+    close(*fd);
+    *fd = -1;
+    return -EPROTO;
+}
+
+static int commit(struct worker *w, struct call *call, const struct rpc_turn_done *m)
+{
+    if (m->write_count == 0)
+        return 0;
+    int err = store_commit(w->station->store, w->object->state, call_client_request_id(call),
+                           m->writes, m->write_count, &call->commit_seq);
+    if (!err)
+        w->station->turns->commits++;
+    return err;
+}
+
+static void accept_turn(struct worker *w, struct call *call, const struct rpc_turn_done *m,
+                        int body_fd)
+{
+    struct turns *turns = w->station->turns;
+    int err = commit(w, call, m);
+    if (err) {
+        if (body_fd >= 0)
+            close(body_fd);
+        poison(w, err);
+        answer_refused(turns, call, err);
+        return;
+    }
+    log_turn(w, call, m->status);
+    err = held_reply_take(&call->reply, m, body_fd);
+    if (err) {
+        answer_error(turns, call, err == -E2BIG ? 500 : 503, NULL,
+                     err == -E2BIG ? "the handler set more than %d reply fields"
+                                   : "no memory for the reply (%d fields at most)",
+                     CALL_FIELDS_MAX);
+        return;
+    }
+    call->gate_seq = store_newest(w->object->state);
+    w->gated_streams += call->reply.is_stream;
+    gate_hold(turns, call);
+}
+
+/* The worker has answered: more for it, or for whoever waits for its silence. */
+static void after_answer(struct worker *w)
+{
+    struct worker_table *table = w->station->workers;
+    struct worker_ref ref = w->ref;
+    struct object *o = w->object;
+    if (w->inflight.count == 0) {
+        worker_event(w, WORKER_EV_ANSWERED);
+        if (worker_get(table, ref))
+            lifecycle_worker_answered(w);
+    }
+    if (o->queue.count)
+        turn_dispatch(o->station->turns, o);
+}
+
+bool answer_turn_done(struct worker *w, const struct frame *f, const char **reason)
+{
+    struct turns *turns = w->station->turns;
+    struct rpc_turn_done m;
+    int body_fd;
+    struct call *call = w->inflight.head;
+    *reason = "malformed TURN_DONE";
+    if (!rpc_turn_done_decode(f->payload, &m))
+        return false;
+    *reason = "an answer to a call that is not the oldest under way";
+    if (!call || call->id != f->id)
+        return false;
+    *reason = "a body that is not a sealed memfd of its size";
+    if (take_body(w, f, m.body_size, &body_fd) < 0)
+        return false;
+    call_list_remove(&w->inflight, call);
+    w->progress_ns = loop_now(w->station->loop);
+    w->turns++;
+    count_outcome(turns, w->object, m.outcome);
+    if (call->id <= w->refuse_through) {
+        if (body_fd >= 0)
+            close(body_fd);
+        answer_refused(turns, call, w->refuse_error);
+    } else {
+        accept_turn(w, call, &m, body_fd);
+    }
+    after_answer(w);
+    return true;
+}
+
+/* --- writes outside any turn --- */
+
+static void log_lost_writes(struct worker *w, const char *why)
+{
+    struct buf text = BUF_INIT;
+    buf_printf(&text, "state written outside a turn was lost: %s", why);
+    if (buf_ok(&text))
+        object_log_write(w->object->log, span_of("ERROR"), clock_wall_us(),
+                         (struct span){text.data, text.len}, (struct span){"", 0},
+                         w->object->version, (struct span){"", 0});
+    buf_free(&text);
+}
+
+bool answer_outside_writes(struct worker *w, const struct frame *f, const char **reason)
+{
+    struct rpc_outside_writes m;
+    uint64_t seq;
+    *reason = "malformed OUTSIDE_WRITES";
+    if (!rpc_outside_writes_decode(f->payload, &m))
+        return false;
+    if (w->reset_id) {
+        log_lost_writes(w, "an earlier turn was refused");
+        return true;
+    }
+    if (!worker_ref_is(w->object->worker, w)) {
+        log_lost_writes(w, "the worker does not serve the object any more");
+        return true;
+    }
+    int err = store_commit(w->station->store, w->object->state, (struct span){"", 0}, m.writes,
+                           m.write_count, &seq);
+    if (err) {
+        log_lost_writes(w, strerror(-err));
+        poison(w, err);
+    }
+    return true;
+}
+
+/* --- death --- */
+
+static void answer_crashed(struct worker *w, struct call *call, int wait_status)
+{
+    struct turns *turns = w->station->turns;
+    char extra[80];
+    if (w->blame == WORKER_BLAME_DEADLINE) {
+        turns->timed_out++;
+        answer_error(turns, call, 504, "\"limit\":\"timeout\"",
+                     "the call ran longer than %.3g s and did not stop; its worker was killed",
+                     (double)w->object->timeout_ns / 1e9);
+        return;
+    }
+    turns->crashed++;
+    snprintf(extra, sizeof(extra), "\"crash_id\":\"%llx-%llx\"",
+             (unsigned long long)w->station->boot, (unsigned long long)w->ref.generation);
+    if (w->blame == WORKER_BLAME_PROTOCOL)
+        answer_error(turns, call, 502, extra, "the worker broke its protocol (%s)",
+                     w->protocol_reason);
+    else
+        answer_error(turns, call, 502, extra, "the worker died while running this call: %s",
+                     worker_death_text(wait_status));
+}
+
+/* The newest call that had begun; a page that lies can only hurt the worker's own calls. */
+static uint64_t newest_begun(const struct worker *w)
+{
+    uint64_t running = w->page->running_id;
+    uint64_t oldest = w->inflight.head ? w->inflight.head->id : 0;
+    bool must_be_oldest = w->blame == WORKER_BLAME_PROTOCOL || w->blame == WORKER_BLAME_DEADLINE;
+    return must_be_oldest || running > w->last_sent_id ? oldest : running;
+}
+
+static void requeue(struct turns *turns, struct call *call)
+{
+    call->id = 0;
+    call->worker = (struct worker_ref){0};
+    call_list_prepend(&call->object->queue, call);
+    turns->queued++;
+    object_mark_queued(turns->station->objects, call->object, true);
+}
+
+void turn_worker_dead(struct worker *w, int wait_status)
+{
+    struct turns *turns = w->station->turns;
+    uint64_t begun = newest_begun(w);
+    while (w->inflight.head && w->inflight.head->id <= begun)
+        answer_crashed(w, call_list_pop(&w->inflight), wait_status);
+    while (w->inflight.tail) {
+        struct call *call = w->inflight.tail;
+        call_list_remove(&w->inflight, call);
+        requeue(turns, call);
+    }
+    while (w->streams.head)
+        stream_cut(turns, w->streams.head);
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Deadlines, checked by one tick while anything is outstanding: how long the running call of each
+ * busy worker runs (from the page that the worker shows us), and how long calls wait in queues.
+ *
+ * A call past its deadline: the worker is told (TimeoutError in the handler); after the grace its
+ * stacks are dumped to its stderr; a tick later its process group is killed. A worker whose page
+ * says nothing is judged by when it last answered.
+ */
+#include "common/clock.h"
+#include "common/shared_page.h"
+#include "supervisor/objects/object.h"
+#include "supervisor/station.h"
+#include "supervisor/turn/turns.h"
+
+#include <signal.h>
+
+#define TICK_NS          (50 * NS_PER_MS)
+#define SILENCE_SLACK_NS (2 * NS_PER_S)
+
+static void tell_deadline(struct worker *w, uint64_t id, uint64_t now)
+{
+    sigqueue(w->pid, SIGUSR1, (union sigval){.sival_ptr = (void *)(uintptr_t)id});
+    w->deadline_id = id;
+    w->deadline_ns = now;
+    w->dumped = false;
+}
+
+static void after_grace(struct worker *w)
+{
+    if (!w->dumped) {
+        w->dumped = true;
+        kill(w->pid, SIGUSR2);
+        return;
+    }
+    log_info("worker %d of %s ran a call past its deadline and grace: killed", (int)w->pid,
+             w->object->id);
+    worker_kill(w, WORKER_BLAME_DEADLINE);
+}
+
+static uint64_t age(uint64_t now, uint64_t then)
+{
+    return now > then ? now - then : 0;
+}
+
+static void check_worker(struct worker *w, const struct config *config, uint64_t now)
+{
+    uint64_t running = w->page->running_id, started = w->page->started_ns;
+    uint64_t timeout = w->object->timeout_ns;
+    if (w->pid == 0 || w->state == WORKER_KILLED)
+        return;
+    bool owes_answer = w->inflight.count > 0;
+    if (owes_answer &&
+        age(now, w->progress_ns) > timeout + config->timeout_grace_ns + SILENCE_SLACK_NS) {
+        after_grace(w);
+        return;
+    }
+    if (running == 0 || age(now, started) <= timeout)
+        return;
+    if (w->deadline_id != running)
+        tell_deadline(w, running, now);
+    else if (age(now, w->deadline_ns) > config->timeout_grace_ns)
+        after_grace(w);
+}
+
+static void check_queue(struct turns *turns, struct object *o, uint64_t now)
+{
+    uint64_t limit = turns->station->config.queue_timeout_ns;
+    while (o->queue.head && age(now, o->queue.head->arrived_ns) > limit) {
+        struct call *call = call_list_pop(&o->queue);
+        turns->queued--;
+        turns->rejected_queue_timeout++;
+        answer_error(turns, call, 503, "\"limit\":\"queue_timeout\"",
+                     "the call waited %.3g s for a worker of %s (workers.queue_timeout)",
+                     (double)limit / 1e9, o->id);
+    }
+    if (o->queue.count == 0)
+        object_mark_queued(turns->station->objects, o, false);
+}
+
+static void tick(void *arg)
+{
+    struct turns *turns = arg;
+    struct station *station = turns->station;
+    uint64_t now = clock_mono_ns();
+    for (struct worker *w = worker_first_busy(station->workers), *next; w; w = next) {
+        next = w->next_busy;
+        check_worker(w, &station->config, now);
+    }
+    for (struct object *o = object_first_queued(station->objects), *next; o; o = next) {
+        next = o->next_queued;
+        check_queue(turns, o, now);
+    }
+    deadline_arm(turns);
+}
+
+void deadline_arm(struct turns *turns)
+{
+    if (turns->outstanding && !loop_timer_armed(&turns->tick))
+        loop_timer_set(turns->station->loop, &turns->tick, TICK_NS, tick, turns);
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/turn/turn.h"
+
+#include "common/clock.h"
+#include "common/json_text.h"
+#include "common/memfd.h"
+#include "supervisor/objects/lifecycle.h"
+#include "supervisor/state/store.h"
+#include "supervisor/station.h"
+#include "supervisor/turn/turns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+struct turns *turns_new(struct station *station)
+{
+    struct turns *turns = calloc(1, sizeof(*turns));
+    if (!turns)
+        die(EXIT_CODE_ENVIRONMENT, "no memory for the turns");
+    turns->station = station;
+    return turns;
+}
+
+void turns_free(struct turns *turns)
+{
+    if (!turns)
+        return;
+    loop_timer_cancel(&turns->tick);
+    gate_free(turns);
+    free(turns);
+}
+
+/* --- admission --- */
+
+static bool admit(struct turns *turns, struct object *o, struct exchange *x)
+{
+    const struct config *c = &turns->station->config;
+    if (turns->station->stopping) {
+        exchange_error(x, 503, NULL, "the station is stopping");
+        return false;
+    }
+    if (o->queue.count >= c->queue_object_max) {
+        turns->rejected_queue_object++;
+        exchange_error(x, 503, "\"limit\":\"queue_object_max\"",
+                       "%llu calls wait for %s already (limits.queue_object_max)",
+                       (unsigned long long)c->queue_object_max, o->id);
+        return false;
+    }
+    if (turns->queued >= c->queue_station_max) {
+        turns->rejected_queue_station++;
+        exchange_error(x, 503, "\"limit\":\"queue_station_max\"",
+                       "%llu calls wait on this station already (limits.queue_station_max)",
+                       (unsigned long long)c->queue_station_max);
+        return false;
+    }
+    return true;
+}
+
+static void enqueue(struct turns *turns, struct call *call)
+{
+    call_list_append(&call->object->queue, call);
+    turns->queued++;
+    object_mark_queued(turns->station->objects, call->object, true);
+}
+
+static struct call *dequeue(struct turns *turns, struct object *o)
+{
+    struct call *call = call_list_pop(&o->queue);
+    turns->queued--;
+    if (o->queue.count == 0)
+        object_mark_queued(turns->station->objects, o, false);
+    return call;
+}
+
+/* An answer for what cannot be served now, from why that is. */
+static void answer_unloadable(struct turns *turns, struct call *call)
+{
+    struct object *o = call->object;
+    struct buf extra = BUF_INIT;
+    buf_puts(&extra, "\"object_id\":");
+    json_put_string(&extra, o->id, strlen(o->id));
+    if (o->load_line)
+        json_put_number(&extra, "line", o->load_line);
+    if (o->load_traceback && turns->station->config.expose_tracebacks)
+        json_put_member(&extra, "traceback", o->load_traceback);
+    answer_error(turns, call, 500, buf_str(&extra), "%s does not load: %s", o->file,
+                 o->load_error ? o->load_error : "no reason known");
+    buf_free(&extra);
+}
+
+static void answer_unservable(struct turns *turns, struct call *call)
+{
+    if (call->object->phase == OBJECT_GONE)
+        answer_error(turns, call, 404, NULL, "object %s is gone", call->object->id);
+    else
+        answer_unloadable(turns, call);
+}
+
+void turn_fail_queue(struct turns *turns, struct object *o)
+{
+    while (o->queue.count)
+        answer_unservable(turns, dequeue(turns, o));
+}
+
+void turn_admit(struct turns *turns, struct object *o, struct exchange *x,
+                struct span path_of_object)
+{
+    if (!admit(turns, o, x))
+        return;
+    struct call *call = call_new(x, o, exchange_request(x)->arrived_ns);
+    if (!call) {
+        exchange_error(x, 503, "\"limit\":\"memory\"", "no memory for another call");
+        return;
+    }
+    call->path_skip = (uint32_t)path_of_object.len;
+    turns->outstanding++;
+    if (o->phase == OBJECT_BACKOFF && o->load_error && !o->accepted) {
+        answer_unloadable(turns, call);
+        return;
+    }
+    enqueue(turns, call);
+    deadline_arm(turns);
+    if (o->phase == OBJECT_SERVING || o->phase == OBJECT_DEPLOYING)
+        turn_dispatch(turns, o);
+    else
+        lifecycle_demand(o);
+}
+
+/* --- dispatch --- */
+
+/* A large body goes as a descriptor of its own: the exchange keeps the other. */
+static int dup_body(const struct exchange_request *request, int *fd)
+{
+    *fd = -1;
+    if (request->body_fd < 0)
+        return 0;
+    *fd = fcntl(request->body_fd, F_DUPFD_CLOEXEC, 0);
+    return *fd < 0 ? -errno : 0;
+}
+
+static int send_call(struct worker *w, struct call *call)
+{
+    const struct exchange_request *request = exchange_request(call->exchange);
+    int fd, err = dup_body(request, &fd);
+    if (err)
+        return err;
+    struct rpc_call m = {.method = request->method,
+                         .target = request->target,
+                         .path_skip = call->path_skip,
+                         .head = request->head,
+                         .body = fd < 0 ? request->body : (struct span){"", 0},
+                         .body_size = fd < 0 ? 0 : request->body_size,
+                         .remote_addr = span_of(request->remote_addr),
+                         .request_id = request->request_id};
+    size_t frame = channel_begin(&w->channel, RPC_CALL, call->id);
+    rpc_call_encode(&w->channel.out, &m);
+    return channel_end(&w->channel, frame, &fd, fd >= 0 ? 1 : 0);
+}
+
+static bool can_take_calls(const struct object *o, const struct worker *w)
+{
+    return w && !o->frozen && (w->state == WORKER_READY || w->state == WORKER_BUSY) &&
+           w->inflight.count < TURN_WINDOW;
+}
+
+static void send_next(struct turns *turns, struct object *o, struct worker *w)
+{
+    struct call *call = dequeue(turns, o);
+    call->id = ++turns->last_call_id;
+    call->worker = w->ref;
+    call->sent_ns = loop_now(turns->station->loop);
+    int err = send_call(w, call);
+    if (err) {
+        answer_error(turns, call, 503, "\"limit\":\"memory\"", "the call could not be sent: %s",
+                     strerror(-err));
+        return;
+    }
+    if (w->inflight.count == 0)
+        w->progress_ns = call->sent_ns;
+    call_list_append(&w->inflight, call);
+    w->last_sent_id = call->id;
+    worker_event(w, WORKER_EV_CALL);
+}
+
+void turn_dispatch(struct turns *turns, struct object *o)
+{
+    struct worker *w = worker_get(turns->station->workers, o->worker);
+    if (!o->queue.count || !can_take_calls(o, w))
+        return;
+    o->used_ns = loop_now(turns->station->loop);
+    while (o->queue.count && can_take_calls(o, w))
+        send_next(turns, o, w);
+    worker_touch(w);
+}
+
+/* --- RESET --- */
+
+void turn_reset_worker(struct turns *turns, struct worker *w)
+{
+    struct buf writes = BUF_INIT;
+    struct rpc_reset m;
+    int fd, err = lifecycle_state(w->object, &writes, &m.state, &fd);
+    if (!err) {
+        w->reset_id = ++turns->last_call_id;
+        size_t frame = channel_begin(&w->channel, RPC_RESET, w->reset_id);
+        rpc_reset_encode(&w->channel.out, &m);
+        err = channel_end(&w->channel, frame, &fd, fd >= 0 ? 1 : 0);
+    }
+    buf_free(&writes);
+    if (err) {
+        log_warn("worker %d of %s cannot be reset (%s): replaced", (int)w->pid, w->object->id,
+                 strerror(-err));
+        worker_kill(w, WORKER_BLAME_NONE);
+        return;
+    }
+    worker_touch(w);
+}
+
+static bool reset_done(struct worker *w, const struct frame *f, const char **reason)
+{
+    *reason = "malformed RESET_DONE";
+    if (!rpc_empty_decode(f->payload))
+        return false;
+    if (f->id == w->reset_id) /* else: of an earlier RESET, another is under way */
+        w->reset_id = 0;
+    return true;
+}
+
+/* --- frames and deaths --- */
+
+bool turn_frame(struct worker *w, const struct frame *f, const char **reason)
+{
+    switch (f->type) {
+    case RPC_TURN_DONE:
+        return answer_turn_done(w, f, reason);
+    case RPC_STREAM_CHUNK:
+        return stream_chunk(w, f, reason);
+    case RPC_STREAM_END:
+        return stream_end(w, f, reason);
+    case RPC_OUTSIDE_WRITES:
+        return answer_outside_writes(w, f, reason);
+    case RPC_RESET_DONE:
+        return reset_done(w, f, reason);
+    default:
+        *reason = "a message that makes no sense";
+        return false;
+    }
+}
+
+void turn_on_durable(void *turns)
+{
+    gate_release(turns);
+}
+
+size_t turn_outstanding(const struct turns *turns)
+{
+    return turns->outstanding;
+}
+
+void turn_status(const struct turns *turns, struct buf *json)
+{
+    json_put_key(json, "turns");
+    buf_putc(json, '{');
+    json_put_number(json, "done", turns->done);
+    json_put_number(json, "raised", turns->raised);
+    json_put_number(json, "timed_out", turns->timed_out);
+    json_put_number(json, "crashed", turns->crashed);
+    json_put_number(json, "refused", turns->refused);
+    json_put_number(json, "commits", turns->commits);
+    json_put_number(json, "queued", turns->queued);
+    json_put_number(json, "gated", turns->gated.count);
+    json_put_number(json, "outstanding", turns->outstanding);
+    json_put_key(json, "latency_seconds");
+    buf_printf(json, "{\"p50\":%g,\"p99\":%g}}", histogram_quantile(&turns->latency, 0.5),
+               histogram_quantile(&turns->latency, 0.99));
+}
+
+static void put_counter(struct buf *text, const char *name, uint64_t value)
+{
+    buf_printf(text, "# TYPE %s counter\n%s %llu\n", name, name, (unsigned long long)value);
+}
+
+void turn_metrics(const struct turns *turns, struct buf *text)
+{
+    put_counter(text, "objectd_turns_total", turns->done);
+    put_counter(text, "objectd_turns_raised_total", turns->raised);
+    put_counter(text, "objectd_turns_timed_out_total", turns->timed_out);
+    put_counter(text, "objectd_turns_crashed_total", turns->crashed);
+    put_counter(text, "objectd_turns_refused_total", turns->refused);
+    put_counter(text, "objectd_commits_total", turns->commits);
+    put_counter(text, "objectd_rejected_queue_object_total", turns->rejected_queue_object);
+    put_counter(text, "objectd_rejected_queue_station_total", turns->rejected_queue_station);
+    put_counter(text, "objectd_rejected_queue_timeout_total", turns->rejected_queue_timeout);
+    buf_printf(text, "# TYPE objectd_queued_calls gauge\nobjectd_queued_calls %zu\n",
+               turns->queued);
+    buf_printf(text, "# TYPE objectd_gated_replies gauge\nobjectd_gated_replies %zu\n",
+               turns->gated.count);
+    histogram_metrics(&turns->latency, "objectd_call_seconds", text);
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * turns - what the files of turn/ share: counters, the gate, the deadline tick. Private to turn/.
+ */
+#ifndef SUPERVISOR_TURN_TURNS_H
+#define SUPERVISOR_TURN_TURNS_H
+
+#include "supervisor/turn/histogram.h"
+#include "supervisor/turn/turn.h"
+
+struct gate_waiter {
+    struct gate_waiter *next;
+    uint64_t seq;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+struct turns {
+    struct station *station;
+    uint64_t last_call_id;
+    size_t queued; /* calls in the queues of all objects */
+    size_t outstanding;
+    struct call_list gated;      /* by gate_seq, smallest first */
+    struct gate_waiter *waiters; /* by seq, smallest first */
+    struct loop_timer tick;      /* deadlines; armed while something is outstanding */
+
+    struct histogram latency; /* admission to reply */
+    uint64_t done, raised, timed_out, crashed, refused, commits;
+    uint64_t rejected_queue_object, rejected_queue_station, rejected_queue_timeout;
+};
+
+/* gate.c */
+void gate_hold(struct turns *turns, struct call *call);
+void gate_release(struct turns *turns);
+void gate_free(struct turns *turns);
+
+/* answer.c: the last step; frees the call (or turns it into a stream). */
+void answer_send(struct turns *turns, struct call *call);
+/* Answers with an error instead, freeing the call. extra as exchange_error. */
+void answer_error(struct turns *turns, struct call *call, unsigned status, const char *extra,
+                  const char *format, ...) __attribute__((format(printf, 5, 6)));
+bool answer_turn_done(struct worker *w, const struct frame *f, const char **reason);
+bool answer_outside_writes(struct worker *w, const struct frame *f, const char **reason);
+
+/* stream.c */
+void stream_start(struct turns *turns, struct call *call, const struct exchange_reply *head);
+bool stream_chunk(struct worker *w, const struct frame *f, const char **reason);
+bool stream_end(struct worker *w, const struct frame *f, const char **reason);
+/* The worker died. */
+void stream_cut(struct turns *turns, struct call *call);
+
+/* deadline.c */
+void deadline_arm(struct turns *turns);
+
+#endif
