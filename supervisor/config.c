@@ -114,8 +114,33 @@ static int read_short_variables(struct config *config, char *error, size_t size)
     return 0;
 }
 
+/*
+ * A variable that begins like one of ours but names no key: a misspelling must not be silent.
+ * OBJECTD_URL, OBJECTD_BUILD_DIR and others have no section's name behind the prefix.
+ */
+static bool is_misspelt(const char *entry)
+{
+    char variable[VARIABLE_MAX];
+    size_t len = strcspn(entry, "=");
+    bool ours = false;
+    for (size_t i = 0; i < config_key_count; i++) {
+        variable_name(&config_keys[i], variable, sizeof(variable));
+        if (strlen(variable) == len && strncmp(entry, variable, len) == 0)
+            return false;
+        size_t prefix = strlen("OBJECTD_") + strlen(config_keys[i].section) + 1;
+        ours = ours || strncmp(entry, variable, prefix) == 0;
+    }
+    return ours;
+}
+
 static int read_variables(struct config *config, char *error, size_t size)
 {
+    for (char **entry = environ; entry && *entry; entry++) {
+        if (is_misspelt(*entry)) {
+            snprintf(error, size, "%.*s: there is no such key", (int)strcspn(*entry, "="), *entry);
+            return -EINVAL;
+        }
+    }
     char variable[VARIABLE_MAX];
     for (size_t i = 0; i < config_key_count; i++) {
         variable_name(&config_keys[i], variable, sizeof(variable));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/config_file.h"
 
+#include "common/buf.h"
 #include "supervisor/config_value.h"
 
 #include <confuse.h>
@@ -11,6 +12,9 @@
 #include <sys/stat.h>
 
 enum { SECTIONS_MAX = 16, VALUES_MAX = CONFIG_HOSTS_MAX + 1, FILE_SIZE_MAX = 1024 * 1024 };
+
+/* Set behind the file's text: libconfuse takes the end of the file for any number of braces. */
+#define END_MARK "__end"
 
 /* The file being read: libconfuse's callbacks get nothing but its own structs. */
 static struct {
@@ -24,6 +28,8 @@ static struct {
 /* The first mistake is the one reported; libconfuse itself adds others about the same line. */
 static void report(const cfg_t *cfg, const char *what)
 {
+    if (strstr(what, END_MARK))
+        what = "premature end of file, a value or a \"}\" is missing";
     if (reading.error[0] == 0)
         snprintf(reading.error, reading.error_size, "%s:%d: %s", reading.path, cfg->line, what);
 }
@@ -98,7 +104,7 @@ static cfg_opt_t *section_options(const char *section)
 /* A parser for the table; libconfuse copies the options. NULL when memory is short. */
 static cfg_t *new_parser(void)
 {
-    cfg_opt_t top[SECTIONS_MAX + 1];
+    cfg_opt_t top[SECTIONS_MAX + 2];
     size_t count = 0;
     bool failed = false;
     const char *last = "";
@@ -110,6 +116,7 @@ static cfg_t *new_parser(void)
         failed |= section.subopts == NULL;
         top[count++] = section;
     }
+    top[count++] = (cfg_opt_t)CFG_STR(END_MARK, NULL, CFGF_NODEFAULT);
     top[count] = (cfg_opt_t)CFG_END();
     cfg_t *cfg = failed ? NULL : cfg_init(top, CFGF_NONE);
     while (count > 0)
@@ -117,7 +124,7 @@ static cfg_t *new_parser(void)
     return cfg;
 }
 
-static int parse(const char *path, char *error, size_t error_size)
+static int parse(const char *path, const char *text, char *error, size_t error_size)
 {
     cfg_t *cfg = new_parser();
     if (!cfg) {
@@ -125,40 +132,63 @@ static int parse(const char *path, char *error, size_t error_size)
         return -ENOMEM;
     }
     cfg_set_error_function(cfg, on_error);
-    int result = cfg_parse(cfg, path);
-    if (result != CFG_SUCCESS && error[0] == 0)
-        snprintf(error, error_size, "%s: %s", path,
-                 result == CFG_FILE_ERROR ? strerror(errno) : "cannot be read as a configuration");
+    int result = cfg_parse_buf(cfg, text);
+    bool whole = result == CFG_SUCCESS && cfg_getstr(cfg, END_MARK) != NULL;
     cfg_free(cfg);
-    return result == CFG_SUCCESS ? 0 : -EINVAL;
+    if (!whole && error[0] == 0)
+        snprintf(error, error_size, "%s: ends in the middle of something", path);
+    return whole ? 0 : -EINVAL;
 }
 
-/* libconfuse's scanner ends the process on a read error, so only an ordinary file gets there. */
-static int check_file(const char *path, char *error, size_t error_size)
+/* The file's text with the end mark behind it. 0 or -errno. */
+static int read_text(FILE *file, struct buf *text)
+{
+    char chunk[4096];
+    size_t n;
+    while (text->len <= FILE_SIZE_MAX && (n = fread(chunk, 1, sizeof(chunk), file)) > 0)
+        buf_append(text, chunk, n);
+    if (ferror(file))
+        return -EIO;
+    if (text->len > FILE_SIZE_MAX)
+        return -EFBIG;
+    if (text->len > 0 && memchr(text->data, 0, text->len))
+        return -EILSEQ;
+    buf_puts(text, "\n" END_MARK " = 1\n");
+    return buf_ok(text) ? 0 : -ENOMEM;
+}
+
+/* libconfuse's scanner ends the process on a read error, so it is given text, not a file. */
+static int read_file(const char *path, struct buf *text, char *error, size_t error_size)
 {
     struct stat st;
+    int err = 0;
     FILE *file = fopen(path, "re");
-    if (!file || fstat(fileno(file), &st) < 0) {
-        int err = errno;
-        snprintf(error, error_size, "%s: %s", path, strerror(err));
-        if (file)
-            fclose(file);
-        return err == ENOENT ? -ENOENT : -EINVAL;
-    }
-    fclose(file);
-    if (S_ISREG(st.st_mode) && st.st_size <= FILE_SIZE_MAX)
-        return 0;
-    snprintf(error, error_size, "%s: %s", path,
-             S_ISREG(st.st_mode) ? "larger than 1 MiB" : "not a regular file");
-    return -EINVAL;
+    if (!file || fstat(fileno(file), &st) < 0)
+        err = -errno;
+    else if (!S_ISREG(st.st_mode))
+        err = -EISDIR;
+    else
+        err = read_text(file, text);
+    if (file)
+        fclose(file);
+    if (err == -EISDIR)
+        snprintf(error, error_size, "%s: not a regular file", path);
+    else if (err == -EILSEQ)
+        snprintf(error, error_size, "%s: not a text file", path);
+    else if (err < 0)
+        snprintf(error, error_size, "%s: %s", path, strerror(-err));
+    return err == 0 || err == -ENOENT || err == -ENOMEM ? err : -EINVAL;
 }
 
 int config_file_read(struct config *config, const char *path, char *error, size_t error_size)
 {
     error[0] = 0;
-    int err = check_file(path, error, error_size);
-    if (err < 0)
+    struct buf text = BUF_INIT;
+    int err = read_file(path, &text, error, error_size);
+    if (err < 0) {
+        buf_free(&text);
         return err;
+    }
     char *whole = realpath(path, NULL);
     char *base = whole ? strdup(whole) : NULL;
     if (base) {
@@ -168,7 +198,7 @@ int config_file_read(struct config *config, const char *path, char *error, size_
         reading.base = base;
         reading.error = error;
         reading.error_size = error_size;
-        err = parse(whole, error, error_size);
+        err = parse(path, buf_str(&text), error, error_size);
     } else {
         snprintf(error, error_size, "%s: no memory", path);
         err = -ENOMEM;
@@ -180,5 +210,6 @@ int config_file_read(struct config *config, const char *path, char *error, size_
     }
     free(whole);
     free(base);
+    buf_free(&text);
     return err;
 }
