@@ -320,7 +320,7 @@ class Station:
     def alive(self):
         return self.process is not None and self.process.poll() is None
 
-    def signal(self, number):
+    def send_signal(self, number):
         os.kill(self.pid or self.process.pid, number)
 
     def wait(self, timeout=40.0):
@@ -330,13 +330,13 @@ class Station:
     def stop(self, number=signal.SIGTERM, timeout=40.0):
         """Graceful stop; returns the exit code."""
         self.close_clients()
-        self.signal(number)
+        self.send_signal(number)
         self.ended_by_test = True
         return self.wait(timeout)
 
     def kill9(self):
         family = [p for p in descendants(self.process.pid)]
-        self.signal(signal.SIGKILL)
+        self.send_signal(signal.SIGKILL)
         self.ended_by_test = True
         self.wait()
         self.close_clients()

@@ -126,7 +126,7 @@ def run_failpoint(new_station, setting):
     family = descendants(station.process.pid)
     if station.alive():
         station.pid = station.process.pid
-        station.signal(15)
+        station.send_signal(15)
     code = station.wait()
     if code not in (0, -9):
         assert code in (70, 71), f"exit code {code}:\n{station.log_tail()}"
@@ -215,7 +215,7 @@ def test_system_call_fails(new_station, call, error, n, mode):
         ledger.stop()
     if station.alive():
         family = descendants(station.process.pid)
-        station.signal(15)
+        station.send_signal(15)
     else:
         family = []
     code = station.wait()

@@ -159,7 +159,7 @@ def test_graceful_stop_drains(station, number):
         station.get(f"/objects/slow?begun={begun}&until={until}")))
     client.start()
     wait_until(begun.exists)
-    station.signal(number)
+    station.send_signal(number)
 
     def refused():
         try:
@@ -193,9 +193,9 @@ def test_second_term_stops_at_once(station):
     client = threading.Thread(target=work)
     client.start()
     wait_until(begun.exists)
-    station.signal(signal.SIGTERM)
+    station.send_signal(signal.SIGTERM)
     wait_until(lambda: station.logged("stop|drain|TERM|Stop"))
-    station.signal(signal.SIGTERM)
+    station.send_signal(signal.SIGTERM)
     station.ended_by_test = True
     station.wait(timeout=10)
     client.join()
@@ -216,7 +216,7 @@ def test_stop_has_a_limit(station):
     client = threading.Thread(target=work)
     client.start()
     wait_until(begun.exists)
-    station.signal(signal.SIGTERM)
+    station.send_signal(signal.SIGTERM)
     station.ended_by_test = True
     assert station.wait(timeout=15) in (0, 70, 71)
     client.join()
@@ -231,7 +231,7 @@ def test_ready_while_draining(station):
     wait_until(begun.exists)
     with station.client() as probe:
         assert probe.get("/ready").status == 200
-        station.signal(signal.SIGTERM)
+        station.send_signal(signal.SIGTERM)
 
         def draining():
             try:
@@ -252,7 +252,7 @@ def test_signals_that_do_not_end_it(station, number):
     if number in (signal.SIGUSR2, signal.SIGALRM):
         pytest.skip("not promised")
     station.deploy("hello.py", HELLO)
-    station.signal(number)
+    station.send_signal(number)
     for _ in range(5):
         assert station.get("/objects/hello").status == 200
 

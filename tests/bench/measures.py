@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured. Each function returns rows (what, value, unit, target or None) and prints as it
+goes; ratios are of runs that alternated within one minute."""
+
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+from servers import wrk
+from station import Station, wait_until
+from writers import in_parallel
+
+HELLO = 'def GET(request):\n    return {"message": "Hello, World!"}\n'
+COUNTER = ("def GET(request):\n    n = _state_manager.get('count', 0) + 1\n"
+           "    _state_manager.set('count', n)\n    return {'count': n}\n"
+           "def POST(request):\n    return {'count': _state_manager.get('count', 0)}\n")
+LOADER = ("def POST(request):\n    start = request['start']\n"
+          "    for n in range(start, start + request['count']):\n"
+          "        _state_manager.set('key%07d' % n, n)\n    return {'keys': len(_state_manager)}\n"
+          "def GET(request):\n    return {'value': _state_manager.get('key%07d' % int(request['n']))}\n")
+
+
+class Row:
+    """One line of the table. `target` is (comparison, number) or None."""
+
+    def __init__(self, what, value, unit="", target=None, note=""):
+        self.what, self.value, self.unit, self.target, self.note = what, value, unit, target, note
+
+    @property
+    def verdict(self):
+        if self.target is None or self.value is None:
+            return ""
+        comparison, bound = self.target
+        met = self.value >= bound if comparison == ">=" else self.value <= bound
+        return f"{'met' if met else 'MISSED'} ({comparison} {bound:g})"
+
+    def shown(self):
+        if self.value is None:
+            return "-"
+        if isinstance(self.value, float):
+            return f"{self.value:.3g}" if self.value < 100 else f"{self.value:,.0f}"
+        return f"{self.value:,}"
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def station(folder, name, **sections):
+    return Station(Path(folder) / name, config=sections)
+
+
+def alternate(first, second, rounds):
+    """first() and second() in turn; the two lists. The order swaps each round."""
+    a, b = [], []
+    for n in range(rounds):
+        for which in ((first, a), (second, b)) if n % 2 == 0 else ((second, b), (first, a)):
+            which[1].append(which[0]())
+    return a, b
+
+
+def ratios(a, b, key):
+    return [x[key] / y[key] for x, y in zip(a, b)]
+
+
+def beside_peers(hello_port, peers, plan):
+    """The one-line object against everyone, 64 connections and one."""
+    rows = []
+    targets = {"uvicorn": 1.5, "bare libmicrohttpd": 0.5}
+    for peer in peers:
+        ours, theirs = alternate(lambda: wrk(hello_port, "/objects/hello", plan.seconds),
+                                 lambda: wrk(peer.port, peer.path, plan.seconds), plan.rounds)
+        ratio = ratios(ours, theirs, "rate")
+        rows += [
+            Row(f"one-line object, 64 connections, beside {peer.name}",
+                median([r["rate"] for r in ours]), "requests/s",
+                note=f"p50 {median([r['p50_us'] for r in ours]):.0f} µs, "
+                     f"p99 {median([r['p99_us'] for r in ours]):.0f} µs"),
+            Row(f"{peer.name}", median([r["rate"] for r in theirs]), "requests/s",
+                note=f"p50 {median([r['p50_us'] for r in theirs]):.0f} µs, "
+                     f"p99 {median([r['p99_us'] for r in theirs]):.0f} µs"),
+            Row(f"ratio to {peer.name}", median(ratio), "×",
+                (">=", targets[peer.name]) if peer.name in targets else None,
+                note=" ".join(f"{r:.2f}" for r in ratio)),
+        ]
+        if peer.name == "uvicorn":
+            rows.append(Row("p99 at 64 connections, ratio to uvicorn",
+                            median(ratios(ours, theirs, "p99_us")), "×", ("<=", 1)))
+        progress(rows[-2 if peer.name == "uvicorn" else -1])
+    for peer in peers[:2]:
+        ours, theirs = alternate(lambda: wrk(hello_port, "/objects/hello", plan.seconds, 1),
+                                 lambda: wrk(peer.port, peer.path, plan.seconds, 1), plan.rounds)
+        rows.append(Row(f"single-connection round trip, median, ratio to {peer.name}",
+                        median(ratios(ours, theirs, "p50_us")), "×",
+                        ("<=", 1.8) if peer.name.startswith("bare") else None,
+                        note=f"{median([r['p50_us'] for r in ours]):.0f} µs against "
+                             f"{median([r['p50_us'] for r in theirs]):.0f} µs; p99 "
+                             f"{median([r['p99_us'] for r in ours]):.0f} against "
+                             f"{median([r['p99_us'] for r in theirs]):.0f} µs"))
+        progress(rows[-1])
+    return rows
+
+
+def peers_alone(peers, plan):
+    """The peers among themselves, for a run without a station."""
+    rows = []
+    for peer in peers:
+        runs = [wrk(peer.port, peer.path, plan.seconds) for _ in range(plan.rounds)]
+        one = [wrk(peer.port, peer.path, plan.seconds, 1) for _ in range(plan.rounds)]
+        rows.append(Row(peer.name, median([r["rate"] for r in runs]), "requests/s",
+                        note=f"p50 {median([r['p50_us'] for r in runs]):.0f} µs, p99 "
+                             f"{median([r['p99_us'] for r in runs]):.0f} µs; one connection p50 "
+                             f"{median([r['p50_us'] for r in one]):.0f} µs"))
+        progress(rows[-1])
+    return rows
+
+
+def counters(folder, plan):
+    """get, set, reply under each durability mode, against the one-line object of the same station;
+    and whether every reply was counted."""
+    rows = []
+    for mode in ("fsync", "interval", "none"):
+        with running(station(folder, f"counter-{mode}", state={"durability": mode})) as s:
+            s.deploy("hello.py", HELLO)
+            s.deploy("counter.py", COUNTER)
+            s.get("/objects/counter")
+            exact(s, rows if mode == "fsync" else [], plan)
+            begun = s.post("/objects/counter").json()["count"]
+            count, hello = alternate(lambda: wrk(s.port, "/objects/counter", plan.seconds),
+                                     lambda: wrk(s.port, "/objects/hello", plan.seconds), plan.rounds)
+            final = wait_settled(s) - begun
+            replies = sum(r["requests"] for r in count)
+            lost = not replies <= final <= replies + 64 * plan.rounds
+            rows += [
+                Row(f"counter, durability {mode}", median([r["rate"] for r in count]), "requests/s",
+                    note=f"p50 {median([r['p50_us'] for r in count]):.0f} µs, "
+                         f"p99 {median([r['p99_us'] for r in count]):.0f} µs; "
+                         f"{final - replies} turns of {final:,} unheard when wrk hung up"
+                         + (" — COUNT WRONG" if lost else "")),
+                Row(f"counter, durability {mode}, ratio to the one-line object",
+                    median(ratios(count, hello, "rate")), "×", (">=", 0.7) if mode == "fsync" else None),
+            ]
+            progress(rows[-1])
+            if lost:
+                raise RuntimeError(f"counter {final}, replies {replies}")
+    return rows
+
+
+def exact(s, rows, plan):
+    """wrk hangs up with requests under way, so equality is proven with clients that wait for each."""
+    begun = s.post("/objects/counter").json()["count"]
+    each = plan.exact // 16
+
+    def work(_):
+        with s.client() as client:
+            return [client.get("/objects/counter").json()["count"] for _ in range(each)]
+
+    replies = [n for found in in_parallel(16, work) for n in found]
+    final = s.post("/objects/counter").json()["count"] - begun
+    if final != len(replies) or len(set(replies)) != len(replies):
+        raise RuntimeError(f"counter {final}, replies {len(replies)}")
+    rows.append(Row("counter, 16 clients: final count less replies", final - len(replies), "",
+                    ("<=", 0), note=f"{len(replies):,} replies"))
+
+
+def wait_settled(s):
+    """The count once the calls that wrk left behind have run."""
+    seen = []
+
+    def same():
+        seen.append(s.post("/objects/counter").json()["count"])
+        return len(seen) > 2 and seen[-1] == seen[-2] == seen[-3]
+
+    wait_until(same)
+    return seen[-1]
+
+
+def cold_start(folder, plan):
+    with running(station(folder, "cold")) as s:
+        for n in range(plan.cold):
+            s.put(f"o{n}.py", HELLO)
+        wait_until(lambda: len(s.object_ids()) == plan.cold)
+        took = []
+        with s.client() as client:
+            client.get("/health")
+            for n in range(plan.cold):
+                begun = time.perf_counter()
+                assert client.get(f"/objects/o{n}").status == 200
+                took.append((time.perf_counter() - begun) * 1000)
+    row = Row("first call of a cold object, median", median(took), "ms", ("<=", 10),
+              note=f"of {plan.cold}; largest {max(took):.1f} ms")
+    progress(row)
+    return [row]
+
+
+def idle_memory(folder, plan):
+    with running(station(folder, "idle")) as s:
+        for n in range(plan.idle):
+            s.put(f"o{n}.py", HELLO)
+        wait_until(lambda: len(s.object_ids()) == plan.idle)
+        with s.client() as client:
+            for n in range(plan.idle):
+                for _ in range(100):
+                    assert client.get(f"/objects/o{n}").status == 200
+        workers = s.workers()
+        if len(workers) != plan.idle:
+            raise RuntimeError(f"{len(workers)} workers for {plan.idle} objects")
+        pss = [memory(p.pid, "Pss") for p in workers]
+        rows = [Row("idle worker after 100 turns, mean PSS", sum(pss) / len(pss) / 1024, "MiB",
+                    ("<=", 4), note=f"of {len(pss)}; private dirty "
+                    f"{sum(memory(p.pid, 'Private_Dirty') for p in workers) / len(pss) / 1024:.1f} MiB"),
+                Row("supervisor, resident", s.rss() / (1 << 20), "MiB", note=f"{plan.idle} workers")]
+    progress(rows[0])
+    return rows
+
+
+def memory(pid, field):
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(re.search(rf"^{field}:\s+(\d+)", text, re.M).group(1))
+
+
+def million_keys(folder, plan):
+    """Load, recovery from the journal alone after kill -9, and from a checkpoint."""
+    keys, per_turn = plan.keys, 10000
+    rows = []
+    s = station(folder, "million", state={"checkpoint_idle": 3600, "checkpoint_max": 3600,
+                                          "journal_max": "8G"})
+    with running(s):
+        s.deploy("big.py", LOADER)
+        begun = time.perf_counter()
+        with s.client(timeout=120) as client:
+            for start in range(0, keys, per_turn):
+                assert client.post("/objects/big", {"start": start, "count": per_turn}).status == 200
+        rows.append(Row(f"load of {keys:,} keys, {per_turn:,} a turn", time.perf_counter() - begun, "s"))
+        progress(rows[-1])
+        s.kill9()
+        rows += recovery(s, keys, f"recovery of {keys:,} keys from the journal", ("<=", 2))
+        s.config["state"] = {"checkpoint_idle": 0.05}
+        if s.stop(timeout=120) != 0:
+            raise RuntimeError(s.log_tail())
+        s.start(timeout=60)
+        path = s.data / "state" / "big" / "state.tsv"
+        wait_until(lambda: path.exists() and path.stat().st_size > keys * 10, 60)
+        s.kill9()
+        rows += recovery(s, keys, f"recovery of {keys:,} keys from a checkpoint", ("<=", 2))
+    return rows
+
+
+def recovery(s, keys, what, target):
+    begun = time.perf_counter()
+    s.spawn()
+    wait_until(s.is_ready, 120)
+    ready = time.perf_counter() - begun
+    s.pid = s.process.pid
+    begun = time.perf_counter()
+    answer = s.get(f"/objects/big?n={keys - 1}", timeout=120)
+    first = time.perf_counter() - begun
+    if answer.status != 200 or answer.json() != {"value": keys - 1}:
+        raise RuntimeError(f"{what}: {answer}")
+    rows = [Row(f"{what}, program start to ready", ready, "s", target),
+            Row(f"{what}, then first call with that state", first, "s",
+                note=f"together {ready + first:.2f} s")]
+    progress(rows[0])
+    return rows
+
+
+def instructions(folder, plan):
+    """Instructions in user space of supervisor and worker together for one turn that reads and
+    writes one key, with so many keys in the state. Counted by callgrind, because the counters of
+    the processor are not to be had in most virtual machines; one connection, so that no batching
+    blurs it."""
+    if not shutil.which("valgrind"):
+        return [Row("instructions per turn", None, note="valgrind is not installed")]
+    rows, counts = [], {}
+    for keys in plan.instruction_keys:
+        counts[keys] = instructions_at(Path(folder), keys, plan.instruction_turns)
+        rows.append(Row(f"instructions per turn at {keys:,} keys", round(sum(counts[keys].values())),
+                        "", note=", ".join(f"{k} {v:,.0f}" for k, v in sorted(counts[keys].items()))))
+        progress(rows[-1])
+    first, last = plan.instruction_keys[0], plan.instruction_keys[-1]
+    rows.append(Row(f"instructions per turn, {last:,} keys against {first:,}",
+                    sum(counts[last].values()) / sum(counts[first].values()), "×", ("<=", 1.1)))
+    return rows
+
+
+def instructions_at(folder, keys, turns):
+    folder = folder / f"callgrind-{keys}"
+    out = folder / "out"
+    out.mkdir(parents=True)
+    state = folder / "data" / "state" / "counter"
+    state.mkdir(parents=True)
+    with open(state / "state.tsv", "w") as f:
+        f.write("#objectd-state 1 seq=0\ncount\t0\t1.000000\n")
+        f.writelines(f"key{n:07d}\t{n}\t1.000000\n" for n in range(keys - 1))
+    s = Station(folder, prefix=["valgrind", "-q", "--tool=callgrind", "--trace-children=yes",
+                                f"--callgrind-out-file={out}/cg.%p"],
+                config={"workers": {"timeout": 600, "start_timeout": 600, "queue_timeout": 600},
+                        "state": {"checkpoint_idle": 3600, "checkpoint_max": 3600}})
+    s.put("counter.py", COUNTER)
+    os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
+    with running(s, timeout=300):
+        with s.client(timeout=600) as client:
+            for _ in range(50):
+                assert client.get("/objects/counter").status == 200
+            pids = {"supervisor": s.pid, "worker": s.workers()[0].pid}
+            before = {role: cost_so_far(pid, out) for role, pid in pids.items()}
+            for _ in range(turns):
+                assert client.get("/objects/counter").status == 200
+            after = {role: cost_so_far(pid, out) for role, pid in pids.items()}
+    return {role: (after[role] - before[role]) / turns for role in pids}
+
+
+def cost_so_far(pid, out):
+    """Instructions since the start, or since the last look where callgrind resets after a dump."""
+    known = set(out.glob(f"cg.{pid}.*"))
+    subprocess.run(["callgrind_control", "-d", str(pid)], check=True, capture_output=True, timeout=120)
+    new = wait_until(lambda: {p for p in out.glob(f"cg.{pid}.*") if p not in known and total_of(p)})
+    return sum(total_of(p) for p in known | new if total_of(p))
+
+
+def total_of(path):
+    found = re.search(r"^(?:totals|summary): (\d+)", path.read_text(errors="replace"), re.M)
+    return int(found.group(1)) if found else 0
+
+
+class running:
+    """A started station that is gone when the block ends, whatever happened in it."""
+
+    def __init__(self, s, timeout=60):
+        self.station, self.timeout = s, timeout
+
+    def __enter__(self):
+        try:
+            return self.station.start(self.timeout)
+        except BaseException:
+            self.station.close()
+            raise
+
+    def __exit__(self, *_):
+        self.station.close()
+
+
+def progress(row):
+    print(f"  {row.what}: {row.shown()} {row.unit} {row.verdict} {row.note}", flush=True)

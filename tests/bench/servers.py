@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The servers that are measured beside the station, and wrk, which measures all of them."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "system"))
+
+from station import free_port, wait_until  # noqa: E402
+
+PYTHON = "/usr/bin/python3"
+
+
+class Server:
+    """One program that answers on a port of its own; it and its children are ended by stop()."""
+
+    def __init__(self, name, command, folder, path="/"):
+        self.name, self.path = name, path
+        self.port = free_port()
+        self.command = [part.format(port=self.port) for part in command]
+        self.log = Path(folder) / f"{name.replace(' ', '_')}.log"
+        self.process = None
+
+    def start(self):
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(self.command, cwd=HERE / "peers", stdout=log, stderr=log,
+                                            stdin=subprocess.DEVNULL, start_new_session=True)
+        wait_until(self.answers, 20, lambda: f"{self.name} does not answer: {self.log.read_text()}")
+        return self
+
+    def answers(self):
+        if self.process.poll() is not None:
+            raise RuntimeError(f"{self.name} ended: {self.log.read_text()}")
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        with contextlib.closing(connection), contextlib.suppress(OSError):
+            connection.request("GET", self.path)
+            return connection.getresponse().status == 200
+        return False
+
+    def stop(self):
+        if self.process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.process = None
+
+
+def build_bare_mhd(folder):
+    program = Path(folder) / "bare_mhd"
+    subprocess.run(["cc", "-O2", "-o", program, HERE / "bare_mhd.c", "-lmicrohttpd"], check=True)
+    return program
+
+
+def peers(folder):
+    """Everyone beside the station: one process each (uWSGI and gunicorn with their own helpers),
+    the identical body, no access log, connections kept alive."""
+    return [
+        Server("bare libmicrohttpd", [str(build_bare_mhd(folder)), "{port}"], folder),
+        Server("uvicorn", [PYTHON, "-m", "uvicorn", "--port", "{port}", "--no-access-log",
+                           "--log-level", "warning", "--loop", "uvloop", "--http", "httptools",
+                           "asgi:app"], folder),
+        Server("uWSGI", ["/usr/bin/uwsgi", "--plugin", "http,python3", "--http", "127.0.0.1:{port}",
+                         "--http-keepalive=60", "--processes", "1", "--master", "--die-on-term",
+                         "--disable-logging", "--wsgi-file", "wsgi.py"], folder),
+        Server("gunicorn", [PYTHON, "-m", "gunicorn", "-b", "127.0.0.1:{port}", "-w", "1", "-k",
+                            "gthread", "--threads", "4", "--keep-alive", "60", "--log-level",
+                            "warning", "wsgi"], folder),
+    ]
+
+
+def wrk(port, path, seconds, connections=64):
+    """One run: {"requests", "rate", "p50_us", "p99_us", …}; errors of any kind end the benchmark."""
+    url = f"http://127.0.0.1:{port}{path}"
+    done = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s",
+                           HERE / "report.lua", url],
+                          capture_output=True, text=True, timeout=seconds + 60, check=False)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    if not lines:
+        raise RuntimeError(f"wrk on {url}: {done.stdout}{done.stderr}")
+    result = json.loads(lines[0][len("RESULT "):])
+    wrong = {k: result[k] for k in ("socket_errors", "status_errors", "timeouts") if result[k]}
+    if wrong or not result["requests"]:
+        raise RuntimeError(f"wrk on {url}: {result}")
+    result["rate"] = result["requests"] / (result["duration_us"] / 1e6)
+    return result
