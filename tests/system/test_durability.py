@@ -6,12 +6,13 @@ import contextlib
 import fcntl
 import os
 import random
+import re
 import shutil
 import struct
 import subprocess
 
 import pytest
-from station import LONG, descendants, scaled, wait_until
+from station import LONG, REPOSITORY, SANITIZED, descendants, scaled, wait_until
 from writers import LEDGER_OBJECT, Ledger
 
 # Checkpoints, segments and trimming as often as the machine can, so that a kill meets each of them.
@@ -94,10 +95,6 @@ FAILPOINT_BUILD = os.environ.get("OBJECTD_FAILPOINT_BUILD")
 
 def failpoint_names():
     """Every FAILPOINT("name") in the sources."""
-    import re
-
-    from station import REPOSITORY
-
     names = set()
     for folder in ("supervisor", "common"):
         for path in (REPOSITORY / folder).rglob("*.c"):
@@ -131,7 +128,7 @@ def run_failpoint(new_station, setting):
     if code not in (0, -9):
         assert code in (70, 71), f"exit code {code}:\n{station.log_tail()}"
     station.wait_gone(family)
-    struck = struck or code != 0
+    struck = struck or code != 0 or bool(station.logged("scribe lost|scribe.*died|failpoint"))
     station.env.clear()
     station.start()
     ledger.check(station.state("ledger"))
@@ -247,6 +244,29 @@ def test_fsync_failure_is_final(new_station):
     assert ledger.statuses <= {500, 503, 507}
     assert station.logged("fdatasync|journal")
     station.prefix = []
+    station.start()
+    ledger.check(station.state("ledger"))
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer must be the first library")
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
+def test_short_and_interrupted_writes(new_station, tmp_path):
+    """Every write takes only part of what it is given, every third is interrupted."""
+    library = tmp_path / "short_writes.so"
+    source = REPOSITORY / "tests" / "system" / "short_writes.c"
+    run("cc", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", library, source, "-ldl")
+    station = ledger_station(new_station, env={"LD_PRELOAD": str(library)})
+    ledger = Ledger(8)
+    for _ in range(2):
+        station.start()
+        ledger.check(station.state("ledger"))
+        goal = ledger.total + 200
+        ledger.start(station.port)
+        wait_until(lambda goal=goal: ledger.total >= goal, 60)
+        station.kill9()
+        ledger.join()
+    assert not ledger.statuses
+    station.env.clear()
     station.start()
     ledger.check(station.state("ledger"))
 
