@@ -150,6 +150,15 @@ void loop_add_hook(struct loop *loop, loop_timer_fn fn, void *arg)
     loop->hooks[loop->hook_count++].arg = arg;
 }
 
+void loop_remove_hook(struct loop *loop, loop_timer_fn fn, void *arg)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < loop->hook_count; i++)
+        if (loop->hooks[i].fn != fn || loop->hooks[i].arg != arg)
+            loop->hooks[kept++] = loop->hooks[i];
+    loop->hook_count = kept;
+}
+
 /* Milliseconds for epoll_wait, rounded up; -1 without timers. */
 static int wait_ms(const struct loop *loop)
 {
@@ -201,4 +210,5 @@ void loop_run(struct loop *loop)
 {
     while (!loop->stopping)
         run_round(loop);
+    loop->stopping = false;
 }

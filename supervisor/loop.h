@@ -19,7 +19,7 @@ struct loop;
 
 struct loop *loop_new(void); /* dies when the environment refuses an epoll instance */
 void loop_free(struct loop *loop);
-/* Runs rounds until loop_stop(). */
+/* Runs rounds until loop_stop(); may be run again after that. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 /* Monotonic nanoseconds, read once a round (and again after a wait). */
@@ -57,5 +57,7 @@ static inline bool loop_timer_armed(const struct loop_timer *timer)
 /* fn(arg) runs at the end of every round. At most LOOP_HOOKS_MAX of them. */
 enum { LOOP_HOOKS_MAX = 8 };
 void loop_add_hook(struct loop *loop, loop_timer_fn fn, void *arg);
+/* Forgets a hook added with the same fn and arg; not from within a round. */
+void loop_remove_hook(struct loop *loop, loop_timer_fn fn, void *arg);
 
 #endif
