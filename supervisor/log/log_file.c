@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@ enum {
     KEEP_FILES = 10,
     KEEP_SECONDS = 90 * 24 * 3600,
     NAME_ATTEMPTS = 100, /* rotations within one second */
+    TORN_BLOCK = 4096,
 };
 
 int log_file_init(struct log_file *f, const char *data_dir, const char *object_id)
@@ -138,11 +140,28 @@ static int write_header(struct log_file *f)
     return err;
 }
 
+/* Takes a line away that a crash or a full disk cut off. Where that fails the next one starts anew.
+ */
+static void cut_torn(struct log_file *f, off_t size)
+{
+    char block[TORN_BLOCK];
+    off_t start = size;
+    const char *newline = NULL;
+    while (!newline && start > 0) {
+        size_t n = start < (off_t)sizeof(block) ? (size_t)start : sizeof(block);
+        start -= (off_t)n;
+        if (pread(f->fd, block, n, start) != (ssize_t)n)
+            return;
+        newline = memrchr(block, '\n', n);
+    }
+    off_t whole = newline ? start + (newline - block) + 1 : 0;
+    f->is_torn = whole < size && ftruncate(f->fd, whole) < 0;
+}
+
 /* What the file is: new, ours (perhaps cut off in a line), or of another kind. */
 static int adopt(struct log_file *f, bool *is_foreign)
 {
     struct stat st;
-    char last;
     if (fstat(f->fd, &st) < 0)
         return -errno;
     if (!S_ISREG(st.st_mode))
@@ -150,7 +169,8 @@ static int adopt(struct log_file *f, bool *is_foreign)
     if (st.st_size == 0)
         return write_header(f);
     *is_foreign = !has_our_header(f->fd);
-    f->is_torn = pread(f->fd, &last, 1, st.st_size - 1) == 1 && last != '\n';
+    if (!*is_foreign)
+        cut_torn(f, st.st_size);
     return 0;
 }
 
@@ -182,8 +202,11 @@ static int write_lines(struct log_file *f, const char *lines, size_t len, size_t
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
-            f->is_torn = *written > 0 && lines[*written - 1] != '\n';
-            return -errno;
+            int err = -errno;
+            struct stat st;
+            if (fstat(f->fd, &st) == 0)
+                cut_torn(f, st.st_size);
+            return err;
         }
         *written += (size_t)n;
     }

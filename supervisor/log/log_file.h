@@ -16,7 +16,7 @@
 struct log_file {
     char *folder; /* data/logs/<object>; owned */
     int fd;       /* -1: closed */
-    bool is_torn; /* the last write ended inside a line */
+    bool is_torn; /* it ends inside a line */
 };
 
 /* 0 or -ENOMEM. */
