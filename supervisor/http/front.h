@@ -19,6 +19,8 @@ struct front;
 struct front *front_new(struct loop *loop, const struct config *config,
                         void (*handler)(struct exchange *x, void *arg), void *arg, char *error,
                         size_t error_size);
+/* "127.0.0.1:8001", with the port that was bound; NULL beyond the last listener. */
+const char *front_listener_name(const struct front *front, size_t i);
 /* Stops accepting; requests under way go on. */
 void front_stop_accepting(struct front *front);
 /* Exchanges handed to the handler and not yet answered, streams included. */

@@ -269,11 +269,15 @@ static ssize_t guarded_recv(struct guarded *c, char *dest, size_t size)
     return r.used > 0 ? (ssize_t)r.used : -1;
 }
 
+struct guarded *guarded_at(int fd)
+{
+    return fd >= 0 && fd < GUARDED_FD_MAX ? atomic_load_explicit(&table[fd], memory_order_relaxed)
+                                          : NULL;
+}
+
 /* The one definition that the whole process uses instead of the C library's. */
 __attribute__((visibility("default"))) ssize_t recv(int fd, void *dest, size_t size, int flags)
 {
-    struct guarded *c = fd >= 0 && fd < GUARDED_FD_MAX
-                            ? atomic_load_explicit(&table[fd], memory_order_relaxed)
-                            : NULL;
+    struct guarded *c = guarded_at(fd);
     return c ? guarded_recv(c, dest, size) : recvfrom(fd, dest, size, flags, NULL, NULL);
 }

@@ -62,6 +62,8 @@ void guarded_close(struct guarded *c);
 void guarded_reject(struct guarded *c, enum guard_violation violation);
 /* The current request was answered. */
 void guarded_next(struct guarded *c);
+/* The guarded connection of a descriptor, or NULL. */
+struct guarded *guarded_at(int fd);
 static inline bool guarded_has_backlog(const struct guarded *c)
 {
     return c->may_have_more;

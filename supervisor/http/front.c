@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/http/front.h"
+
+#include "common/clock.h"
+#include "common/json_text.h"
+#include "common/log.h"
+#include "supervisor/http/exchange_private.h"
+#include "supervisor/http/front_private.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    /* Its read buffer is half of it, and it is cleared for every request: no larger than needed. */
+    POOL_SIZE = 16 * 1024,
+    RUNS_PER_ROUND = 16,
+    ACCEPTS_PER_ROUND = 64,
+};
+
+/* --- requests, as libmicrohttpd reports them --- */
+
+static void judge(struct exchange *x)
+{
+    const struct connection *c = x->connection;
+    const struct guard *g = &c->guarded.guard;
+    struct front *front = x->front;
+    struct span host = guard_span(g, g->head.authority.at ? g->head.authority : g->head.host);
+    if (!c->is_unix && !access_host_is_known(front->access, host)) {
+        x->refused = 421;
+        x->refusal = "this station does not answer to that host name ([http] hosts)";
+        front->rejected[FRONT_UNKNOWN_HOST]++;
+        return;
+    }
+    bool changes =
+        x->method != GUARD_GET && x->method != GUARD_HEAD_METHOD && x->method != GUARD_OPTIONS;
+    if (changes &&
+        access_is_foreign(host, guard_span(g, g->head.origin), guard_span(g, g->head.fetch_site))) {
+        x->refused = 403;
+        x->refusal = "a page of another site must not change anything here";
+        front->rejected[FRONT_FOREIGN_PAGE]++;
+    }
+}
+
+/* The request is answered as by a handler; one with a body is answered before it, and closed. */
+static enum MHD_Result refuse(struct exchange *x, unsigned status, const char *extra,
+                              const char *text)
+{
+    struct guarded *guarded = &x->connection->guarded;
+    bool body_unread = guarded->guard.state != GUARD_COMPLETE || guarded_has_backlog(guarded);
+    x->connection->linger |= body_unread;
+    if (exchange_fill(x) < 0)
+        return MHD_NO;
+    x->dispatched = x->handler_holds = x->in_handler = true;
+    x->front->open++;
+    bool backlog = guarded->may_have_more;
+    guarded->may_have_more = false; /* this connection reads no further */
+    exchange_error(x, status, extra, "%s", text);
+    guarded->may_have_more = backlog;
+    x->in_handler = false;
+    return MHD_YES;
+}
+
+static enum MHD_Result first_call(struct connection *c, struct MHD_Connection *mhd, void **slot)
+{
+    struct exchange *x = exchange_new(c, mhd);
+    *slot = x;
+    if (!x)
+        return MHD_NO;
+    judge(x);
+    if (x->refused)
+        return refuse(x, x->refused, NULL, x->refusal);
+    enum guard_violation bad = body_begin(x);
+    if (!bad)
+        return MHD_YES;
+    const struct guard_violation_info *info = guard_violation_info(bad);
+    char limit[64];
+    snprintf(limit, sizeof(limit), "\"limit\":\"%s\"", info->limit);
+    x->front->guards.rejected[bad]++;
+    return refuse(x, info->status, limit, info->text);
+}
+
+/* Too late for a reply of libmicrohttpd's; too early for one of a handler. */
+static enum MHD_Result abandon(struct exchange *x, enum guard_violation bad)
+{
+    guarded_reject(&x->connection->guarded, bad);
+    return MHD_NO;
+}
+
+static enum MHD_Result dispatch(struct exchange *x)
+{
+    struct front *front = x->front;
+    enum guard_violation bad = body_end(x);
+    if (!bad && exchange_fill(x) < 0)
+        bad = GUARD_BAD_no_memory;
+    if (bad)
+        return abandon(x, bad);
+    x->dispatched = x->handler_holds = x->in_handler = true;
+    front->open++;
+    if (front->in_hook)
+        loop_timer_set(front->loop, &front->again, 0, front->again.fn, front);
+    front->handler(x, front->arg);
+    x->in_handler = false;
+    if (!x->handler_holds)
+        return MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_HTTP_STATUS) ? MHD_YES : MHD_NO;
+    if (!x->pull) {
+        x->suspended = true;
+        MHD_suspend_connection(x->mhd);
+    }
+    return MHD_YES;
+}
+
+/* Resumed without a response: its making failed, or everything is being closed. */
+static enum MHD_Result call_again(struct exchange *x)
+{
+    if (!x->handler_holds || x->front->stopping)
+        return MHD_NO;
+    x->suspended = true;
+    MHD_suspend_connection(x->mhd);
+    return MHD_YES;
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const char *url,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_size, void **slot)
+{
+    (void)arg, (void)url, (void)method, (void)version;
+    struct exchange *x = *slot;
+    if (!x) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+        return first_call(info->socket_context, mhd, slot);
+    }
+    if (*upload_size > 0) {
+        enum guard_violation bad = body_add(x, upload, *upload_size);
+        *upload_size = 0;
+        return bad ? abandon(x, bad) : MHD_YES;
+    }
+    return x->dispatched ? call_again(x) : dispatch(x);
+}
+
+static void on_completed(void *arg, struct MHD_Connection *mhd, void **slot,
+                         enum MHD_RequestTerminationCode how)
+{
+    (void)arg, (void)mhd;
+    struct exchange *x = *slot;
+    if (!x)
+        return;
+    *slot = NULL;
+    struct connection *c = x->connection;
+    x->front->requests[x->status / 100 < 6 ? x->status / 100 : 0]++;
+    exchange_detach(x);
+    if (x->pull)
+        stream_gone(x);
+    if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        guarded_next(&c->guarded);
+    x->mhd_holds = false;
+    exchange_release(x);
+}
+
+static void on_connection(void *arg, struct MHD_Connection *mhd, void **slot,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    (void)arg;
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        if (*slot)
+            connection_closed(*slot);
+        *slot = NULL;
+        return;
+    }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    *slot = connection_of(info->connect_fd);
+}
+
+static void on_log(void *arg, const char *format, va_list ap)
+{
+    (void)arg;
+    char line[512];
+    vsnprintf(line, sizeof(line), format, ap);
+    line[strcspn(line, "\n")] = '\0';
+    log_debug("http: %s", line);
+}
+
+/* --- running libmicrohttpd from the loop --- */
+
+static bool has_more_to_do(struct front *front)
+{
+    MHD_UNSIGNED_LONG_LONG timeout;
+    return front->run_wanted ||
+           (MHD_get_timeout(front->daemon, &timeout) == MHD_YES && timeout == 0);
+}
+
+static void run(void *arg)
+{
+    struct front *front = arg;
+    for (int i = 0; i < RUNS_PER_ROUND; i++) {
+        front->run_wanted = false;
+        MHD_run(front->daemon);
+        if (!has_more_to_do(front))
+            return;
+    }
+    loop_timer_set(front->loop, &front->again, 0, run, front);
+}
+
+static void on_ready(void *arg, uint32_t events)
+{
+    (void)events;
+    run(arg);
+}
+
+static void on_round_end(void *arg)
+{
+    struct front *front = arg;
+    if (!front->run_wanted)
+        return;
+    front->in_hook = true;
+    run(front);
+    front->in_hook = false;
+}
+
+static void on_tick(void *arg)
+{
+    struct front *front = arg;
+    run(front);
+    loop_timer_set(front->loop, &front->tick, NS_PER_S, on_tick, front);
+}
+
+/* --- listening --- */
+
+static void on_accept_resumed(void *arg)
+{
+    struct front *front = arg;
+    for (size_t i = 0; i < front->listener_count; i++) {
+        if (front->listeners[i].source)
+            loop_rewatch(front->listeners[i].source, EPOLLIN);
+    }
+}
+
+static void pause_accepting(struct front *front)
+{
+    log_warn("cannot accept connections: %m");
+    for (size_t i = 0; i < front->listener_count; i++) {
+        if (front->listeners[i].source)
+            loop_rewatch(front->listeners[i].source, 0);
+    }
+    loop_timer_set(front->loop, &front->accept_pause, 100 * NS_PER_MS, on_accept_resumed, front);
+}
+
+static void on_accept(void *arg, uint32_t events)
+{
+    (void)events;
+    struct front_listener *l = arg;
+    for (int i = 0; i < ACCEPTS_PER_ROUND; i++) {
+        struct sockaddr_storage address = {0};
+        socklen_t size = sizeof(address);
+        int fd = accept4(l->listener.fd, (struct sockaddr *)&address, &size,
+                         SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0) {
+            connection_accept(l->front, fd, (struct sockaddr *)&address, size);
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+            pause_accepting(l->front);
+            return;
+        } else if (errno == EAGAIN) {
+            return;
+        }
+    }
+}
+
+static int open_listeners(struct front *front, char *error, size_t error_size)
+{
+    for (size_t i = 0; i < front->config->listen_count; i++) {
+        struct front_listener *l = &front->listeners[i];
+        int err = listener_open(&l->listener, front->config->listen[i], error, error_size);
+        if (err)
+            return err;
+        l->front = front;
+        front->listener_count++;
+        if (!l->listener.is_unix && !access_add_address(front->access, l->listener.address)) {
+            snprintf(error, error_size, "no memory for the listeners");
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+static int watch_listeners(struct front *front, char *error, size_t error_size)
+{
+    for (size_t i = 0; i < front->listener_count; i++) {
+        struct front_listener *l = &front->listeners[i];
+        l->source = loop_watch(front->loop, l->listener.fd, EPOLLIN, on_accept, l);
+        if (!l->source) {
+            snprintf(error, error_size, "cannot watch %s: %s", l->listener.name, strerror(errno));
+            return -errno;
+        }
+    }
+    return 0;
+}
+
+static void close_listeners(struct front *front)
+{
+    loop_timer_cancel(&front->accept_pause);
+    for (size_t i = 0; i < front->listener_count; i++) {
+        loop_unwatch(front->listeners[i].source);
+        front->listeners[i].source = NULL;
+        listener_close(&front->listeners[i].listener);
+    }
+}
+
+/* --- birth and death --- */
+
+static int start_daemon(struct front *front, char *error, size_t error_size)
+{
+    uint64_t idle_s = front->config->keepalive_timeout_ns / NS_PER_S;
+    front->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
+        NULL, NULL, on_request, front, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_SIZE,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)GUARDED_FD_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)(idle_s ? idle_s : 1), MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+    if (!front->daemon) {
+        snprintf(error, error_size, "libmicrohttpd does not start: %s", strerror(errno));
+        return -ENODEV;
+    }
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(front->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    front->source = loop_watch(front->loop, info->epoll_fd, EPOLLIN, on_ready, front);
+    if (front->source)
+        return 0;
+    snprintf(error, error_size, "cannot watch libmicrohttpd: %s", strerror(errno));
+    return -errno;
+}
+
+/* A request that libmicrohttpd alone would accept has to be refused by the guard. */
+static bool guard_is_in_the_path(struct front *front)
+{
+    static const char bad[] = "GET / HTTP/1.1\nHost: localhost\n\n";
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+        return false;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    bool ok = write(pair[1], bad, sizeof(bad) - 1) == sizeof(bad) - 1;
+    connection_accept(front, pair[0], (struct sockaddr *)&address, sizeof(address));
+    for (int i = 0; ok && i < RUNS_PER_ROUND && front->connections > 0; i++)
+        MHD_run(front->daemon);
+    ok = ok && front->guards.rejected[GUARD_BAD_bare_lf] == 1;
+    close(pair[1]);
+    lingers_free(&front->guards.lingers);
+    front->guards.rejected[GUARD_BAD_bare_lf] = 0;
+    front->accepted = 0;
+    return ok;
+}
+
+static int start(struct front *front, char *error, size_t error_size)
+{
+    front->access = access_new(front->config, error, error_size);
+    if (!front->access)
+        return -EACCES;
+    int err = open_listeners(front, error, error_size);
+    if (!err)
+        err = start_daemon(front, error, error_size);
+    if (!err && !guard_is_in_the_path(front)) {
+        snprintf(error, error_size,
+                 "refusing to listen: the guard does not see what libmicrohttpd reads "
+                 "(recv is not interposed)");
+        err = -EPROTO;
+    }
+    if (!err)
+        err = watch_listeners(front, error, error_size);
+    return err;
+}
+
+struct front *front_new(struct loop *loop, const struct config *config,
+                        void (*handler)(struct exchange *x, void *arg), void *arg, char *error,
+                        size_t error_size)
+{
+    struct front *front = calloc(1, sizeof(*front));
+    if (!front) {
+        snprintf(error, error_size, "no memory for the HTTP front");
+        return NULL;
+    }
+    front->loop = loop;
+    front->config = config;
+    front->handler = handler;
+    front->arg = arg;
+    front->id_base = clock_wall_us();
+    front->again.fn = run;
+    signal(SIGPIPE, SIG_IGN); /* sendfile() cannot be told per call */
+    struct guard_limits limits = {config->head_max, config->fields_max, config->target_max,
+                                  config->body_max};
+    guard_set_init(&front->guards, loop, &limits, config->head_timeout_ns);
+    if (start(front, error, error_size) < 0) {
+        front_free(front, 0);
+        return NULL;
+    }
+    loop_add_hook(loop, on_round_end, front);
+    loop_timer_set(loop, &front->tick, NS_PER_S, on_tick, front);
+    return front;
+}
+
+void front_stop_accepting(struct front *front)
+{
+    close_listeners(front);
+}
+
+size_t front_open_exchanges(const struct front *front)
+{
+    return front->open;
+}
+
+const char *front_listener_name(const struct front *front, size_t i)
+{
+    return i < front->listener_count ? front->listeners[i].listener.name : NULL;
+}
+
+/* Replies under way get their time; the loop does not run any more. */
+static void drain(struct front *front, uint64_t grace_ns)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(front->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    uint64_t deadline = clock_mono_ns() + grace_ns;
+    for (;;) {
+        run(front);
+        bool busy = false;
+        for (struct exchange *x = front->exchanges; x && !busy; x = x->next)
+            busy = x->mhd_holds && x->status && !x->suspended;
+        uint64_t now = clock_mono_ns();
+        if (!busy || now >= deadline)
+            return;
+        struct epoll_event unused;
+        int ms = (int)((deadline - now) / NS_PER_MS);
+        int outer = epoll_create1(EPOLL_CLOEXEC);
+        if (outer < 0)
+            return;
+        epoll_ctl(outer, EPOLL_CTL_ADD, info->epoll_fd,
+                  &(struct epoll_event){.events = EPOLLIN, .data.fd = info->epoll_fd});
+        epoll_wait(outer, &unused, 1, ms < 50 ? ms : 50);
+        close(outer);
+    }
+}
+
+/* libmicrohttpd aborts the process when it is stopped with suspended connections. */
+static void close_connections(struct front *front)
+{
+    front->stopping = true;
+    for (struct exchange *x = front->exchanges; x; x = x->next) {
+        if (x->suspended)
+            MHD_resume_connection(x->mhd);
+        x->suspended = false;
+    }
+    run(front);
+    MHD_stop_daemon(front->daemon);
+    while (front->exchanges) {
+        front->exchanges->handler_holds = false;
+        exchange_release(front->exchanges);
+    }
+}
+
+void front_free(struct front *front, uint64_t grace_ns)
+{
+    if (!front)
+        return;
+    close_listeners(front);
+    if (front->daemon) {
+        drain(front, grace_ns);
+        close_connections(front);
+    }
+    loop_unwatch(front->source);
+    loop_timer_cancel(&front->tick);
+    loop_timer_cancel(&front->again);
+    guard_set_free(&front->guards);
+    exchange_free_list(front);
+    access_free(front->access);
+    free(front);
+}
