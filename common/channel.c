@@ -136,14 +136,21 @@ static size_t sendable(const struct channel *c, size_t fds)
     return fds < c->out_fd_count ? c->out_fds[fds].offset : c->out.len;
 }
 
-static void drop_sent(struct channel *c, size_t bytes, size_t fds)
+static void drop_sent_fds(struct channel *c, size_t bytes, size_t fds)
 {
+    if (c->out_fd_count == 0)
+        return;
     for (size_t i = 0; i < fds; i++)
         close(c->out_fds[i].fd);
     c->out_fd_count -= fds;
     memmove(c->out_fds, c->out_fds + fds, c->out_fd_count * sizeof(*c->out_fds));
     for (size_t i = 0; i < c->out_fd_count; i++)
         c->out_fds[i].offset -= c->out_fds[i].offset < bytes ? c->out_fds[i].offset : bytes;
+}
+
+static void drop_sent(struct channel *c, size_t bytes, size_t fds)
+{
+    drop_sent_fds(c, bytes, fds);
     if (bytes == c->out.len)
         buf_reset(&c->out, OUT_KEEP_CAP);
     else

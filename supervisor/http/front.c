@@ -476,3 +476,8 @@ void front_free(struct front *front, uint64_t grace_ns)
     access_free(front->access);
     free(front);
 }
+
+const struct access *front_access(const struct front *front)
+{
+    return front->access;
+}

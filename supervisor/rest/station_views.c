@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/rest/station_views.h"
 
+#include "common/build.h"
 #include "common/clock.h"
 #include "common/json_text.h"
 #include "supervisor/http/front.h"
@@ -18,10 +19,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
-
 static double uptime_seconds(const struct station *station)
 {
     return (double)(clock_mono_ns() - station->started_ns) / 1e9;
@@ -31,7 +28,7 @@ static void put_station(const struct station *station, struct buf *json)
 {
     buf_puts(json, "{\"status\":\"ok\"");
     json_put_member(json, "station_id", station->config.station_id);
-    json_put_member(json, "version", PACKAGE_VERSION);
+    json_put_member(json, "version", OBJECTD_VERSION);
 }
 
 void view_root(struct station *station, struct exchange *x)
