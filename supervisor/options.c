@@ -12,7 +12,7 @@ static const char help_text[] =
     "\n"
     "  -c, --config FILE      configuration file, see objectd.conf(5)\n"
     "      --objects DIR      folder of the objects\n"
-    "      --data DIR         folder of journal, state, logs and versions\n"
+    "      --data DIR         folder of journal, state and logs\n"
     "      --listen ADDRESS   ADDR:PORT or unix:PATH; may be given again\n"
     "      --station ID       name of this station (default: the host name)\n"
     "      --log-level LEVEL  debug, info, warning or error\n"
