@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+/* links: supervisor/ctl/table.c common/buf.c common/utf8.c -ljansson */
+/* Tables of objectctl: columns line up, and nothing reaches the terminal that could steer it. */
+#include "supervisor/ctl/table.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char *text;
+static size_t size;
+
+static const struct {
+    const char *given, *printed;
+    size_t len; /* 0: strlen(given) */
+} texts[] = {
+    {"plain", "plain", 0},
+    {"zwölf €", "zwölf €", 0},
+    {"two\nlines\tand\r", "two\\nlines\\tand\\r", 0},
+    {"\033[2J", "\\x1b[2J", 0},
+    {"a\0b", "a\\x00b", 3},
+    {"\x7f", "\\x7f", 0},
+    {"\xc2\x9b"
+     "1m",
+     "\\x9b1m", 0}, /* CSI as one character */
+    {"\xc2\xa0", "\xc2\xa0", 0},
+    {"\xff\xc3", "\\xff\\xc3", 0},
+    {"", "", 0},
+};
+
+START_TEST(text_is_printable)
+{
+    FILE *out = open_memstream(&text, &size);
+    table_put_text(out, texts[_i].given, texts[_i].len ? texts[_i].len : strlen(texts[_i].given));
+    fclose(out);
+    ck_assert_str_eq(text, texts[_i].printed);
+    free(text);
+}
+END_TEST
+
+START_TEST(columns_line_up)
+{
+    struct table *table = table_new((const char *[]){"ID", "STATE", "FILE"}, 3);
+    table_add(table, (const char *[]){"grün", NULL, "a.py"});
+    table_add(table, (const char *[]){"x\n", "serving", ""});
+    FILE *out = open_memstream(&text, &size);
+    table_print(table, out);
+    fclose(out);
+    ck_assert_str_eq(text, "ID    STATE    FILE\n"
+                           "grün           a.py\n"
+                           "x\\n   serving  \n");
+    free(text);
+    table_free(table);
+}
+END_TEST
+
+START_TEST(many_rows)
+{
+    struct table *table = table_new((const char *[]){"N"}, 1);
+    for (int i = 0; i < 1000; i++)
+        table_add(table, (const char *[]){"row"});
+    FILE *out = open_memstream(&text, &size);
+    table_print(table, out);
+    fclose(out);
+    ck_assert_uint_eq(size, 2 + 1000 * 4);
+    free(text);
+    table_free(table);
+}
+END_TEST
+
+static const struct {
+    const char *json, *cell;
+} cells[] = {{"\"bare\"", "bare"}, {"null", ""},        {"true", "true"},
+             {"12", "12"},         {"[1, 2]", "[1,2]"}, {"{\"a\": null}", "{\"a\":null}"},
+             {"1.5", "1.5"},       {"\"\"", ""}};
+
+START_TEST(cell_of_a_value)
+{
+    json_t *value = json_loads(cells[_i].json, JSON_DECODE_ANY, NULL);
+    char *cell = table_cell(value);
+    ck_assert_str_eq(cell, cells[_i].cell);
+    free(cell);
+    json_decref(value);
+    cell = table_cell(NULL);
+    ck_assert_str_eq(cell, "");
+    free(cell);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("table");
+    TCase *tc = tcase_create("table");
+    tcase_add_loop_test(tc, text_is_printable, 0, sizeof(texts) / sizeof(texts[0]));
+    tcase_add_test(tc, columns_line_up);
+    tcase_add_test(tc, many_rows);
+    tcase_add_loop_test(tc, cell_of_a_value, 0, sizeof(cells) / sizeof(cells[0]));
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
