@@ -15,9 +15,13 @@
 #include "supervisor/state/arena.h"
 
 struct memtable_entry;
+struct memtable_slot;
 
 struct memtable {
-    struct memtable_entry *entries;
+    struct memtable_slot *slots;
+    size_t slot_count; /* a power of two, or 0 */
+    size_t slots_used;
+    struct memtable_entry *first, *last;
     struct arena arena;
     uint64_t count;     /* entries that hold a write */
     uint64_t bytes;     /* of their keys and values */
