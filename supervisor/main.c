@@ -158,14 +158,17 @@ static void announce(void)
     on_watchdog(&station);
 }
 
-/* Backwards. The front first: it sends what the turns have answered. */
+/*
+ * Backwards, but for two. The front first: it sends what the turns have answered. The store next: it
+ * runs the loop until the scribe has written what is dirty, so the other parts must still be there.
+ */
 static void stop_parts(void)
 {
     front_free(station.front, NS_PER_S);
+    store_close(station.store);
     tree_watch_free(station.watch);
     nursery_free(station.nursery);
     object_logs_free(station.logs);
-    store_close(station.store);
     scribe_free(station.scribe);
     worker_table_free(station.workers);
     object_table_free(station.objects);

@@ -468,6 +468,7 @@ void front_free(struct front *front, uint64_t grace_ns)
         drain(front, grace_ns);
         close_connections(front);
     }
+    loop_remove_hook(front->loop, on_round_end, front);
     loop_unwatch(front->source);
     loop_timer_cancel(&front->tick);
     loop_timer_cancel(&front->again);
