@@ -34,13 +34,30 @@ package_is_installed() {
         grep -Eq "^installed (.*[ ,])?$1([ ,(]|\$)"
 }
 
+# a|b: a where the release has it, else b.
+choose_package() {
+    case $1 in
+    *"|"*)
+        if package_is_installed "${1%%|*}" || apt-cache show "${1%%|*}" >/dev/null 2>&1; then
+            echo "${1%%|*}"
+        else
+            echo "${1#*|}"
+        fi
+        ;;
+    *) echo "$1" ;;
+    esac
+}
+
 setup_packages() {
     command -v dpkg-query >/dev/null 2>&1 ||
         die "this needs Debian 12 or newer, or Ubuntu; elsewhere install the packages of packaging/debian-packages by hand"
     local group package rest missing=()
     while read -r group package rest; do
         case " $* " in
-        *" $group "*) package_is_installed "$package" || missing+=("$package") ;;
+        *" $group "*)
+            package=$(choose_package "$package")
+            package_is_installed "$package" || missing+=("$package")
+            ;;
         esac
     done < <(grep -v '^#' "$repository/packaging/debian-packages")
     [ ${#missing[@]} -gt 0 ] || return 0
