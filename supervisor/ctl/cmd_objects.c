@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = 1000, COLUMNS = 4 };
+enum { PAGE = 1000, COLUMNS = 5 };
 
 /* What a column shows: the first of these members that is there. */
 static const struct {
@@ -15,7 +15,8 @@ static const struct {
     const char *members[3];
 } columns[COLUMNS] = {
     {"ID", {"object_id"}},
-    {"STATE", {"state"}},
+    {"STATE", {"phase", "state"}},
+    {"TURNS", {"turns"}},
     {"FILE", {"file", "path"}},
     {"REMARK", {"conflict", "error", "reason"}},
 };

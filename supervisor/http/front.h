@@ -32,6 +32,7 @@ struct access;
 /* The rules that it applies, for management routes. */
 const struct access *front_access(const struct front *front);
 
+/* One JSON object; metric lines. */
 void front_status(const struct front *front, struct buf *json);
 void front_metrics(const struct front *front, struct buf *text);
 
