@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * py_async - the one asyncio loop of a worker, made when first needed and kept for its life.
+ *
+ * Main thread, with the GIL.
+ */
+#ifndef WORKER_PY_ASYNC_H
+#define WORKER_PY_ASYNC_H
+
+#include <stdbool.h>
+
+struct _object; /* PyObject */
+
+/*
+ * Runs an awaitable (taken) on the loop in the current scope: its result, or NULL with its
+ * exception. When a signal handler raised between two steps, the task is cancelled and ended first.
+ */
+struct _object *py_async_run(struct _object *awaitable);
+/* Tasks, timers or descriptors wait for the loop to run. */
+bool py_async_has_pending(void);
+/* Runs the loop until one of the descriptors is readable. */
+void py_async_idle(int fd, int wake_fd);
+/* Becomes readable when the loop has something to do; -1 without a loop. */
+int py_async_fd(void);
+
+#endif

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/py_runtime.h"
+
+#include "worker/py_json.h"
+#include "worker/py_request.h"
+#include "worker/py_scope.h"
+
+static struct runtime_facts facts;
+static PyObject *runtime;
+
+static PyObject *get_station_id(PyObject *self, void *closure)
+{
+    (void)self;
+    (void)closure;
+    Py_INCREF(facts.station_id);
+    return facts.station_id;
+}
+
+static PyObject *get_object_id(PyObject *self, void *closure)
+{
+    (void)self;
+    (void)closure;
+    Py_INCREF(facts.object_id);
+    return facts.object_id;
+}
+
+static PyObject *get_request_id(PyObject *self, void *closure)
+{
+    (void)self;
+    (void)closure;
+    PyObject *request = py_scope_request();
+    if (!request)
+        Py_RETURN_NONE;
+    return py_request_id(request);
+}
+
+static PyGetSetDef runtime_attributes[] = {
+    {"station_id", get_station_id, NULL, "the station that runs this", NULL},
+    {"object_id", get_object_id, NULL, "the id of this object", NULL},
+    {"request_id", get_request_id, NULL, "of the running turn; None outside", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyTypeObject runtime_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "objectd.Runtime",
+    .tp_basicsize = sizeof(PyObject),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "The object's view of its station.",
+    .tp_getset = runtime_attributes,
+};
+
+int py_runtime_init(void)
+{
+    if (PyType_Ready(&runtime_type) < 0)
+        return -1;
+    facts.object_id = PyUnicode_New(0, 0);
+    facts.station_id = PyUnicode_New(0, 0);
+    facts.objects_dir = PyUnicode_New(0, 0);
+    runtime = PyObject_New(PyObject, &runtime_type);
+    return runtime && facts.objects_dir ? 0 : -1;
+}
+
+static int take_text(PyObject *settings, const char *name, PyObject **slot)
+{
+    PyObject *value = PyDict_GetItemString(settings, name);
+    if (!value || !PyUnicode_Check(value)) {
+        PyErr_Format(PyExc_ValueError, "setting %s is missing", name);
+        return -1;
+    }
+    Py_INCREF(value);
+    Py_XSETREF(*slot, value);
+    return 0;
+}
+
+static uint64_t number_of(PyObject *settings, const char *name, uint64_t otherwise)
+{
+    PyObject *value = PyDict_GetItemString(settings, name);
+    return value && PyLong_Check(value) ? PyLong_AsUnsignedLongLongMask(value) : otherwise;
+}
+
+static int take_settings(PyObject *settings)
+{
+    if (!PyDict_Check(settings)) {
+        PyErr_SetString(PyExc_ValueError, "settings are no JSON object");
+        return -1;
+    }
+    facts.boot = number_of(settings, "boot", 0);
+    facts.turn_writes_max = number_of(settings, "turn_writes_max", UINT64_MAX);
+    PyObject *expose = PyDict_GetItemString(settings, "expose_tracebacks");
+    facts.expose_tracebacks = expose && PyObject_IsTrue(expose) == 1;
+    return take_text(settings, "station_id", &facts.station_id) < 0
+               ? -1
+               : take_text(settings, "objects_dir", &facts.objects_dir);
+}
+
+int py_runtime_configure(struct span object_id, struct span text)
+{
+    PyObject *id = py_text(object_id.data, object_id.len);
+    PyObject *settings = id ? py_json_decode(text.data, text.len) : NULL;
+    if (id)
+        Py_SETREF(facts.object_id, id);
+    int err = settings ? take_settings(settings) : -1;
+    Py_XDECREF(settings);
+    return err;
+}
+
+const struct runtime_facts *py_runtime_facts(void)
+{
+    return &facts;
+}
+
+PyObject *py_runtime(void)
+{
+    return runtime;
+}

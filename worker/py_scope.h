@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * py_scope - to which turn the Python code that is running belongs.
+ *
+ * On the main thread everything between enter and leave belongs to the turn, until the turn goes
+ * asynchronous: from then on code belongs to it when its context carries the turn's token, so that
+ * tasks which the handler awaits are inside, tasks left over from earlier turns are outside, and so
+ * are threads (but not asyncio.to_thread, which copies the context). With the GIL.
+ */
+#ifndef WORKER_PY_SCOPE_H
+#define WORKER_PY_SCOPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct _object; /* PyObject */
+
+enum scope_kind { SCOPE_OUTSIDE, SCOPE_LOADING, SCOPE_TURN, SCOPE_STREAM };
+
+/* 0, or -1 with a Python exception. */
+int py_scope_init(void);
+/* The caller is the main thread from now on (after a fork). */
+void py_scope_adopt_thread(void);
+
+/* request: borrowed until the scope is left; NULL none. */
+void py_scope_enter(enum scope_kind kind, uint64_t id, struct _object *request);
+void py_scope_leave(void);
+/* A new context that carries the token of the scope, which is asynchronous from now on; or NULL. */
+struct _object *py_scope_context(void);
+
+/* Where the caller is. */
+enum scope_kind py_scope_here(void);
+/* Request of the turn or stream that the caller belongs to; borrowed, NULL outside. */
+struct _object *py_scope_request(void);
+/* Call id of the turn or stream that the caller belongs to, 0 outside. */
+uint64_t py_scope_id_here(void);
+/* Call id of what runs on the main thread; 0 nothing. */
+uint64_t py_scope_id(void);
+
+/* The deadline has raised in this scope. */
+void py_scope_mark_timeout(void);
+bool py_scope_timed_out(void);
+
+#endif

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * py_state - the worker's copy of its object's state, and `_state_manager`.
+ *
+ * The copy is a dict: key -> immutable scalar (None, bool, int, float, str), or bytes that hold the
+ * JSON text of anything else. What a checkpoint holds comes in as JSON text and becomes a scalar
+ * when it is first read. Writes of a turn go to the copy and into an undo log; writes from outside
+ * any turn wait in a queue and are applied between turns. All of it with the GIL.
+ */
+#ifndef WORKER_PY_STATE_H
+#define WORKER_PY_STATE_H
+
+#include "worker/reply.h"
+
+struct _object; /* PyObject */
+
+/* Readies the type. 0, or -1 with a Python exception. */
+int py_state_init(void);
+/* The `_state_manager`; borrowed. */
+struct _object *py_state_manager(void);
+
+/*
+ * Replaces the copy (main thread, between turns). 0, or -EBADMSG and `error` says what is damaged,
+ * or another -errno.
+ */
+int py_state_load(const struct rpc_state *state, int checkpoint_fd, struct buf *error);
+
+/*
+ * Ends the write part of a turn: commit moves its writes into the reply; 0, -EFBIG above the limit,
+ * or -1 with an exception (undo then). Undo takes them back.
+ */
+int py_state_commit(struct reply *reply);
+void py_state_undo(void);
+/* Bytes of state that one turn may write. */
+void py_state_set_limit(uint64_t bytes);
+
+/* An eventfd to wake the main thread with, when something is queued from outside. */
+void py_state_set_wake_fd(int fd);
+bool py_state_has_queue(void);
+/* Applies the queue and encodes what it changed; false when there was nothing. */
+bool py_state_drain(struct buf *writes, uint32_t *write_count);
+
+#endif

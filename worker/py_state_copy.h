@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * py_state_copy - the dict behind py_state: stored values and their forms.
+ *
+ * A stored value is an exact None, bool, int, float or str, or bytes with the JSON text of anything
+ * else (or of a scalar that nobody has read since the checkpoint). For py_*.c only; with the GIL.
+ */
+#ifndef WORKER_PY_STATE_COPY_H
+#define WORKER_PY_STATE_COPY_H
+
+#include "common/rpc.h"
+#include "worker/py_compat.h"
+
+int state_copy_init(void);
+/* The dict itself; a new reference. Callers do not change it. */
+PyObject *state_copy_dict(void);
+/* The stored value, borrowed; NULL without an exception when there is none. */
+PyObject *state_copy_raw(PyObject *key);
+/* A fresh value: NULL without an exception when the key is not there. */
+PyObject *state_copy_get(PyObject *key);
+/* What get() gives for a stored value. A new reference, or NULL. */
+PyObject *state_copy_fresh(PyObject *key, PyObject *stored);
+/* The form to store a value in. A new reference, or NULL with TypeError. */
+PyObject *state_copy_store(PyObject *value);
+/* stored NULL deletes. 0, or -1 with an exception. */
+int state_copy_put(PyObject *key, PyObject *stored);
+/* As put, for undoing: cannot raise; without memory the process ends. */
+void state_copy_restore(PyObject *key, PyObject *stored);
+/* Appends one encoded rpc_write. 0, or -1 with an exception. */
+int state_copy_encode_write(struct buf *writes, PyObject *key, PyObject *stored);
+
+#endif

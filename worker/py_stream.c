@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/py_stream.h"
+
+#include "worker/py_async.h"
+#include "worker/py_compat.h"
+#include "worker/py_error.h"
+#include "worker/py_json.h"
+#include "worker/py_logger.h"
+#include "worker/py_request.h"
+#include "worker/py_scope.h"
+
+struct stream {
+    uint64_t id;
+    PyObject *generator;
+    PyObject *request;
+};
+
+static struct {
+    struct stream *items;
+    size_t count, cap;
+} streams;
+
+static struct buf chunk; /* a line of JSON, or the error of the stream that ended last */
+
+static bool is_async(PyObject *value)
+{
+    PyAsyncMethods *methods = Py_TYPE(value)->tp_as_async;
+    return methods && methods->am_anext;
+}
+
+bool py_stream_accepts(PyObject *value)
+{
+    return PyIter_Check(value) || is_async(value);
+}
+
+int py_stream_open(uint64_t id, PyObject *generator, PyObject *request)
+{
+    if (streams.count == streams.cap) {
+        size_t cap = streams.cap ? streams.cap * 2 : 4;
+        struct stream *grown = PyMem_RawRealloc(streams.items, cap * sizeof(*grown));
+        if (!grown) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        streams.items = grown;
+        streams.cap = cap;
+    }
+    Py_INCREF(generator);
+    Py_INCREF(request);
+    streams.items[streams.count++] = (struct stream){id, generator, request};
+    return 0;
+}
+
+static struct stream *find(uint64_t id)
+{
+    for (size_t i = 0; i < streams.count; i++)
+        if (streams.items[i].id == id)
+            return &streams.items[i];
+    return NULL;
+}
+
+static void forget(struct stream *s)
+{
+    struct stream gone = *s;
+    *s = streams.items[--streams.count];
+    Py_DECREF(gone.generator);
+    Py_DECREF(gone.request);
+}
+
+/* --- chunks --- */
+
+static PyObject *next_value(PyObject *generator)
+{
+    if (!is_async(generator))
+        return PyIter_Next(generator);
+    PyObject *awaitable = PyObject_CallMethod(generator, "__anext__", NULL);
+    PyObject *value = awaitable ? py_async_run(awaitable) : NULL;
+    if (!value && PyErr_ExceptionMatches(PyExc_StopAsyncIteration))
+        PyErr_Clear();
+    return value;
+}
+
+static int chunk_of_text(struct stream_step *step, PyObject *value)
+{
+    step->owner = py_utf8_lossy(value);
+    if (!step->owner)
+        return -1;
+    step->bytes =
+        (struct span){PyBytes_AS_STRING(step->owner), (size_t)PyBytes_GET_SIZE(step->owner)};
+    return 0;
+}
+
+static int chunk_of_bytes(struct stream_step *step, PyObject *value)
+{
+    step->owner = PyBytes_FromObject(value);
+    if (!step->owner)
+        return -1;
+    step->bytes =
+        (struct span){PyBytes_AS_STRING(step->owner), (size_t)PyBytes_GET_SIZE(step->owner)};
+    return 0;
+}
+
+static int chunk_of_json(struct stream_step *step, PyObject *value)
+{
+    struct span text;
+    PyObject *owner = py_json_encode(value, &text);
+    if (!owner)
+        return -1;
+    buf_reset(&chunk, 64 * 1024);
+    buf_append(&chunk, text.data, text.len);
+    buf_putc(&chunk, '\n');
+    Py_DECREF(owner);
+    step->bytes = (struct span){chunk.data, chunk.len};
+    return buf_ok(&chunk) ? 0 : -1;
+}
+
+static int make_chunk(struct stream_step *step, PyObject *value)
+{
+    step->kind = STREAM_STEP_CHUNK;
+    if (PyUnicode_Check(value))
+        return chunk_of_text(step, value);
+    if (PyBytes_Check(value) || PyByteArray_Check(value) || PyMemoryView_Check(value))
+        return chunk_of_bytes(step, value);
+    return chunk_of_json(step, value);
+}
+
+/* Empty chunks would end a chunked body: they are passed over. 0, or -1 ended or failed. */
+static int next_chunk(PyObject *generator, struct stream_step *step)
+{
+    int err = 0;
+    while (!err && step->bytes.len == 0) {
+        PyObject *value = next_value(generator);
+        py_stream_release(step);
+        err = value ? make_chunk(step, value) : -1;
+        Py_XDECREF(value);
+    }
+    return err;
+}
+
+static void end_step(struct stream_step *step)
+{
+    bool has_failed = PyErr_Occurred() != NULL;
+    py_stream_release(step);
+    step->kind = STREAM_STEP_END;
+    step->bytes = (struct span){"", 0};
+    if (!has_failed)
+        return;
+    py_error_log("a streamed reply failed", &chunk);
+    step->bytes = (struct span){chunk.data, chunk.len};
+}
+
+void py_stream_pull(uint64_t id, struct stream_step *step)
+{
+    *step = (struct stream_step){.kind = STREAM_STEP_END, .bytes = {"", 0}};
+    struct stream *s = find(id);
+    if (!s)
+        return;
+    PyObject *generator = s->generator;
+    py_scope_enter(SCOPE_STREAM, id, s->request);
+    if (next_chunk(generator, step) < 0) {
+        end_step(step);
+        forget(find(id));
+    }
+    py_scope_leave();
+}
+
+void py_stream_release(struct stream_step *step)
+{
+    Py_CLEAR(step->owner);
+}
+
+/* --- closing --- */
+
+static PyObject *close_generator(PyObject *generator)
+{
+    bool async = is_async(generator);
+    const char *name = async ? "aclose" : "close";
+    if (!PyObject_HasAttrString(generator, name))
+        Py_RETURN_NONE;
+    PyObject *result = PyObject_CallMethod(generator, name, NULL);
+    return result && async ? py_async_run(result) : result;
+}
+
+void py_stream_drop(PyObject *generator)
+{
+    PyObject *result = close_generator(generator);
+    if (!result)
+        py_error_log("closing a streamed reply failed", NULL);
+    Py_XDECREF(result);
+}
+
+void py_stream_cancel(uint64_t id)
+{
+    struct stream *s = find(id);
+    if (!s)
+        return;
+    py_scope_enter(SCOPE_STREAM, id, s->request);
+    py_stream_drop(s->generator);
+    forget(find(id));
+    py_scope_leave();
+}

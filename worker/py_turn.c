@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/py_turn.h"
+
+#include "common/clock.h"
+#include "common/json_text.h"
+#include "worker/py_async.h"
+#include "worker/py_error.h"
+#include "worker/py_handlers.h"
+#include "worker/py_reply.h"
+#include "worker/py_request.h"
+#include "worker/py_runtime.h"
+#include "worker/py_scope.h"
+#include "worker/py_state.h"
+#include "worker/py_stream.h"
+#include "worker/turn.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* --- calls that no handler sees --- */
+
+static void add_allow(struct reply *reply)
+{
+    reply_add_field(reply, span_of("Allow"), span_of(py_handlers_allow()));
+}
+
+static void answer_without_handler(struct reply *reply, struct span method)
+{
+    const char *id = PyUnicode_AsUTF8(py_runtime_facts()->object_id);
+    if (span_equal(method, "OPTIONS")) {
+        reply_clear(reply);
+        reply->status = 204;
+    } else if (!py_handlers_any()) {
+        reply_error(reply, 405, RPC_OUTCOME_REFUSED,
+                    "object %s has no handlers: define GET(request) or another HTTP method",
+                    id ? id : "?");
+    } else {
+        reply_error(reply, 405, RPC_OUTCOME_REFUSED, "object %s has no %.*s", id ? id : "?",
+                    (int)method.len, method.data);
+    }
+    add_allow(reply);
+}
+
+static void refuse_body(struct reply *reply)
+{
+    struct py_error e;
+    if (!PyErr_ExceptionMatches(PyExc_ValueError)) {
+        py_error_take(&e, NULL);
+        reply_error(reply, 500, RPC_OUTCOME_REFUSED, "%s", buf_str(&e.summary));
+    } else {
+        py_error_take(&e, NULL);
+        const char *text = buf_str(&e.summary), *colon = strstr(text, ": ");
+        reply_error(reply, 400, RPC_OUTCOME_REFUSED, "malformed request: %s",
+                    colon ? colon + 2 : text);
+    }
+    py_error_free(&e);
+}
+
+/* --- failures --- */
+
+static void put_member(struct buf *out, const char *name, const struct buf *text)
+{
+    json_put_key(out, name);
+    json_put_string(out, text->data ? text->data : "", text->len);
+}
+
+static void put_failure(struct reply *reply, const struct py_error *e, bool timed_out)
+{
+    struct buf *text = &reply->text;
+    buf_puts(text, "{\"status\":\"error\"");
+    if (timed_out) {
+        struct buf message = BUF_INIT;
+        double seconds = (double)(clock_mono_ns() - turn_started_ns()) / (double)NS_PER_S;
+        buf_printf(&message, "the handler timed out after %.1f s", seconds);
+        put_member(text, "error", &message);
+        json_put_member(text, "limit", "timeout");
+        buf_free(&message);
+    } else {
+        put_member(text, "error", &e->summary);
+    }
+    put_member(text, "error_type", &e->type);
+    if (py_runtime_facts()->expose_tracebacks && e->traceback.len > 0)
+        put_member(text, "traceback", &e->traceback);
+    buf_putc(text, '}');
+}
+
+/* The exception being raised becomes the answer. */
+static void answer_exception(struct reply *reply)
+{
+    struct py_error e;
+    bool timed_out = py_scope_timed_out();
+    py_error_take(&e, NULL);
+    py_state_undo();
+    py_turn_release(reply);
+    py_error_log_taken(&e, NULL);
+    reply_clear(reply);
+    reply->status = timed_out ? 504 : 500;
+    reply->outcome = timed_out ? RPC_OUTCOME_TIMEOUT : RPC_OUTCOME_RAISED;
+    put_failure(reply, &e, timed_out);
+    reply_use_text(reply, "application/json; charset=utf-8");
+    py_error_free(&e);
+}
+
+static void answer_too_much(struct reply *reply)
+{
+    size_t size = reply->writes.len;
+    py_state_undo();
+    py_turn_release(reply);
+    reply_error(reply, 413, RPC_OUTCOME_RAISED,
+                "the turn writes %zu bytes of state, the limit is "
+                "%llu",
+                size, (unsigned long long)py_runtime_facts()->turn_writes_max);
+    reply->text.len--; /* the closing brace */
+    json_put_member(&reply->text, "limit", "turn_writes");
+    buf_putc(&reply->text, '}');
+    reply_use_text(reply, "application/json; charset=utf-8");
+}
+
+/* --- the turn itself --- */
+
+static bool is_awaitable(PyObject *value)
+{
+    PyAsyncMethods *methods = Py_TYPE(value)->tp_as_async;
+    return methods && methods->am_await;
+}
+
+static PyObject *run_handler(const struct call_plan *plan, PyObject *request)
+{
+    PyObject *result = py_signature_call(plan, request);
+    if (result && is_awaitable(result))
+        result = py_async_run(result);
+    return result;
+}
+
+static int open_stream(uint64_t id, struct reply *reply, PyObject *stream, PyObject *request,
+                       bool is_head)
+{
+    if (!is_head)
+        return py_stream_open(id, stream, request);
+    reply->is_stream = false;
+    py_stream_drop(stream);
+    return 0;
+}
+
+static int finish(uint64_t id, struct reply *reply, PyObject *result, PyObject *request,
+                  bool is_head)
+{
+    PyObject *stream = NULL;
+    int err = py_reply_fill(reply, result, request, &stream);
+    if (!err)
+        err = py_state_commit(reply);
+    if (!err && stream)
+        err = open_stream(id, reply, stream, request, is_head);
+    Py_XDECREF(stream);
+    return err;
+}
+
+static void run(uint64_t id, const struct call_plan *plan, PyObject *request, bool is_head,
+                struct reply *reply)
+{
+    py_scope_enter(SCOPE_TURN, id, request);
+    PyObject *result = run_handler(plan, request);
+    int err = result ? finish(id, reply, result, request, is_head) : -1;
+    Py_XDECREF(result);
+    if (err == -EFBIG)
+        answer_too_much(reply);
+    else if (err < 0)
+        answer_exception(reply);
+    py_scope_leave();
+}
+
+void py_turn_run(uint64_t id, const struct rpc_call *call, int body_fd, struct reply *reply)
+{
+    reply_clear(reply);
+    const struct call_plan *plan = py_handlers_get(call->method);
+    if (!plan) {
+        if (body_fd >= 0)
+            close(body_fd);
+        answer_without_handler(reply, call->method);
+        return;
+    }
+    PyObject *request = py_request_new(id, call, body_fd);
+    if (!request || py_request_fill(request) < 0)
+        refuse_body(reply);
+    else
+        run(id, plan, request, span_equal(call->method, "HEAD"), reply);
+    if (request)
+        py_request_detach(request);
+    Py_XDECREF(request);
+}
+
+void py_turn_release(struct reply *reply)
+{
+    Py_CLEAR(reply->body_owner);
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/worker.h"
+
+#include "common/channel.h"
+#include "common/log.h"
+#include "common/shared_page.h"
+#include "common/worker_fds.h"
+#include "worker/deadline.h"
+#include "worker/outbox.h"
+#include "worker/py_async.h"
+#include "worker/py_embed.h"
+#include "worker/py_object.h"
+#include "worker/py_state.h"
+#include "worker/title.h"
+#include "worker/turn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define OOM_SCORE "500" /* dies before the supervisor when memory is short */
+
+static struct {
+    struct channel channel;
+    struct shared_page *page;
+    struct buf scratch;
+    int wake_fd;
+    bool is_loaded;
+} worker;
+
+/* --- setting up --- */
+
+static void raise_oom_score(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return; /* no /proc: the default has to do */
+    if (write(fd, OOM_SCORE, sizeof(OOM_SCORE) - 1) < 0)
+        log_warn("oom_score_adj: %s", strerror(errno));
+    close(fd);
+}
+
+static void confine(pid_t supervisor)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != supervisor)
+        _exit(EXIT_CODE_ENVIRONMENT); /* it died before the line above */
+    setpgid(0, 0);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    signal(SIGINT, SIG_DFL);
+    raise_oom_score();
+}
+
+static void place(int from, int to, int flags)
+{
+    if (dup3(from, to, flags) < 0)
+        die(EXIT_CODE_ENVIRONMENT, "dup3: %s", strerror(errno));
+}
+
+static void place_fds(const struct worker_fds *fds)
+{
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null < 0)
+        die(EXIT_CODE_ENVIRONMENT, "/dev/null: %s", strerror(errno));
+    place(null, STDIN_FILENO, 0);
+    place(fds->out, STDOUT_FILENO, 0);
+    place(fds->err, STDERR_FILENO, 0);
+    place(fds->rpc, FD_RPC, O_CLOEXEC); /* over the nursery's own socket */
+    int spent[] = {null, fds->rpc, fds->out, fds->err};
+    for (size_t i = 0; i < sizeof(spent) / sizeof(spent[0]); i++)
+        if (spent[i] > FD_RPC)
+            close(spent[i]);
+}
+
+static struct shared_page *map_page(int fd)
+{
+    void *page = mmap(NULL, sizeof(struct shared_page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (page == MAP_FAILED)
+        die(EXIT_CODE_ENVIRONMENT, "shared page: %s", strerror(errno));
+    close(fd);
+    return page;
+}
+
+static void greet(void)
+{
+    rpc_hello_encode(&worker.scratch,
+                     &(struct rpc_hello){.version = RPC_VERSION, .role = RPC_FROM_WORKER});
+    outbox_put(RPC_HELLO, 0, (struct span){worker.scratch.data, worker.scratch.len}, -1);
+    buf_reset(&worker.scratch, 0);
+}
+
+static void set_up(const struct worker_fds *fds, pid_t supervisor)
+{
+    confine(supervisor);
+    worker.page = map_page(fds->page);
+    place_fds(fds);
+    channel_init(&worker.channel, FD_RPC, RPC_FROM_WORKER, RPC_FROM_SUPERVISOR, UINT32_MAX);
+    buf_reset(&worker.channel.out, 0); /* output goes through the outbox, the HELLO too */
+    outbox_start(FD_RPC, worker.page);
+    turn_start(worker.page);
+    deadline_adopt_thread();
+    worker.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    py_state_set_wake_fd(worker.wake_fd);
+    greet();
+}
+
+/* --- frames --- */
+
+static void leave(int code)
+{
+    py_embed_finish();
+    outbox_flush();
+    _exit(code);
+}
+
+static void put_and_reset(enum rpc_type type, uint64_t id)
+{
+    if (!buf_ok(&worker.scratch) ||
+        outbox_put(type, id, (struct span){worker.scratch.data, worker.scratch.len}, -1) < 0)
+        die(EXIT_CODE_ENVIRONMENT, "no memory for %s", rpc_name((uint16_t)type));
+    buf_reset(&worker.scratch, 0);
+}
+
+static void refuse_load(struct object_load_error *e)
+{
+    struct rpc_load_failed m = {
+        .error = {e->error.data, e->error.len},
+        .traceback = {e->traceback.data, e->traceback.len},
+        .line = e->line,
+    };
+    rpc_load_failed_encode(&worker.scratch, &m);
+    put_and_reset(RPC_LOAD_FAILED, 0);
+    leave(EXIT_CODE_OK);
+}
+
+static void show_title(struct span object_id)
+{
+    char title[256];
+    snprintf(title, sizeof(title), "objectd-worker: %.*s", (int)object_id.len, object_id.data);
+    title_set(title);
+}
+
+static bool on_load(struct channel *c, const struct frame *f)
+{
+    struct rpc_load m;
+    if (worker.is_loaded || !rpc_load_decode(f->payload, &m) ||
+        m.state.has_checkpoint != (f->fd_count == 1))
+        return false;
+    show_title(m.object_id);
+    struct object_load_error error = {0};
+    struct buf metadata = BUF_INIT;
+    if (py_object_load(&m, m.state.has_checkpoint ? c->frame_fds[0] : -1, &metadata, &error) < 0)
+        refuse_load(&error);
+    rpc_ready_encode(&worker.scratch, &(struct rpc_ready){{metadata.data, metadata.len}});
+    put_and_reset(RPC_READY, 0);
+    buf_free(&metadata);
+    worker.is_loaded = true;
+    return true;
+}
+
+static bool on_reset(struct channel *c, const struct frame *f)
+{
+    struct rpc_reset m;
+    struct buf error = BUF_INIT;
+    if (!rpc_reset_decode(f->payload, &m) || m.state.has_checkpoint != (f->fd_count == 1))
+        return false;
+    if (py_state_load(&m.state, m.state.has_checkpoint ? c->frame_fds[0] : -1, &error) < 0)
+        die(EXIT_CODE_ENVIRONMENT, "state: %s", buf_str(&error));
+    put_and_reset(RPC_RESET_DONE, f->id);
+    return true;
+}
+
+static bool on_exit_frame(struct channel *c, const struct frame *f)
+{
+    (void)c;
+    if (!rpc_empty_decode(f->payload))
+        return false;
+    leave(EXIT_CODE_OK);
+    return true;
+}
+
+static const struct frame_rule {
+    enum rpc_type type;
+    bool needs_object;
+    bool (*run)(struct channel *c, const struct frame *f);
+} rules[] = {
+    {RPC_CALL, true, turn_run},
+    {RPC_STREAM_PULL, true, turn_pull},
+    {RPC_STREAM_CANCEL, true, turn_cancel},
+    {RPC_LOAD, false, on_load},
+    {RPC_RESET, true, on_reset},
+    {RPC_EXIT, false, on_exit_frame},
+};
+
+static const struct frame_rule *rule_of(enum rpc_type type)
+{
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+        if (rules[i].type == type)
+            return &rules[i];
+    return NULL;
+}
+
+static void dispatch(struct frame *f)
+{
+    const struct frame_rule *rule = rule_of(f->type);
+    if (!rule || (rule->needs_object && !worker.is_loaded) || !rule->run(&worker.channel, f))
+        die(EXIT_CODE_INTERNAL, "malformed or unexpected %s", rpc_name((uint16_t)f->type));
+}
+
+/* --- between the frames --- */
+
+static void commit_outside_writes(void)
+{
+    uint64_t count;
+    if (!py_state_has_queue())
+        return;
+    if (worker.wake_fd >= 0 && read(worker.wake_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+        log_warn("eventfd: %s", strerror(errno));
+    struct buf writes = BUF_INIT;
+    uint32_t write_count;
+    while (py_state_drain(&writes, &write_count)) {
+        struct rpc_outside_writes m = {write_count, {writes.data, writes.len}};
+        rpc_outside_writes_encode(&worker.scratch, &m);
+        put_and_reset(RPC_OUTSIDE_WRITES, 0);
+        buf_reset(&writes, 0);
+    }
+    buf_free(&writes);
+}
+
+static void wait_in_poll(void)
+{
+    struct pollfd fds[] = {{.fd = FD_RPC, .events = POLLIN},
+                           {.fd = worker.wake_fd, .events = POLLIN},
+                           {.fd = py_async_fd(), .events = POLLIN}};
+    py_embed_release();
+    int ready = poll(fds, sizeof(fds) / sizeof(fds[0]), -1);
+    py_embed_acquire();
+    if (ready > 0 && fds[2].revents)
+        py_async_idle(FD_RPC, worker.wake_fd);
+}
+
+/* Waits for frames while letting the object's own threads and tasks go on. */
+static bool wait_for_input(void)
+{
+    if (py_async_has_pending())
+        py_async_idle(FD_RPC, worker.wake_fd);
+    else
+        wait_in_poll();
+    py_embed_run_signals();
+    struct pollfd rpc = {.fd = FD_RPC, .events = POLLIN};
+    return poll(&rpc, 1, 0) > 0;
+}
+
+static void receive(void)
+{
+    /* Nobody but the socket can wake a worker without other threads and without a loop. */
+    bool is_alone = py_async_fd() < 0 && py_embed_is_single_threaded();
+    if (!is_alone && !wait_for_input())
+        return;
+    py_embed_release();
+    ssize_t n = channel_receive(&worker.channel);
+    py_embed_acquire();
+    if (n == 0 || n == -ECONNRESET)
+        _exit(EXIT_CODE_OK); /* the supervisor is gone */
+    if (n < 0)
+        die(EXIT_CODE_ENVIRONMENT, "recvmsg: %s", strerror((int)-n));
+}
+
+void worker_main(const struct worker_fds *fds, pid_t supervisor)
+{
+    set_up(fds, supervisor);
+    for (;;) {
+        struct frame f;
+        const char *reason = "";
+        int got;
+        while ((got = channel_next(&worker.channel, &f, &reason)) == 1)
+            dispatch(&f);
+        if (got < 0)
+            die(EXIT_CODE_INTERNAL, "frame: %s", got == -EPROTO ? reason : strerror(-got));
+        commit_outside_writes();
+        outbox_flush();
+        receive();
+    }
+}
