@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { LINES_PER_POLL = 20000, POLL_MS = 500 };
+enum { LINES_PER_POLL = 10000, POLL_MS = 300 };
 
 struct follower {
     struct ctl *ctl;
@@ -90,6 +90,8 @@ static void print_new(struct follower *f, const json_t *logs)
     json_t *before = json_copy(f->newest);
     size_t index;
     json_t *line;
+    if (f->since[0] && json_array_size(logs) >= LINES_PER_POLL)
+        fputs("objectctl: too many lines at once, some are left out\n", stderr);
     json_array_foreach(logs, index, line)
     {
         if (seen_before(before, line))

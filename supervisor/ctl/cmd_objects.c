@@ -74,7 +74,7 @@ static void print_table(const json_t *objects)
         for (size_t i = 0; i < COLUMNS; i++)
             free(cells[i]);
     }
-    table_print(table, stdout);
+    table_print(table, stdout, 0);
     table_free(table);
 }
 

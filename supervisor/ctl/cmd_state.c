@@ -26,7 +26,7 @@ static void print_table(json_t *state)
         table_add(table, (const char *[]){key, text});
         free(text);
     }
-    table_print(table, stdout);
+    table_print(table, stdout, 0);
     table_free(table);
 }
 

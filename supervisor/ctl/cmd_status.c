@@ -10,8 +10,6 @@
 
 enum { WATCH_SECONDS = 2, INDENT = 2 };
 
-static void print_members(json_t *object, int indent);
-
 static void print_scalar(const char *name, const json_t *value, int indent)
 {
     char *text = table_cell(value);
@@ -22,7 +20,7 @@ static void print_scalar(const char *name, const json_t *value, int indent)
 }
 
 /* A list of objects as a table whose columns are the members of the first one. */
-static void print_list(const json_t *list)
+static void print_list(const json_t *list, int indent)
 {
     const char *heads[TABLE_COLUMNS_MAX];
     size_t columns = 0, index;
@@ -43,7 +41,7 @@ static void print_list(const json_t *list)
         for (size_t i = 0; i < columns; i++)
             free(cells[i]);
     }
-    table_print(table, stdout);
+    table_print(table, stdout, indent);
     table_free(table);
 }
 
@@ -60,11 +58,11 @@ static void print_members(json_t *object, int indent)
     json_object_foreach(object, name, value)
     {
         bool list = json_is_object(json_array_get(value, 0));
-        if (!json_is_object(value) && !list)
+        if (!list && json_object_size(value) == 0)
             continue;
         printf("%s%*s%s\n", indent ? "" : "\n", indent, "", name);
         if (list)
-            print_list(value);
+            print_list(value, indent + INDENT);
         else
             print_members(value, indent + INDENT);
     }

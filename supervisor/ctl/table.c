@@ -97,7 +97,7 @@ void table_add(struct table *table, const char *const *cells)
     }
 }
 
-void table_print(const struct table *table, FILE *out)
+void table_print(const struct table *table, FILE *out, int indent)
 {
     size_t widths[TABLE_COLUMNS_MAX] = {0};
     for (size_t r = 0; r < table->count; r++) {
@@ -108,6 +108,7 @@ void table_print(const struct table *table, FILE *out)
     }
     for (size_t r = 0; r < table->count; r++) {
         const struct row *row = &table->rows[r];
+        fprintf(out, "%*s", indent, "");
         for (size_t i = 0; i < table->columns; i++) {
             int pad = i + 1 < table->columns ? (int)(widths[i] - row->widths[i]) + 2 : 0;
             fprintf(out, "%s%*s", row->cells[i], pad, "");

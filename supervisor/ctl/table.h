@@ -20,8 +20,8 @@ struct table;
 struct table *table_new(const char *const *heads, size_t columns);
 /* A row of as many cells as there are columns; NULL is an empty cell. */
 void table_add(struct table *table, const char *const *cells);
-/* Prints, one row a line; the last column is not padded. */
-void table_print(const struct table *table, FILE *out);
+/* Prints, one row a line behind so many blanks; the last column is not padded. */
+void table_print(const struct table *table, FILE *out, int indent);
 void table_free(struct table *table);
 
 /* Writes text with control characters as \n, \t, \xNN; what is not UTF-8 as \xNN. */

@@ -44,11 +44,11 @@ START_TEST(columns_line_up)
     table_add(table, (const char *[]){"grün", NULL, "a.py"});
     table_add(table, (const char *[]){"x\n", "serving", ""});
     FILE *out = open_memstream(&text, &size);
-    table_print(table, out);
+    table_print(table, out, 1);
     fclose(out);
-    ck_assert_str_eq(text, "ID    STATE    FILE\n"
-                           "grün           a.py\n"
-                           "x\\n   serving  \n");
+    ck_assert_str_eq(text, " ID    STATE    FILE\n"
+                           " grün           a.py\n"
+                           " x\\n   serving  \n");
     free(text);
     table_free(table);
 }
@@ -60,9 +60,9 @@ START_TEST(many_rows)
     for (int i = 0; i < 1000; i++)
         table_add(table, (const char *[]){"row"});
     FILE *out = open_memstream(&text, &size);
-    table_print(table, out);
+    table_print(table, out, 1);
     fclose(out);
-    ck_assert_uint_eq(size, 2 + 1000 * 4);
+    ck_assert_uint_eq(size, 3 + 1000 * 5);
     free(text);
     table_free(table);
 }
