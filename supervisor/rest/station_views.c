@@ -128,7 +128,6 @@ void view_status(struct station *station, struct exchange *x)
     turn_status(station->turns, &json);
     store_status(station->store, &json);
     json_put_key(&json, "http");
-    json_put_key(&json, "http");
     front_status(station->front, &json);
     buf_putc(&json, '}');
     json_reply(x, 200, &json);
