@@ -29,8 +29,7 @@ struct loop {
     struct {
         loop_timer_fn fn;
         void *arg;
-    } hooks[LOOP_HOOKS_MAX];
-    unsigned hook_count;
+    } hooks[LOOP_RANKS]; /* fn NULL: none */
 };
 
 struct loop *loop_new(void)
@@ -128,6 +127,8 @@ void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_
     timer->due_ns = clock_mono_ns() + delay_ns;
     /* Most timers are set to the same few delays, so the place is near the end. */
     struct loop_timer *after = loop->timers.prev;
+    if (loop->timers.next->due_ns > timer->due_ns)
+        after = &loop->timers; /* "at once", before thousands of deadlines */
     while (after != &loop->timers && after->due_ns > timer->due_ns)
         after = after->prev;
     timer->prev = after;
@@ -142,21 +143,10 @@ void loop_timer_cancel(struct loop_timer *timer)
         timer_unlink(timer);
 }
 
-void loop_add_hook(struct loop *loop, loop_timer_fn fn, void *arg)
+void loop_set_hook(struct loop *loop, enum loop_rank rank, loop_timer_fn fn, void *arg)
 {
-    if (loop->hook_count == LOOP_HOOKS_MAX)
-        bug("more than LOOP_HOOKS_MAX hooks");
-    loop->hooks[loop->hook_count].fn = fn;
-    loop->hooks[loop->hook_count++].arg = arg;
-}
-
-void loop_remove_hook(struct loop *loop, loop_timer_fn fn, void *arg)
-{
-    unsigned kept = 0;
-    for (unsigned i = 0; i < loop->hook_count; i++)
-        if (loop->hooks[i].fn != fn || loop->hooks[i].arg != arg)
-            loop->hooks[kept++] = loop->hooks[i];
-    loop->hook_count = kept;
+    loop->hooks[rank].fn = fn;
+    loop->hooks[rank].arg = arg;
 }
 
 /* Milliseconds for epoll_wait, rounded up; -1 without timers. */
@@ -185,8 +175,9 @@ static void run_timers(struct loop *loop)
 
 static void run_hooks(struct loop *loop)
 {
-    for (unsigned i = 0; i < loop->hook_count; i++)
-        loop->hooks[i].fn(loop->hooks[i].arg);
+    for (unsigned i = 0; i < LOOP_RANKS; i++)
+        if (loop->hooks[i].fn)
+            loop->hooks[i].fn(loop->hooks[i].arg);
 }
 
 static void run_round(struct loop *loop)

@@ -4,7 +4,7 @@
  * work.
  *
  * Everything is a file descriptor or a timer. A round is: wait, run the handlers of ready
- * descriptors, run due timers, run the end-of-round hooks in the order they were added (they flush
+ * descriptors, run due timers, run the end-of-round hooks in the order of their ranks (they flush
  * what the handlers gathered: worker sockets, the journal, libmicrohttpd). One thread.
  *
  * Handlers may add and remove any source, their own included, while they run.
@@ -54,10 +54,12 @@ static inline bool loop_timer_armed(const struct loop_timer *timer)
     return timer->due_ns != 0;
 }
 
-/* fn(arg) runs at the end of every round. At most LOOP_HOOKS_MAX of them. */
-enum { LOOP_HOOKS_MAX = 8 };
-void loop_add_hook(struct loop *loop, loop_timer_fn fn, void *arg);
-/* Forgets a hook added with the same fn and arg; not from within a round. */
-void loop_remove_hook(struct loop *loop, loop_timer_fn fn, void *arg);
+/*
+ * fn(arg) runs at the end of every round, in the order of the ranks: replies go out and may bring
+ * the next requests of their connections, whose calls and records then leave in the same round. One
+ * hook a rank.
+ */
+enum loop_rank { LOOP_RANK_HTTP, LOOP_RANK_STORE, LOOP_RANK_WORKERS, LOOP_RANKS };
+void loop_set_hook(struct loop *loop, enum loop_rank rank, loop_timer_fn fn, void *arg);
 
 #endif

@@ -6,8 +6,10 @@
 #include "common/log.h"
 #include "supervisor/http/exchange_private.h"
 #include "supervisor/http/front_private.h"
+#include "supervisor/http/request.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,165 +24,12 @@ enum {
     ACCEPTS_PER_ROUND = 64,
 };
 
-/* --- requests, as libmicrohttpd reports them --- */
-
-static void judge(struct exchange *x)
-{
-    const struct connection *c = x->connection;
-    const struct guard *g = &c->guarded.guard;
-    struct front *front = x->front;
-    struct span host = guard_span(g, g->head.authority.at ? g->head.authority : g->head.host);
-    if (!c->is_unix && !access_host_is_known(front->access, host)) {
-        x->refused = 421;
-        x->refusal = "this station does not answer to that host name ([http] hosts)";
-        front->rejected[FRONT_UNKNOWN_HOST]++;
-        return;
-    }
-    bool changes =
-        x->method != GUARD_GET && x->method != GUARD_HEAD_METHOD && x->method != GUARD_OPTIONS;
-    if (changes &&
-        access_is_foreign(host, guard_span(g, g->head.origin), guard_span(g, g->head.fetch_site))) {
-        x->refused = 403;
-        x->refusal = "a page of another site must not change anything here";
-        front->rejected[FRONT_FOREIGN_PAGE]++;
-    }
-}
-
-/* The request is answered as by a handler; one with a body is answered before it, and closed. */
-static enum MHD_Result refuse(struct exchange *x, unsigned status, const char *extra,
-                              const char *text)
-{
-    struct guarded *guarded = &x->connection->guarded;
-    bool body_unread = guarded->guard.state != GUARD_COMPLETE || guarded_has_backlog(guarded);
-    x->connection->linger |= body_unread;
-    if (exchange_fill(x) < 0)
-        return MHD_NO;
-    x->dispatched = x->handler_holds = x->in_handler = true;
-    x->front->open++;
-    bool backlog = guarded->may_have_more;
-    guarded->may_have_more = false; /* this connection reads no further */
-    exchange_error(x, status, extra, "%s", text);
-    guarded->may_have_more = backlog;
-    x->in_handler = false;
-    return MHD_YES;
-}
-
-static enum MHD_Result first_call(struct connection *c, struct MHD_Connection *mhd, void **slot)
-{
-    struct exchange *x = exchange_new(c, mhd);
-    *slot = x;
-    if (!x)
-        return MHD_NO;
-    judge(x);
-    if (x->refused)
-        return refuse(x, x->refused, NULL, x->refusal);
-    enum guard_violation bad = body_begin(x);
-    if (!bad)
-        return MHD_YES;
-    const struct guard_violation_info *info = guard_violation_info(bad);
-    char limit[64];
-    snprintf(limit, sizeof(limit), "\"limit\":\"%s\"", info->limit);
-    x->front->guards.rejected[bad]++;
-    return refuse(x, info->status, limit, info->text);
-}
-
-/* Too late for a reply of libmicrohttpd's; too early for one of a handler. */
-static enum MHD_Result abandon(struct exchange *x, enum guard_violation bad)
-{
-    guarded_reject(&x->connection->guarded, bad);
-    return MHD_NO;
-}
-
-static enum MHD_Result dispatch(struct exchange *x)
-{
-    struct front *front = x->front;
-    enum guard_violation bad = body_end(x);
-    if (!bad && exchange_fill(x) < 0)
-        bad = GUARD_BAD_no_memory;
-    if (bad)
-        return abandon(x, bad);
-    x->dispatched = x->handler_holds = x->in_handler = true;
-    front->open++;
-    if (front->in_hook)
-        loop_timer_set(front->loop, &front->again, 0, front->again.fn, front);
-    front->handler(x, front->arg);
-    x->in_handler = false;
-    if (!x->handler_holds)
-        return MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_HTTP_STATUS) ? MHD_YES : MHD_NO;
-    if (!x->pull) {
-        x->suspended = true;
-        MHD_suspend_connection(x->mhd);
-    }
-    return MHD_YES;
-}
-
-/* Resumed without a response: its making failed, or everything is being closed. */
-static enum MHD_Result call_again(struct exchange *x)
-{
-    if (!x->handler_holds || x->front->stopping)
-        return MHD_NO;
-    x->suspended = true;
-    MHD_suspend_connection(x->mhd);
-    return MHD_YES;
-}
-
-static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const char *url,
-                                  const char *method, const char *version, const char *upload,
-                                  size_t *upload_size, void **slot)
-{
-    (void)arg, (void)url, (void)method, (void)version;
-    struct exchange *x = *slot;
-    if (!x) {
-        const union MHD_ConnectionInfo *info =
-            MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-        return first_call(info->socket_context, mhd, slot);
-    }
-    if (*upload_size > 0) {
-        enum guard_violation bad = body_add(x, upload, *upload_size);
-        *upload_size = 0;
-        return bad ? abandon(x, bad) : MHD_YES;
-    }
-    return x->dispatched ? call_again(x) : dispatch(x);
-}
-
-static void on_completed(void *arg, struct MHD_Connection *mhd, void **slot,
-                         enum MHD_RequestTerminationCode how)
-{
-    (void)arg, (void)mhd;
-    struct exchange *x = *slot;
-    if (!x)
-        return;
-    *slot = NULL;
-    struct connection *c = x->connection;
-    x->front->requests[x->status / 100 < 6 ? x->status / 100 : 0]++;
-    exchange_detach(x);
-    if (x->pull)
-        stream_gone(x);
-    if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK)
-        guarded_next(&c->guarded);
-    x->mhd_holds = false;
-    exchange_release(x);
-}
-
-static void on_connection(void *arg, struct MHD_Connection *mhd, void **slot,
-                          enum MHD_ConnectionNotificationCode what)
-{
-    (void)arg;
-    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
-        if (*slot)
-            connection_closed(*slot);
-        *slot = NULL;
-        return;
-    }
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-    *slot = connection_of(info->connect_fd);
-}
-
 static void on_log(void *arg, const char *format, va_list ap)
 {
     (void)arg;
     char line[512];
+    if (log_threshold() > LOG_LEVEL_DEBUG)
+        return;
     vsnprintf(line, sizeof(line), format, ap);
     line[strcspn(line, "\n")] = '\0';
     log_debug("http: %s", line);
@@ -201,10 +50,19 @@ static void run(void *arg)
     for (int i = 0; i < RUNS_PER_ROUND; i++) {
         front->run_wanted = false;
         MHD_run(front->daemon);
-        if (!has_more_to_do(front))
+        if (!has_more_to_do(front)) {
+            loop_timer_cancel(&front->again);
             return;
+        }
     }
     loop_timer_set(front->loop, &front->again, 0, run, front);
+}
+
+void front_wants_run(struct front *front)
+{
+    front->run_wanted = true;
+    if (!loop_timer_armed(&front->again)) /* for replies of hooks that come after ours */
+        loop_timer_set(front->loop, &front->again, 0, run, front);
 }
 
 static void on_ready(void *arg, uint32_t events)
@@ -216,11 +74,8 @@ static void on_ready(void *arg, uint32_t events)
 static void on_round_end(void *arg)
 {
     struct front *front = arg;
-    if (!front->run_wanted)
-        return;
-    front->in_hook = true;
-    run(front);
-    front->in_hook = false;
+    if (front->run_wanted)
+        run(front);
 }
 
 static void on_tick(void *arg)
@@ -318,9 +173,9 @@ static int start_daemon(struct front *front, char *error, size_t error_size)
     uint64_t idle_s = front->config->keepalive_timeout_ns / NS_PER_S;
     front->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
-        NULL, NULL, on_request, front, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_SIZE,
+        NULL, NULL, request_handle, front, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, request_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+        request_connection, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_SIZE,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)GUARDED_FD_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)(idle_s ? idle_s : 1), MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (!front->daemon) {
@@ -388,7 +243,6 @@ struct front *front_new(struct loop *loop, const struct config *config,
     front->handler = handler;
     front->arg = arg;
     front->id_base = clock_wall_us();
-    front->again.fn = run;
     signal(SIGPIPE, SIG_IGN); /* sendfile() cannot be told per call */
     struct guard_limits limits = {config->head_max, config->fields_max, config->target_max,
                                   config->body_max};
@@ -397,7 +251,7 @@ struct front *front_new(struct loop *loop, const struct config *config,
         front_free(front, 0);
         return NULL;
     }
-    loop_add_hook(loop, on_round_end, front);
+    loop_set_hook(loop, LOOP_RANK_HTTP, on_round_end, front);
     loop_timer_set(loop, &front->tick, NS_PER_S, on_tick, front);
     return front;
 }
@@ -430,15 +284,9 @@ static void drain(struct front *front, uint64_t grace_ns)
         uint64_t now = clock_mono_ns();
         if (!busy || now >= deadline)
             return;
-        struct epoll_event unused;
+        struct pollfd ready = {.fd = info->epoll_fd, .events = POLLIN};
         int ms = (int)((deadline - now) / NS_PER_MS);
-        int outer = epoll_create1(EPOLL_CLOEXEC);
-        if (outer < 0)
-            return;
-        epoll_ctl(outer, EPOLL_CTL_ADD, info->epoll_fd,
-                  &(struct epoll_event){.events = EPOLLIN, .data.fd = info->epoll_fd});
-        epoll_wait(outer, &unused, 1, ms < 50 ? ms : 50);
-        close(outer);
+        poll(&ready, 1, ms < 50 ? ms : 50);
     }
 }
 
@@ -468,7 +316,7 @@ void front_free(struct front *front, uint64_t grace_ns)
         drain(front, grace_ns);
         close_connections(front);
     }
-    loop_remove_hook(front->loop, on_round_end, front);
+    loop_set_hook(front->loop, LOOP_RANK_HTTP, NULL, NULL);
     loop_unwatch(front->source);
     loop_timer_cancel(&front->tick);
     loop_timer_cancel(&front->again);

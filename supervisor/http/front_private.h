@@ -39,7 +39,6 @@ struct front {
     struct loop_timer again;        /* it has more to do than one round should spend */
     struct loop_timer accept_pause; /* descriptors are short */
     bool run_wanted;                /* a reply was queued since it last ran */
-    bool in_hook;                   /* requests read now come after other hooks have flushed */
     bool stopping;
 
     size_t connections;
@@ -56,5 +55,8 @@ struct front {
     uint64_t requests[6]; /* by the first digit of the status */
     uint64_t rejected[FRONT_REJECTIONS];
 };
+
+/* A reply was queued: libmicrohttpd runs at the end of this round, or at once in the next. */
+void front_wants_run(struct front *front);
 
 #endif

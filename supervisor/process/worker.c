@@ -43,7 +43,7 @@ struct worker_table *worker_table_new(struct station *station, const struct work
         die(EXIT_CODE_ENVIRONMENT, "no memory for the worker table");
     table->station = station;
     table->hooks = *hooks;
-    loop_add_hook(station->loop, flush_dirty, table);
+    loop_set_hook(station->loop, LOOP_RANK_WORKERS, flush_dirty, table);
     return table;
 }
 

@@ -364,7 +364,7 @@ static bool start(struct store *store, const struct config *config, const struct
         if (!memtable_empty(&o->active))
             checkpoint_wrote(store->checkpoint, o);
     }
-    loop_add_hook(store->loop, on_round, store);
+    loop_set_hook(store->loop, LOOP_RANK_STORE, on_round, store);
     return true;
 }
 
@@ -419,11 +419,7 @@ static void report_recovery(const struct store *store, const struct recovery *fo
                                     .records = found->records,
                                     .torn_bytes = found->torn_bytes,
                                     .elapsed_ns = clock_mono_ns() - started_ns};
-    if (found->torn_bytes == 0)
-        return;
     snprintf(report->torn_at, sizeof(report->torn_at), "%s", found->torn_at);
-    log_warn("journal: %s/%s: cut off %" PRIu64 " bytes that never became durable (%s)",
-             store->folder, found->torn_at, found->torn_bytes, found->torn_reason);
 }
 
 struct store *store_open(struct loop *loop, const struct config *config, struct scribe *scribe,
@@ -461,7 +457,7 @@ void store_close(struct store *store)
     size_t dirty = checkpoint_settle(store->checkpoint, SETTLE_S * NS_PER_S);
     if (dirty)
         log_info("%zu objects keep part of their state in the journal", dirty);
-    loop_remove_hook(store->loop, on_round, store);
+    loop_set_hook(store->loop, LOOP_RANK_STORE, NULL, NULL);
     free_store(store);
 }
 
