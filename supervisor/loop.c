@@ -5,11 +5,13 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 enum { EVENTS_PER_WAIT = 256 };
+#define LOOP_EAGER_NS 40000ull /* about two wake-ups of a sleeping process */
 
 struct loop_source {
     struct loop *loop;
@@ -24,6 +26,7 @@ struct loop {
     int epoll_fd;
     bool stopping;
     uint64_t now;
+    uint64_t eager_until;     /* 0: nothing is expected at once */
     struct loop_timer timers; /* ring, soonest first; head is a sentinel */
     struct loop_source *dead; /* freed at the end of the round */
     struct {
@@ -66,6 +69,11 @@ void loop_free(struct loop *loop)
 uint64_t loop_now(const struct loop *loop)
 {
     return loop->now;
+}
+
+void loop_expect(struct loop *loop)
+{
+    loop->eager_until = clock_mono_ns() + LOOP_EAGER_NS;
 }
 
 void loop_stop(struct loop *loop)
@@ -180,10 +188,24 @@ static void run_hooks(struct loop *loop)
             loop->hooks[i].fn(loop->hooks[i].arg);
 }
 
+/* Events that come before what is expected is overdue, or 0. */
+static int wait_eagerly(struct loop *loop, struct epoll_event *ready)
+{
+    int n = 0;
+    while (n == 0 && clock_mono_ns() < loop->eager_until) {
+        sched_yield();
+        n = epoll_wait(loop->epoll_fd, ready, EVENTS_PER_WAIT, 0);
+    }
+    loop->eager_until = 0;
+    return n;
+}
+
 static void run_round(struct loop *loop)
 {
     struct epoll_event ready[EVENTS_PER_WAIT];
-    int n = epoll_wait(loop->epoll_fd, ready, EVENTS_PER_WAIT, wait_ms(loop));
+    int n = loop->eager_until ? wait_eagerly(loop, ready) : 0;
+    if (n == 0)
+        n = epoll_wait(loop->epoll_fd, ready, EVENTS_PER_WAIT, wait_ms(loop));
     if (n < 0 && errno != EINTR)
         bug("epoll_wait: %m");
     loop->now = clock_mono_ns();

@@ -25,6 +25,13 @@ void loop_stop(struct loop *loop);
 /* Monotonic nanoseconds, read once a round (and again after a wait). */
 uint64_t loop_now(const struct loop *loop);
 
+/*
+ * Says that the next event is likely within LOOP_EAGER_NS: until then the loop asks again instead
+ * of sleeping (and yields the processor in between), which saves the time of a wake-up on either
+ * side. For a lone request only: under load there is always a next event.
+ */
+void loop_expect(struct loop *loop);
+
 /* events: EPOLLIN, EPOLLOUT, … as delivered by epoll. */
 typedef void (*loop_fd_fn)(void *arg, uint32_t events);
 struct loop_source;

@@ -28,6 +28,8 @@ static void finish(struct turns *turns, struct call *call)
 {
     histogram_add(&turns->latency, loop_now(turns->station->loop) - call->arrived_ns);
     turns->outstanding--;
+    if (turns->outstanding == 0)
+        loop_expect(turns->station->loop); /* a client that waited for this one asks again */
     call_free(call);
 }
 

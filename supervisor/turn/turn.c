@@ -192,6 +192,8 @@ void turn_dispatch(struct turns *turns, struct object *o)
     while (o->queue.count && can_take_calls(o, w))
         send_next(turns, o, w);
     worker_touch(w);
+    if (turns->outstanding == 1)
+        loop_expect(turns->station->loop);
 }
 
 /* --- RESET --- */
