@@ -263,7 +263,9 @@ static ssize_t guarded_recv(struct guarded *c, char *dest, size_t size)
     }
     if (c->guard.state == GUARD_HEAD && c->guard.len > 0)
         time_head(c);
-    c->may_have_more = !r.drained || guard_has_more(&c->guard);
+    /* A client that shuts its side down after its only request leaves no edge to wait for. */
+    c->may_have_more = !r.drained || guard_has_more(&c->guard) || !c->served;
+    c->served |= c->guard.state == GUARD_COMPLETE;
     if (r.failed == 0)
         return 0;
     return r.used > 0 ? (ssize_t)r.used : -1;

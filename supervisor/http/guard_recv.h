@@ -42,6 +42,7 @@ struct guarded {
     int fd;
     bool answered; /* a rejection was written: nothing is read any more */
     bool may_have_more;
+    bool served;     /* a request was complete before */
     bool head_timed; /* in the list of heads under way */
     unsigned char out_at, out_len;
     char out[GUARD_CANONICAL_MAX]; /* canonical head, not yet handed on */

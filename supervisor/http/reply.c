@@ -177,7 +177,7 @@ void reply_send(struct exchange *x)
     }
     x->suspended = false;
     MHD_resume_connection(x->mhd);
-    x->front->run_wanted = true;
+    front_wants_run(x->front);
 }
 
 void exchange_reply(struct exchange *x, const struct exchange_reply *reply)
@@ -186,6 +186,7 @@ void exchange_reply(struct exchange *x, const struct exchange_reply *reply)
     if (!x->connection) {
         drop_body(reply);
     } else {
+        x->connection->linger |= reply->close;
         int err = check(x, reply);
         if (err)
             drop_body(reply);

@@ -78,7 +78,7 @@ static void wake(struct exchange *x)
         return;
     x->suspended = false;
     MHD_resume_connection(x->mhd);
-    x->front->run_wanted = true;
+    front_wants_run(x->front);
 }
 
 static void on_hangup(void *arg, uint32_t events)
