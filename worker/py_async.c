@@ -72,18 +72,19 @@ static bool is_done(PyObject *task)
     return result;
 }
 
-/* The exception came from outside the task, which must not go on after its turn. */
+/* An exception that came from outside the task, which must not go on after its turn. */
 static void end_task(PyObject *task)
 {
     PyObject *exception = py_take_exception();
-    PyObject *cancelled = PyObject_CallMethod(task, "cancel", NULL);
-    PyObject *result =
-        cancelled ? PyObject_CallMethod(async.loop, "run_until_complete", "O", task) : NULL;
-    Py_XDECREF(cancelled);
-    Py_XDECREF(result);
+    if (!is_done(task)) {
+        PyObject *cancelled = PyObject_CallMethod(task, "cancel", NULL);
+        PyObject *result =
+            cancelled ? PyObject_CallMethod(async.loop, "run_until_complete", "O", task) : NULL;
+        Py_XDECREF(cancelled);
+        Py_XDECREF(result);
+    }
     PyErr_Clear();
-    if (exception)
-        py_raise_again(exception);
+    py_raise_again(exception);
 }
 
 PyObject *py_async_run(PyObject *awaitable)
@@ -96,7 +97,7 @@ PyObject *py_async_run(PyObject *awaitable)
     if (!task)
         return NULL;
     PyObject *result = PyObject_CallMethod(async.loop, "run_until_complete", "O", task);
-    if (!result && PyErr_Occurred() && !is_done(task))
+    if (!result)
         end_task(task);
     Py_DECREF(task);
     return result;

@@ -319,12 +319,13 @@ void driver_reply_free(struct driver_reply *r)
     *r = (struct driver_reply){0};
 }
 
-bool driver_output_contains(int fd, const char *text)
+bool driver_output_contains(int fd, struct buf *seen, const char *text)
 {
-    struct buf seen = BUF_INIT;
+    struct buf own = BUF_INIT;
+    struct buf *all = seen ? seen : &own;
     uint64_t end = clock_mono_ns() + PATIENCE_MS * NS_PER_MS;
-    bool found = false;
-    while (!found && clock_mono_ns() < end) {
+    bool found;
+    while (!(found = strstr(buf_str(all), text) != NULL) && clock_mono_ns() < end) {
         char part[4096];
         struct pollfd p = {.fd = fd, .events = POLLIN};
         poll(&p, 1, 100);
@@ -332,12 +333,11 @@ bool driver_output_contains(int fd, const char *text)
         if (n == 0)
             break;
         if (n > 0)
-            buf_append(&seen, part, (size_t)n);
-        found = strstr(buf_str(&seen), text) != NULL;
+            buf_append(all, part, (size_t)n);
     }
     if (!found)
-        fprintf(stderr, "worker_driver: \"%s\" is not in: %s\n", text, buf_str(&seen));
-    buf_free(&seen);
+        fprintf(stderr, "worker_driver: \"%s\" is not in: %s\n", text, buf_str(all));
+    buf_free(&own);
     return found;
 }
 

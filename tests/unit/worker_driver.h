@@ -75,8 +75,8 @@ void driver_parse_writes(struct span writes, struct buf *out);
 /* send, flush, wait. */
 void driver_call(struct driver_worker *w, const struct driver_call *call, struct driver_reply *r);
 void driver_reply_free(struct driver_reply *r);
-/* Reads what the descriptor holds until it contains `text`. */
-bool driver_output_contains(int fd, const char *text);
+/* Reads into `seen` (NULL: not kept) until that contains `text`. */
+bool driver_output_contains(int fd, struct buf *seen, const char *text);
 /* Kills, reaps, frees. */
 void driver_kill(struct driver_worker *w);
 /* Waits for the process to end: its status as of waitpid; frees. */
