@@ -210,6 +210,11 @@ static void discard_candidate(struct object *o)
         worker_kill(w, WORKER_BLAME_UNWANTED);
 }
 
+static bool is_new_source(const struct object *o)
+{
+    return o->loading && (!o->accepted || !source_hash_equal(o->loading->hash, o->accepted->hash));
+}
+
 static void accept_source(struct object *o)
 {
     source_unref(o->accepted);
@@ -288,8 +293,7 @@ static void wait_before_retry(struct object *o)
 static void fail_start(struct object *o)
 {
     struct station *station = o->station;
-    bool was_new =
-        o->loading && (!o->accepted || !source_hash_equal(o->loading->hash, o->accepted->hash));
+    bool was_new = is_new_source(o);
     reject_candidate(o);
     if (was_new && o->accepted && !o->candidate_failed_once) {
         o->candidate_failed_once = true;
@@ -489,7 +493,7 @@ void lifecycle_worker_ready(struct worker *w, struct span metadata)
         candidate_failed(w);
         return;
     }
-    if (o->loading != o->accepted) { /* else: fallen back to it; the error of the newer one stays */
+    if (is_new_source(o)) { /* else: started again, or fallen back: the newer one's error stays */
         o->version++;
         forget_load_error(o);
     }
