@@ -104,6 +104,16 @@ static void refuse(struct exchange *x, const struct exchange_stream *stream)
     stream->on_gone(stream->context);
 }
 
+/*
+ * libmicrohttpd ends a chunked reply with its last chunk even where no body may follow (HEAD, 304),
+ * which the client would take for the next reply. Without chunks the connection is closed instead.
+ */
+static void avoid_stray_chunk(const struct exchange *x, unsigned status)
+{
+    if (x->method == GUARD_HEAD_METHOD || status == MHD_HTTP_NOT_MODIFIED)
+        MHD_set_response_options(x->response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+}
+
 void exchange_stream_begin(struct exchange *x, const struct exchange_reply *head,
                            const struct exchange_stream *stream)
 {
@@ -120,6 +130,7 @@ void exchange_stream_begin(struct exchange *x, const struct exchange_reply *head
         refuse(x, stream);
         return;
     }
+    avoid_stray_chunk(x, head->status);
     p->stream = *stream;
     p->watch = loop_watch(x->front->loop, x->connection->guarded.fd, EPOLLRDHUP, on_hangup, x);
     x->pull = p;
