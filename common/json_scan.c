@@ -151,6 +151,8 @@ static const char *scan_value(const char *at, const char *end)
 
 bool json_scan_valid(struct span text)
 {
+    if (text.len == 0)
+        return false;
     const char *end = text.data + text.len;
     const char *at = scan_value(skip_space(text.data, end), end);
     return at && skip_space(at, end) == end;
@@ -158,9 +160,12 @@ bool json_scan_valid(struct span text)
 
 struct json_scan json_scan_object(struct span text)
 {
+    static const struct json_scan none;
+    if (!json_scan_valid(text))
+        return none;
     const char *end = text.data + text.len, *at = skip_space(text.data, end);
-    if (!json_scan_valid(text) || *at != '{')
-        return (struct json_scan){NULL, NULL};
+    if (*at != '{')
+        return none;
     return (struct json_scan){skip_space(at + 1, end), end};
 }
 

@@ -28,7 +28,7 @@ static int bad(struct state_file *f, const char *what)
 /* Makes room behind `end`: moves what is left to the front, grows when a line fills the block. */
 static int make_room(struct state_file *f)
 {
-    if (f->start > 0) {
+    if (f->start > 0 && f->block) {
         memmove(f->block, f->block + f->start, f->end - f->start);
         f->end -= f->start;
         f->start = 0;
@@ -87,7 +87,7 @@ static int next_line(struct state_file *f, struct span *line, bool *whole)
     size_t searched = 0;
     for (;;) {
         size_t left = f->end - f->start;
-        char *at = f->block + f->start;
+        char *at = left > 0 ? f->block + f->start : NULL;
         char *newline = left > searched ? memchr(at + searched, '\n', left - searched) : NULL;
         *whole = newline != NULL;
         if (newline || (f->at_eof && left > 0)) {

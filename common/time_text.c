@@ -120,6 +120,8 @@ static bool parse_iso(struct cursor c, uint64_t *us)
 
 bool time_text_parse(const char *text, size_t len, uint64_t *us)
 {
+    if (len == 0)
+        return false;
     struct cursor c = {text, text + len};
-    return len > 0 && (parse_seconds(c, us) || parse_iso(c, us));
+    return parse_seconds(c, us) || parse_iso(c, us);
 }

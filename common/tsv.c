@@ -37,7 +37,7 @@ void tsv_put(struct buf *out, const char *bytes, size_t len)
 size_t tsv_split(struct span line, struct span *fields, size_t max)
 {
     size_t count = 0;
-    const char *at = line.data, *end = line.data + line.len;
+    const char *at = line.len > 0 ? line.data : "", *end = at + line.len;
     for (;;) {
         const char *tab = at < end ? memchr(at, '\t', (size_t)(end - at)) : NULL;
         const char *stop = tab ? tab : end;
@@ -100,6 +100,6 @@ void tsv_unescape(struct buf *out, struct span field)
 {
     size_t start = out->len;
     buf_append(out, field.data, field.len);
-    if (buf_ok(out) && field.len > 0)
+    if (field.len > 0 && buf_ok(out))
         out->len = start + tsv_unescape_in_place(out->data + start, field.len);
 }
