@@ -22,6 +22,8 @@ static char escape_of(char c)
 void tsv_put(struct buf *out, const char *bytes, size_t len)
 {
     size_t start = 0;
+    if (len == 0)
+        return;
     for (size_t i = 0; i < len; i++) {
         char escape = (unsigned char)bytes[i] > '\\' ? 0 : escape_of(bytes[i]);
         if (!escape)

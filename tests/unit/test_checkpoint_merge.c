@@ -16,6 +16,8 @@
 #include "tests/unit/journal_text.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 enum { OBJECTS_MAX = 4 };
 
@@ -233,9 +235,9 @@ START_TEST(symlink_for_the_temporary_file_is_not_followed)
 END_TEST
 
 #ifdef OBJECTD_FAILPOINTS
-static const char *const steps[] = {"checkpoint_mkdir",   "checkpoint_open",
-                                    "checkpoint_written", "checkpoint_fsync",
-                                    "checkpoint_rename",  "checkpoint_fsync_folder"};
+static const char *const steps[] = {
+    "checkpoint_mkdir",  "checkpoint_open",         "checkpoint_written", "checkpoint_fsync",
+    "checkpoint_rename", "checkpoint_fsync_folder", "checkpoint_done"};
 
 START_TEST(a_step_that_fails_is_reported_and_can_be_repeated)
 {
@@ -247,6 +249,33 @@ START_TEST(a_step_that_fails_is_reported_and_can_be_repeated)
     failpoint_arm(NULL);
     ck_assert_int_eq(merge("a", 0, 5), 0);
     ck_assert_uint_eq(results[0].keys, 2);
+}
+END_TEST
+
+START_TEST(a_crash_at_any_step_leaves_a_whole_file)
+{
+    static const char before[] = "#objectd-state 1 seq=2\nm\t1\t1.0\nold\t3\t1.0\n";
+    static const char after[] = "#objectd-state 1 seq=5\n"
+                                "b\\tb\t{\"deep\":\"\\\\n\"}\t1700000000.000003\n"
+                                "m\t2\t1700000000.000004\n";
+    char list[64];
+    int status;
+    write_journal();
+    data_write_text("state/a/state.tsv", before);
+    snprintf(list, sizeof(list), "%s=crash", steps[_i]);
+    pid_t child = fork();
+    if (child == 0) {
+        failpoint_arm(list);
+        merge("a", 2, 5);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    char *text = data_read("state/a/state.tsv");
+    ck_assert_msg(strcmp(text, before) == 0 || strcmp(text, after) == 0, "%s", text);
+    free(text);
+    ck_assert_int_eq(merge("a", 2, 5), 0);
+    data_expect("state/a/state.tsv", after);
 }
 END_TEST
 #endif
@@ -387,6 +416,8 @@ int main(void)
     tcase_add_test(tcase, symlink_for_the_temporary_file_is_not_followed);
 #ifdef OBJECTD_FAILPOINTS
     tcase_add_loop_test(tcase, a_step_that_fails_is_reported_and_can_be_repeated, 0,
+                        sizeof(steps) / sizeof(steps[0]));
+    tcase_add_loop_test(tcase, a_crash_at_any_step_leaves_a_whole_file, 0,
                         sizeof(steps) / sizeof(steps[0]));
 #endif
     tcase_add_test(tcase, dump_lays_writes_over_the_file);
