@@ -275,8 +275,9 @@ static bool is_complete(const struct tree_watch *t, const char *file)
 {
     char path[PATH_MAX];
     struct stat st;
-    snprintf(path, sizeof(path), "%s/%s", t->station->config.objects_dir, file);
-    return lstat(path, &st) == 0 && (S_ISLNK(st.st_mode) || st.st_nlink > 1);
+    int len = snprintf(path, sizeof(path), "%s/%s", t->station->config.objects_dir, file);
+    return len < (int)sizeof(path) && lstat(path, &st) == 0 &&
+           (S_ISLNK(st.st_mode) || st.st_nlink > 1);
 }
 
 static void on_file_event(struct tree_watch *t, const char *file, uint32_t mask)
