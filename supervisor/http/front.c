@@ -215,15 +215,15 @@ static int start(struct front *front, char *error, size_t error_size)
     front->access = access_new(front->config, error, error_size);
     if (!front->access)
         return -EACCES;
-    int err = open_listeners(front, error, error_size);
-    if (!err)
-        err = start_daemon(front, error, error_size);
+    int err = start_daemon(front, error, error_size);
     if (!err && !guard_is_in_the_path(front)) {
         snprintf(error, error_size,
                  "refusing to listen: the guard does not see what libmicrohttpd reads "
                  "(recv is not interposed)");
         err = -EPROTO;
     }
+    if (!err)
+        err = open_listeners(front, error, error_size);
     if (!err)
         err = watch_listeners(front, error, error_size);
     return err;
