@@ -46,7 +46,8 @@ static void set_known(json_t *m, const struct object *o)
     json_object_set_new(m, "source_path",
                         json_sprintf("%s/%s", o->station->config.objects_dir, o->file));
     json_object_set_new(m, "source_version", json_integer((json_int_t)o->version));
-    json_object_set_new(m, "state_keys", json_integer((json_int_t)store_key_estimate(o->state)));
+    json_object_set_new(m, "state_keys",
+                        json_integer((json_int_t)store_key_estimate(o->station->store, o->state)));
     json_object_set_new(m, "worker", worker_json(o));
     json_object_set_new(m, "owner", json_string(o->station->config.station_id));
     if (o->load_error)

@@ -42,12 +42,22 @@ static int deliver(struct reader *r, struct segment_scan *scan)
     return r->sink->turn(r->sink->arg, &full);
 }
 
+/* Does this header say that the segment goes on where the one before it ended? */
+static int check_header(struct reader *r, const struct segment_scan *scan)
+{
+    if (r->last_seq == 0 || scan->control.previous_seq == r->last_seq)
+        return 0;
+    return fail(r, -EBADMSG, scan->first_seq, 0, "records before this segment are missing");
+}
+
 static int read_turns(struct reader *r, struct segment_scan *scan)
 {
     while (r->last_seq < r->upto_seq) {
         int err = 0;
+        bool first = !scan->has_header;
         switch (segment_scan_next(scan)) {
         case SEGMENT_CONTROL:
+            err = first ? check_header(r, scan) : 0;
             break;
         case SEGMENT_TURN:
             err = scan->turn.seq <= r->upto_seq ? deliver(r, scan) : 0;
@@ -87,7 +97,8 @@ static int read_segments(struct reader *r, const uint64_t *first_seqs, size_t co
         i++;
     for (; i < count && r->last_seq < r->upto_seq; i++) {
         int err = first_seqs[i] > r->upto_seq ? 0 : read_segment(r, first_seqs[i]);
-        if (err)
+        /* Trimmed since the folder was listed: the oldest go first, and nobody needs them. */
+        if (err && !(err == -ENOENT && r->last_seq == 0))
             return err;
     }
     if (r->last_seq < r->upto_seq && r->after_seq < r->upto_seq)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/state/object_state.h"
 
+#include "common/log.h"
 #include "common/state_file.h"
 
 #include <errno.h>
@@ -41,11 +42,8 @@ static uint64_t file_size(int fd)
     return fstat(fd, &st) < 0 ? 0 : (uint64_t)st.st_size;
 }
 
-int object_state_read_file(struct object_state *o, const char *data_dir)
+static int read_open_file(struct object_state *o, int fd)
 {
-    int fd = object_state_open_file(data_dir, o->id);
-    if (fd < 0)
-        return fd == -ENOENT ? 0 : fd;
     struct state_file file;
     int err = state_file_open(&file, fd);
     if (!err) {
@@ -55,7 +53,22 @@ int object_state_read_file(struct object_state *o, const char *data_dir)
         o->keys = lines && !file.is_legacy ? lines - 1 : lines;
     }
     state_file_close(&file);
-    close(fd);
+    return err;
+}
+
+int object_state_read_file(struct object_state *o, const char *data_dir)
+{
+    if (o->file_read)
+        return 0;
+    int fd = object_state_open_file(data_dir, o->id);
+    int err = fd < 0 ? fd : read_open_file(o, fd);
+    if (fd >= 0)
+        close(fd);
+    o->file_read = err == 0 || err == -ENOENT;
+    if (o->file_read)
+        return 0;
+    log_error("%s/state/%s/state.tsv: %s", data_dir, o->id,
+              err == -EBADMSG ? "its first line is damaged" : strerror(-err));
     return err;
 }
 

@@ -25,6 +25,7 @@ struct object_state {
     uint64_t retry_ns;                    /* no checkpoint before; after a failure */
     bool in_flight;                       /* part of the present batch of checkpoints */
     bool is_dirty;
+    bool file_read;                   /* watermark, file_bytes and keys are known */
     struct object_state *prev, *next; /* dirty list */
 };
 
@@ -35,7 +36,9 @@ static inline uint64_t object_state_first_dirty(const struct object_state *o)
 
 /* data_dir/state/<id>/state.tsv opened for reading: descriptor, -ENOENT or another -errno. */
 int object_state_open_file(const char *data_dir, const char *id);
-/* Reads watermark, size and number of keys of the checkpoint file. 0 (also without one) or -errno.
+/*
+ * Reads watermark, size and number of keys of the checkpoint file, once. 0 (also without a file) or
+ * -errno, logged; -EBADMSG when its first line is damaged.
  */
 int object_state_read_file(struct object_state *o, const char *data_dir);
 /* Size and number of keys anew, after a checkpoint. */

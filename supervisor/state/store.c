@@ -33,8 +33,8 @@ struct store {
     size_t entries_cap;
     void (*on_durable)(void *arg);
     void *arg;
-    int replay_err; /* why an object met during recovery could not be had */
-    struct object_state *replayed;
+    struct object_state *replayed; /* the object of the turn met during recovery */
+    int replay_err;                /* why it could not be had */
 };
 
 /* --- objects --- */
@@ -54,49 +54,43 @@ static void free_object(struct object_state *o)
     free(o);
 }
 
-static int add_object(struct store *store, struct span id, struct object_state **out)
+static struct object_state *add_object(struct store *store, struct span id)
 {
     struct object_state *o = calloc(1, sizeof(*o));
     if (!o)
-        return -ENOMEM;
+        return NULL;
     o->id = span_dup(id);
-    int err = o->id ? object_state_read_file(o, store->data_dir) : -ENOMEM;
-    if (!err) {
+    if (o->id)
         HASH_ADD_KEYPTR(hh, store->objects, o->id, id.len, o);
-        err = o->hh.tbl ? 0 : -ENOMEM;
-    }
-    if (err) {
-        log_error("state of object %.*s in %s/state: %s", (int)id.len, id.data, store->data_dir,
-                  err == -EBADMSG ? "state.tsv is damaged in its first line" : strerror(-err));
-        free_object(o);
-        return err;
-    }
-    *out = o;
-    return 0;
-}
-
-/*
- * A checkpoint may be newer than the journal where records were lost that had only been written
- * (durability interval or none) or the journal was removed by hand. New records must then get
- * numbers above it, or they would be taken for old ones.
- */
-static void number_above(struct store *store, const struct object_state *o)
-{
-    if (o->watermark <= journal_last(store->journal))
-        return;
-    journal_skip(store->journal, o->watermark);
+    if (o->id && o->hh.tbl)
+        return o;
+    free_object(o);
+    return NULL;
 }
 
 struct object_state *store_object(struct store *store, const char *object_id)
 {
     struct span id = span_of(object_id);
     struct object_state *o = find_object(store, id);
-    if (o)
-        return o;
-    if (add_object(store, id, &o) < 0)
-        return NULL;
-    number_above(store, o);
-    return o;
+    return o ? o : add_object(store, id);
+}
+
+/*
+ * Looks at the object's checkpoint file before its first use: most objects of a station are never
+ * used in one run.
+ *
+ * A checkpoint may be newer than the journal where records were lost that had only been written
+ * (durability interval or none) or the journal was removed by hand. New records must then get
+ * numbers above it, or they would be taken for old ones.
+ */
+static int prepare_object(struct store *store, struct object_state *o)
+{
+    if (o->file_read)
+        return 0;
+    int err = object_state_read_file(o, store->data_dir);
+    if (!err)
+        journal_skip(store->journal, o->watermark);
+    return err;
 }
 
 uint64_t store_newest(const struct object_state *object)
@@ -109,8 +103,10 @@ uint64_t store_durable(const struct store *store)
     return journal_durable(store->journal);
 }
 
-uint64_t store_key_estimate(const struct object_state *object)
+uint64_t store_key_estimate(struct store *store, struct object_state *object)
 {
+    if (prepare_object(store, object) < 0)
+        return 0; /* logged */
     return object->keys + object->active.count + object->frozen.count;
 }
 
@@ -168,7 +164,9 @@ int store_commit(struct store *store, struct object_state *object, struct span r
         return -EFBIG;
     if (journal_refuses(store->journal, payload))
         return -ENOSPC;
-    int err = reserve_writes(store, &object->active, writes, write_count);
+    int err = prepare_object(store, object);
+    if (!err)
+        err = reserve_writes(store, &object->active, writes, write_count);
     if (err)
         return err;
     struct record_turn turn = {.object_id = span_of(object->id),
@@ -190,6 +188,9 @@ int store_snapshot(struct store *store, struct object_state *object, int *checkp
                    struct buf *writes, uint32_t *write_count)
 {
     *checkpoint_fd = -1;
+    int err = prepare_object(store, object);
+    if (err)
+        return err;
     uint64_t count = object->frozen.count + object->active.count;
     if (count > UINT32_MAX)
         return -EOVERFLOW;
@@ -238,13 +239,11 @@ static bool replay_wants(void *arg, struct span object_id, uint64_t seq)
     struct object_state *o = store->replayed;
     if (!o || !span_equal(object_id, o->id))
         o = find_object(store, object_id);
-    if (!o) {
-        store->replay_err = add_object(store, object_id, &o);
-        if (store->replay_err)
-            return true; /* replay_turn() stops the recovery */
-    }
+    if (!o)
+        o = add_object(store, object_id);
+    store->replay_err = o ? object_state_read_file(o, store->data_dir) : -ENOMEM;
     store->replayed = o;
-    return seq > o->watermark;
+    return store->replay_err || seq > o->watermark; /* an error: replay_turn() returns it */
 }
 
 static int replay_turn(void *arg, const struct journal_reader_turn *turn)
@@ -360,7 +359,7 @@ static bool start(struct store *store, const struct config *config, const struct
     if (!store->checkpoint)
         return false;
     for (struct object_state *o = store->objects; o; o = o->hh.next) {
-        number_above(store, o);
+        journal_skip(store->journal, o->watermark);
         if (!memtable_empty(&o->active))
             checkpoint_wrote(store->checkpoint, o);
     }

@@ -46,7 +46,8 @@ struct object_state *store_object(struct store *store, const char *object_id);
  * Accepts the writes of one turn: stamps them, appends ONE journal record and applies them to the
  * memtable. `writes` is a validated sequence of encoded rpc_write. *seq receives the record's
  * number. 0; -ENOSPC no room on the disk (answer 507); -EFBIG above turn_writes_max (413); -ENOMEM
- * (503). On an error nothing happened.
+ * (503); -EBADMSG or another -errno when the object's checkpoint cannot be read. On an error
+ * nothing happened.
  */
 int store_commit(struct store *store, struct object_state *object, struct span request_id,
                  struct span writes, uint32_t write_count, uint64_t *seq);
@@ -77,8 +78,8 @@ void store_dump(struct store *store, struct object_state *object, const char *ke
 /* Forgets a pending dump: its done will not be called. */
 void store_dump_cancel(struct store *store, void *arg);
 
-/* Number of keys as of the last checkpoint plus those newer; an estimate, for metadata. */
-uint64_t store_key_estimate(const struct object_state *object);
+/* Number of keys as of the last checkpoint plus those written since; an estimate, for metadata. */
+uint64_t store_key_estimate(struct store *store, struct object_state *object);
 
 /* Adds "journal":{…} members to a JSON object under construction (status), and metric lines. */
 void store_status(const struct store *store, struct buf *json);

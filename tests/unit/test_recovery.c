@@ -410,6 +410,17 @@ START_TEST(the_reader_may_start_behind_what_was_trimmed)
 }
 END_TEST
 
+START_TEST(the_reader_refuses_a_hole)
+{
+    static const struct journal_reader_sink sink = {.turn = check_turn};
+    ck_assert_int_eq(unlinkat(fixture.folder_fd, file_name(2), 0), 0);
+    last_seen = 0;
+    ck_assert_int_eq(journal_read(fixture.folder, 0, 1230, &sink, fixture.error, 512), -EBADMSG);
+    ck_assert_uint_eq(last_seen, files[2] - 1);
+    ck_assert_msg(strstr(fixture.error, "missing") != NULL, "%s", fixture.error);
+}
+END_TEST
+
 #ifdef OBJECTD_FAILPOINTS
 START_TEST(a_cut_that_fails_says_so)
 {

@@ -469,7 +469,7 @@ START_TEST(a_clean_stop_checkpoints_and_trims)
     open_store();
     ck_assert(nothing_dirty());
     expect_state();
-    ck_assert_uint_eq(store_key_estimate(store_object(store, "demo")), 2);
+    ck_assert_uint_eq(store_key_estimate(store, store_object(store, "demo")), 2);
     ck_assert_uint_eq(write_key("more", "1"), 2001);
     expect_state();
 }
@@ -730,8 +730,17 @@ START_TEST(a_damaged_checkpoint_is_an_error)
 {
     data_write_text("state/demo/state.tsv", "#objectd-state 1 seq=x\n");
     open_store();
-    ck_assert_ptr_null(store_object(store, "demo"));
-    ck_assert_ptr_nonnull(store_object(store, "other"));
+    struct buf writes = BUF_INIT;
+    uint32_t count;
+    uint64_t seq;
+    int fd;
+    ck_assert_int_eq(store_snapshot(store, store_object(store, "demo"), &fd, &writes, &count),
+                     -EBADMSG);
+    ck_assert_int_eq(fd, -1);
+    ck_assert_int_eq(try_write("demo", "a", "1", &seq), -EBADMSG);
+    ck_assert_uint_eq(store_key_estimate(store, store_object(store, "demo")), 0);
+    ck_assert_int_eq(try_write("other", "a", "1", &seq), 0);
+    buf_free(&writes);
 }
 END_TEST
 
