@@ -12,12 +12,17 @@
 
 enum { BODY_INLINE_MAX = RPC_INLINE_MAX / 2 /* larger ones go to a memfd */ };
 
+static bool fits(const struct front *front, uint64_t size)
+{
+    return size <= front->config->bodies_max &&
+           front->bodies_held <= front->config->bodies_max - size;
+}
+
 bool body_hold(struct exchange *x, uint64_t size)
 {
-    struct front *front = x->front;
-    if (size > front->config->bodies_max || front->bodies_held > front->config->bodies_max - size)
+    if (!fits(x->front, size))
         return false;
-    front->bodies_held += size;
+    x->front->bodies_held += size;
     x->held += size;
     return true;
 }
@@ -58,10 +63,13 @@ enum guard_violation body_begin(struct exchange *x)
     const struct guard_head *head = &x->connection->guarded.guard.head;
     if (head->length == 0)
         return GUARD_FINE;
-    if (!body_hold(x, head->length))
+    if (!fits(x->front, head->length))
         return GUARD_BAD_bodies_full;
+    /* A large one counts as it arrives: announcing much and sending nothing must not lock others
+     * out. */
     if (head->length > BODY_INLINE_MAX)
         return use_memfd(x);
+    body_hold(x, head->length);
     if (head->length > x->body_cap && !grow(x, head->length))
         return GUARD_BAD_no_memory;
     return GUARD_FINE;
@@ -118,4 +126,6 @@ void body_free(struct exchange *x)
     if (x->body != x->body_small)
         free(x->body);
     x->body = x->body_small;
+    x->front->bodies_held -= x->held;
+    x->held = 0;
 }

@@ -60,7 +60,6 @@ void exchange_release(struct exchange *x)
     if (x->response)
         MHD_destroy_response(x->response);
     body_free(x);
-    front->bodies_held -= x->held;
     free(x->detached);
     if (x->path != x->path_small)
         free(x->path);
@@ -158,14 +157,6 @@ void exchange_set_context(struct exchange *x, void *context)
 void *exchange_context(const struct exchange *x)
 {
     return x->context;
-}
-
-unsigned exchange_management(const struct exchange *x, const char **why)
-{
-    const struct exchange_request *r = &x->request;
-    bool is_unix = strcmp(r->remote_addr, "unix") == 0;
-    return access_management(x->front->access, r->is_local, is_unix,
-                             exchange_header(x, "Authorization"), why);
 }
 
 /* An id for the client to quote, when it gave none of its own. */

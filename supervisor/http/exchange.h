@@ -37,12 +37,6 @@ struct span exchange_header(const struct exchange *x, const char *name);
 /* Value of a query parameter, percent-decoded into out; false when absent. */
 bool exchange_query(const struct exchange *x, const char *name, struct buf *out);
 
-/*
- * 0 when management routes are allowed to this client ([security] management), else the status to
- * refuse with (401: a token is needed, 403) and *why (static).
- */
-unsigned exchange_management(const struct exchange *x, const char **why);
-
 /* A free slot for whoever handles the exchange. */
 void exchange_set_context(struct exchange *x, void *context);
 void *exchange_context(const struct exchange *x);

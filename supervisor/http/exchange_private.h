@@ -70,6 +70,7 @@ enum guard_violation body_begin(struct exchange *x);
 enum guard_violation body_add(struct exchange *x, const char *bytes, size_t size);
 /* All of it is here: seals a large one. */
 enum guard_violation body_end(struct exchange *x);
+/* Frees the request's body and counts nothing any more. */
 void body_free(struct exchange *x);
 /* Counts bytes against bodies_max; false when it is reached. */
 bool body_hold(struct exchange *x, uint64_t size);

@@ -183,6 +183,7 @@ void reply_send(struct exchange *x)
 void exchange_reply(struct exchange *x, const struct exchange_reply *reply)
 {
     struct front *front = x->front;
+    body_free(x); /* a slow reader of the reply must not keep the request's body here */
     if (!x->connection) {
         drop_body(reply);
     } else {

@@ -15,6 +15,7 @@
 
 #include "common/clock.h"
 #include "common/memfd.h"
+#include "supervisor/http/access.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -177,8 +178,11 @@ static void reply_number(struct exchange *x, uint64_t number)
 
 static void reply_management(struct exchange *x)
 {
+    const struct exchange_request *r = exchange_request(x);
     const char *why;
-    unsigned status = exchange_management(x, &why);
+    unsigned status =
+        access_management(front_access(server.front), r->is_local, !strcmp(r->remote_addr, "unix"),
+                          exchange_header(x, "Authorization"), &why);
     if (status)
         exchange_error(x, status, "\"limit\":\"x\"", "%s", why);
     else
@@ -845,6 +849,31 @@ START_TEST(all_bodies_together_are_limited)
 }
 END_TEST
 
+START_TEST(announced_bodies_lock_nobody_out)
+{
+    config.body_max = config.bodies_max = 1 << 20;
+    start();
+    int fds[4];
+    for (int i = 0; i < 4; i++) {
+        fds[i] = dial();
+        SAY(fds[i], "POST / HTTP/1.1\r\n" HOST "Content-Length: 1000000\r\n\r\nabc");
+    }
+    ck_assert_int_eq(ask("POST / HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc", NULL, 0), 200);
+    for (int i = 0; i < 4; i++)
+        close(fds[i]);
+    static char body[900000];
+    struct answer a = {0};
+    int fd = dial();
+    for (int i = 0; i < 5; i++) { /* what was held is given back */
+        SAY(fd, "POST / HTTP/1.1\r\n" HOST "Content-Length: 900000\r\n\r\n");
+        say(fd, body, sizeof(body));
+        ck_assert_int_eq(hear_answer(fd, &a, false), 200);
+    }
+    close(fd);
+    forget(&a);
+}
+END_TEST
+
 START_TEST(expect_continue)
 {
     start();
@@ -1265,6 +1294,7 @@ int main(void)
     tcase_add_test(tests, large_body_is_not_held_in_memory);
     tcase_add_test(tests, bodies_of_every_size);
     tcase_add_test(tests, all_bodies_together_are_limited);
+    tcase_add_test(tests, announced_bodies_lock_nobody_out);
     tcase_add_test(tests, expect_continue);
     tcase_add_test(tests, replies_without_a_body);
     tcase_add_test(tests, large_reply_to_a_slow_reader);
