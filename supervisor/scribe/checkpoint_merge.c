@@ -1,24 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/scribe/checkpoint_merge.h"
 
-#include "common/failpoint.h"
 #include "common/log.h"
+#include "supervisor/scribe/checkpoint_group.h"
 #include "supervisor/scribe/merged_state.h"
 #include "supervisor/state/journal_reader.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
-
-#define FILE_NAME "state.tsv"
-#define TEMP_NAME "state.tsv.tmp"
 
 struct target {
     UT_hash_handle hh;
@@ -109,144 +104,6 @@ static void read_watermark(const char *data_dir, struct target *t)
     close(fd);
 }
 
-/* --- writing --- */
-
-static int sync_folder(int at, const char *path)
-{
-    int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int err = fsync(fd) < 0 ? -errno : 0;
-    close(fd);
-    return err;
-}
-
-/* Opens the folder `name` below `at`, made when missing; a new one is made durable at once. */
-static int need_folder(int at, const char *name)
-{
-    int err = FAILPOINT("checkpoint_mkdir");
-    if (err)
-        return err;
-    if (mkdirat(at, name, 0700) == 0)
-        err = sync_folder(at, ".");
-    else if (errno != EEXIST)
-        err = -errno;
-    if (err)
-        return err;
-    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
-}
-
-static int open_object_folder(const char *data_dir, const char *object_id)
-{
-    int data = open(data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (data < 0)
-        return -errno;
-    int state = need_folder(data, "state");
-    int object = state < 0 ? state : need_folder(state, object_id);
-    if (state >= 0)
-        close(state);
-    close(data);
-    return object;
-}
-
-struct merge {
-    const struct target *target;
-    int folder;
-    int temp;
-    uint64_t keys;
-};
-
-static int copy_entries(struct merge *m, struct merged_state *from)
-{
-    struct state_file_writer w;
-    struct state_file_entry e;
-    int got;
-    state_file_write_begin(&w, m->temp, m->target->upto_seq);
-    while ((got = merged_state_next(from, &e)) == 1 && !w.err)
-        state_file_write_entry(&w, e.key, e.value, e.timestamp);
-    m->keys = w.entries;
-    int err = state_file_write_end(&w);
-    return err ? err : got;
-}
-
-/* One attempt to fill the temporary file; called again with sort = true after -EILSEQ. */
-static int fill_pass(void *arg, int fd, bool sort)
-{
-    struct merge *m = arg;
-    struct merged_state from;
-    if (ftruncate(m->temp, 0) < 0 || lseek(m->temp, 0, SEEK_SET) < 0)
-        return -errno;
-    int err = merged_state_open(&from, fd, &m->target->overlay, sort);
-    if (!err)
-        err = copy_entries(m, &from);
-    if (err == -EBADMSG)
-        log_error("no checkpoint of %s: state/%s/" FILE_NAME ":%llu: %s", m->target->object_id,
-                  m->target->object_id, (unsigned long long)from.file.file.line,
-                  from.file.file.error);
-    merged_state_close(&from);
-    return err;
-}
-
-static int sync_temp(const struct merge *m)
-{
-    int err = FAILPOINT("checkpoint_fsync");
-    return err ? err : fsync(m->temp) < 0 ? -errno : 0;
-}
-
-static int rename_temp(const struct merge *m)
-{
-    int err = FAILPOINT("checkpoint_rename");
-    if (!err && renameat(m->folder, TEMP_NAME, m->folder, FILE_NAME) < 0)
-        err = -errno;
-    return err;
-}
-
-static int sync_rename(const struct merge *m)
-{
-    int err = FAILPOINT("checkpoint_fsync_folder");
-    return err ? err : fsync(m->folder) < 0 ? -errno : 0;
-}
-
-static int replace_file(const char *data_dir, struct merge *m)
-{
-    int err = FAILPOINT("checkpoint_open");
-    if (err)
-        return err;
-    m->temp =
-        openat(m->folder, TEMP_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (m->temp < 0)
-        return -errno;
-    err = merged_state_run(data_dir, m->target->object_id, fill_pass, m);
-    if (!err)
-        err = FAILPOINT("checkpoint_written");
-    if (!err)
-        err = sync_temp(m);
-    if (!err)
-        err = rename_temp(m);
-    if (err)
-        unlinkat(m->folder, TEMP_NAME, 0);
-    else
-        err = sync_rename(m);
-    close(m->temp);
-    return err ? err : FAILPOINT("checkpoint_done");
-}
-
-static int write_target(const char *data_dir, struct target *t, uint64_t *keys)
-{
-    struct merge m = {.target = t, .folder = -1};
-    int err = overlay_sort(&t->overlay);
-    if (err)
-        return err;
-    m.folder = open_object_folder(data_dir, t->object_id);
-    if (m.folder < 0)
-        return m.folder;
-    err = replace_file(data_dir, &m);
-    close(m.folder);
-    *keys = m.keys;
-    return err;
-}
-
 /* --- an object whose file is complete already --- */
 
 static int count_pass(void *arg, int fd, bool sort)
@@ -265,18 +122,33 @@ static int count_pass(void *arg, int fd, bool sort)
     return err;
 }
 
-static int finish_target(const char *data_dir, struct target *t, uint64_t *keys)
+/* An object without newer records, or one that failed already, is answered at once. */
+static void finish_target(struct checkpoint_group *g, struct target *t, size_t index,
+                          checkpoint_merge_fn done, void *arg)
 {
-    if (t->err)
-        return t->err;
-    if (t->overlay.count > 0)
-        return write_target(data_dir, t, keys);
-    return merged_state_run(data_dir, t->object_id, count_pass, keys);
+    uint64_t keys = 0;
+    if (!t->err && t->overlay.count > 0)
+        t->err = overlay_sort(&t->overlay);
+    if (!t->err && t->overlay.count > 0) {
+        checkpoint_group_add(g, index, t->object_id, t->upto_seq, &t->overlay);
+        return;
+    }
+    if (!t->err)
+        t->err = merged_state_run(g->data_dir, t->object_id, count_pass, &keys);
+    done(arg, index, t->err, keys);
+}
+
+static void free_targets(struct target *targets, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        overlay_free(&targets[i].overlay);
+    free(targets);
 }
 
 void checkpoint_merge(const char *data_dir, const struct scribe_checkpoint *objects, size_t count,
                       checkpoint_merge_fn done, void *arg)
 {
+    struct checkpoint_group group = {.data_dir = data_dir};
     struct target *targets = calloc(count ? count : 1, sizeof(*targets));
     for (size_t i = 0; !targets && i < count; i++)
         done(arg, i, -ENOMEM, 0);
@@ -290,10 +162,11 @@ void checkpoint_merge(const char *data_dir, const struct scribe_checkpoint *obje
     }
     int err = collect(data_dir, targets, count);
     for (size_t i = 0; i < count; i++) {
-        uint64_t keys = 0;
-        int result = err ? err : finish_target(data_dir, &targets[i], &keys);
-        overlay_free(&targets[i].overlay);
-        done(arg, i, result, keys);
+        targets[i].err = err ? err : targets[i].err;
+        finish_target(&group, &targets[i], i, done, arg);
+        if (checkpoint_group_is_full(&group))
+            checkpoint_group_commit(&group, done, arg);
     }
-    free(targets);
+    checkpoint_group_commit(&group, done, arg);
+    free_targets(targets, count);
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: supervisor/scribe/checkpoint_merge.c supervisor/scribe/merged_state.c
- * supervisor/scribe/sorted_state.c supervisor/scribe/overlay.c supervisor/scribe/state_dump.c
- * supervisor/scribe/scribe_rpc.c supervisor/scribe/document.c supervisor/state/journal_reader.c
- * supervisor/state/segment.c supervisor/state/record.c common/state_file.c common/tsv.c
- * common/buf.c common/codec.c common/json_text.c common/json_scan.c common/utf8.c common/log.c
- * common/clock.c common/memfd.c common/rpc.c common/failpoint.c -lxxhash */
+/* links: supervisor/scribe/checkpoint_merge.c supervisor/scribe/checkpoint_group.c
+ * supervisor/scribe/merged_state.c supervisor/scribe/sorted_state.c supervisor/scribe/overlay.c
+ * supervisor/scribe/state_dump.c supervisor/scribe/scribe_rpc.c supervisor/scribe/document.c
+ * supervisor/state/journal_reader.c supervisor/state/segment.c supervisor/state/record.c
+ * common/state_file.c common/tsv.c common/buf.c common/codec.c common/json_text.c
+ * common/json_scan.c common/utf8.c common/log.c common/clock.c common/memfd.c common/rpc.c
+ * common/failpoint.c -lxxhash */
 /* Checkpoints: the journal's newer records over the old file; and the state as a document. */
 #include "common/clock.h"
 #include "common/failpoint.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: supervisor/scribe/scribe.c supervisor/scribe/scribe_jobs.c supervisor/scribe/scribe_rpc.c
- * supervisor/scribe/scribe_process.c supervisor/scribe/checkpoint_merge.c
+/* links: supervisor/scribe/scribe.c supervisor/scribe/scribe_jobs.c
+ * supervisor/scribe/scribe_rpc.c supervisor/scribe/scribe_process.c
+ * supervisor/scribe/checkpoint_merge.c supervisor/scribe/checkpoint_group.c
  * supervisor/scribe/merged_state.c supervisor/scribe/sorted_state.c supervisor/scribe/overlay.c
  * supervisor/scribe/state_dump.c supervisor/scribe/document.c supervisor/scribe/log_query.c
  * supervisor/scribe/tail_reader.c supervisor/log/log_line.c supervisor/process/backoff.c
