@@ -22,8 +22,10 @@ static const char *default_folder(void)
 
 static int say(const char *folder, int found)
 {
-    if (found < 0)
+    if (found < 0) {
         fprintf(stderr, "objectctl: %s: %s\n", folder, strerror(-found));
+        return CTL_ENVIRONMENT;
+    }
     return found == 0 ? CTL_OK : CTL_ERROR;
 }
 

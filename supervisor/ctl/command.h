@@ -19,6 +19,7 @@ enum ctl_exit {
     CTL_USAGE = 64,
     CTL_UNREACHABLE = 69,
     CTL_INTERNAL = 70,
+    CTL_ENVIRONMENT = 71, /* a folder that cannot be read */
 };
 
 struct ctl {

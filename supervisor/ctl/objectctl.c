@@ -47,7 +47,8 @@ static void print_help(void)
           "  --json      print the station's JSON instead of tables\n"
           "  --version   print the version\n"
           "  --help      print this; objectctl COMMAND --help tells more\n\n"
-          "Exit codes: 0 well, 1 the station says it is not, 64 usage, 69 unreachable.\n",
+          "Exit codes: 0 well, 1 the station says it is not, 64 usage, 69 unreachable,\n"
+          "71 a folder that cannot be read.\n",
           stdout);
 }
 
