@@ -3,6 +3,7 @@
 
 #include "supervisor/ctl/command.h"
 #include "supervisor/ctl/table.h"
+#include "supervisor/ctl/token.h"
 
 #include <curl/curl.h>
 #include <stdlib.h>
@@ -13,10 +14,10 @@ enum { CONNECT_SECONDS = 10 };
 
 struct client {
     CURL *curl;
-    const char *url;       /* as given, for messages */
-    char *base;            /* "http://host:port", nothing behind it */
-    char *unix_path;       /* NULL over TCP */
-    struct curl_slist *no; /* an empty Expect: field, so that a body is sent at once */
+    const char *url; /* as given, for messages */
+    char *base;      /* "http://host:port", nothing behind it */
+    char *unix_path; /* NULL over TCP */
+    char *token;     /* NULL: none */
 };
 
 /* One request under way. */
@@ -58,7 +59,7 @@ struct client *client_new(const char *url)
         client_free(client);
         return NULL;
     }
-    client->no = curl_slist_append(NULL, "Expect:");
+    client->token = token_find(url);
     return client;
 }
 
@@ -66,7 +67,7 @@ void client_free(struct client *client)
 {
     if (!client)
         return;
-    curl_slist_free_all(client->no);
+    free(client->token);
     if (client->curl)
         curl_easy_cleanup(client->curl);
     free(client->base);
@@ -148,14 +149,20 @@ static void set_up(struct client *client, struct transfer *transfer, const char 
         curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
-static struct curl_slist *body_fields(const struct client *client, const struct request *request)
+static struct curl_slist *make_fields(const struct client *client, const struct request *request)
 {
-    char line[256];
-    struct curl_slist *fields = curl_slist_append(NULL, client->no ? client->no->data : "Expect:");
-    if (!request->body)
-        return fields;
-    snprintf(line, sizeof(line), "Content-Type: %s", request->content_type);
-    return curl_slist_append(fields, line);
+    char line[1024];
+    /* An empty Expect, so that libcurl sends a large body at once. */
+    struct curl_slist *fields = curl_slist_append(NULL, "Expect:");
+    if (client->token) {
+        snprintf(line, sizeof(line), "Authorization: Bearer %s", client->token);
+        fields = curl_slist_append(fields, line);
+    }
+    if (request->body) {
+        snprintf(line, sizeof(line), "Content-Type: %s", request->content_type);
+        fields = curl_slist_append(fields, line);
+    }
+    return fields;
 }
 
 int client_send(struct client *client, const struct request *request, struct reply *reply)
@@ -165,7 +172,7 @@ int client_send(struct client *client, const struct request *request, struct rep
     struct transfer transfer = {.request = request, .reply = reply, .curl = client->curl};
     buf_puts(&url, client->base);
     buf_puts(&url, request->target);
-    struct curl_slist *fields = body_fields(client, request);
+    struct curl_slist *fields = make_fields(client, request);
     set_up(client, &transfer, buf_str(&url), fields);
     CURLcode result = curl_easy_perform(client->curl);
     if (result == CURLE_OK) {
