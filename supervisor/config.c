@@ -215,8 +215,6 @@ static int check_together(const struct config *config, char *error, size_t size)
          "state.segment_size is larger than state.journal_max, the room for all segments"},
         {config->checkpoint_idle_ns > config->checkpoint_max_ns,
          "state.checkpoint_idle is longer than state.checkpoint_max"},
-        {config->turn_writes_max > config->journal_max,
-         "limits.turn_writes_max is larger than state.journal_max"},
     };
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         if (rules[i].wrong) {
