@@ -17,7 +17,8 @@ from writers import LEDGER_OBJECT, Ledger
 
 # Checkpoints, segments and trimming as often as the machine can, so that a kill meets each of them.
 BUSY_FILES = {"state": {"segment_size": 65536, "checkpoint_idle": 0.02, "checkpoint_max": 0.05,
-                        "journal_max": 262144}}
+                        "journal_max": 262144},
+              "limits": {"turn_writes_max": 65536}}
 
 
 def ledger_station(new_station, **kw):

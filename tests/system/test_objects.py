@@ -3,6 +3,7 @@
 management queries show of them."""
 
 import os
+import re
 import shutil
 
 import pytest
@@ -223,8 +224,6 @@ def test_broken_file_does_not_replace(station, kind):
 
 
 def rejected(station, object_id, complaint):
-    import re
-
     shown = str(station.object_logs(object_id))
     shown += station.get(f"/objects/{object_id}?metadata=true").text
     return re.search(complaint, shown)
@@ -232,8 +231,6 @@ def rejected(station, object_id, complaint):
 
 @pytest.mark.parametrize("kind", sorted(BROKEN))
 def test_broken_file_from_the_start(station, kind):
-    import re
-
     source, complaint = BROKEN[kind]
     station.allow(r"does not load|broken")
     station.deploy("broken.py", source)
@@ -256,6 +253,7 @@ def test_broken_file_names_the_line(station):
 def test_source_limit(station):
     station.allow("source_max")
     station.deploy("big.py", says(1))
+    assert value_of(station, "big") == 1
     station.put("big.py", says(2) + "#" * 70000 + "\n")
     wait_until(lambda: rejected(station, "big", "source_max") or station.logged("source_max"))
     assert value_of(station, "big") == 1
