@@ -13,7 +13,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -253,16 +252,15 @@ void scribe_reaped(struct scribe *s, int wait_status)
 {
     if (s->pid == 0)
         return;
-    char how[64];
-    if (WIFSIGNALED(wait_status))
-        snprintf(how, sizeof(how), "killed by signal %d", WTERMSIG(wait_status));
-    else
-        snprintf(how, sizeof(how), "exited with %d", WEXITSTATUS(wait_status));
+    if (!s->stopping && WIFSIGNALED(wait_status))
+        log_warn(SCRIBE_PROGRAM_NAME " was killed by signal %d", WTERMSIG(wait_status));
+    else if (!s->stopping)
+        log_warn(SCRIBE_PROGRAM_NAME " exited with %d", WEXITSTATUS(wait_status));
     s->pid = 0;
     backoff_count(&s->backoff, clock_mono_ns() - s->started_ns);
     if (s->child_fd < 0 && s->channel.fd >= 0) { /* not yet replaced: its last answers count */
         take_answers(s);
-        lose_process(s, how);
+        lose_process(s, "it ended");
     }
     hold_back(s);
 }
