@@ -152,6 +152,7 @@ void rpc_call_encode(struct buf *out, const struct rpc_call *m)
     put_span(out, m->remote_addr);
     put_span(out, m->request_id);
     put_span(out, m->user);
+    codec_put_u64(out, m->expires_ns);
 }
 
 bool rpc_call_decode(struct span payload, struct rpc_call *m)
@@ -166,6 +167,7 @@ bool rpc_call_decode(struct span payload, struct rpc_call *m)
     m->remote_addr = codec_bytes(&r);
     m->request_id = codec_bytes(&r);
     m->user = codec_bytes(&r);
+    m->expires_ns = codec_u64(&r);
     return codec_finish(&r) && m->path_skip <= m->target.len &&
            !(m->body_size > 0 && m->body.len > 0);
 }

@@ -116,6 +116,7 @@ struct rpc_call {
     struct span remote_addr; /* "127.0.0.1", or "unix" */
     struct span request_id;  /* of the client; empty: the worker derives one from boot and id */
     struct span user;        /* as authenticated; empty: nobody */
+    uint64_t expires_ns;     /* monotonic: not begun by then, it is refused; 0: never */
 };
 void rpc_call_encode(struct buf *out, const struct rpc_call *m);
 bool rpc_call_decode(struct span payload, struct rpc_call *m);

@@ -36,7 +36,7 @@ static void mark_running(uint64_t id)
 {
     outbox_bound_delay(DELAY_MAX_NS);
     atomic_store_explicit(&turn.page->started_ns, clock_mono_ns(), memory_order_relaxed);
-    atomic_store_explicit(&turn.page->running_id, id, memory_order_release);
+    atomic_store(&turn.page->running_id, id);
 }
 
 uint64_t turn_started_ns(void)
@@ -108,6 +108,34 @@ static int send_reply(uint64_t id, struct reply *r)
     return put_scratch(RPC_TURN_DONE, id, fd);
 }
 
+/* After the mark: what the supervisor sees unmarked past this time, it may give up for good. */
+static bool is_too_late(const struct rpc_call *call)
+{
+    return call->expires_ns && clock_mono_ns() >= call->expires_ns;
+}
+
+static void refuse_late(struct reply *reply, int body_fd)
+{
+    if (body_fd >= 0)
+        close(body_fd);
+    reply_error(reply, 503, RPC_OUTCOME_REFUSED,
+                "the call waited longer for its turn than workers.queue_timeout");
+}
+
+/* Looked at after the call was marked: the supervisor gives up only calls that are not. */
+static bool has_expired(const struct rpc_call *call)
+{
+    return call->expires_ns != 0 && clock_mono_ns() >= call->expires_ns;
+}
+
+static void refuse_expired(int body_fd, struct reply *r)
+{
+    if (body_fd >= 0)
+        close(body_fd);
+    reply_error(r, 503, RPC_OUTCOME_REFUSED, "the call waited too long for its turn");
+    reply_name_limit(r, "queue_timeout");
+}
+
 bool turn_run(struct channel *c, const struct frame *f)
 {
     struct rpc_call call;
@@ -117,7 +145,10 @@ bool turn_run(struct channel *c, const struct frame *f)
     if (body_fd >= 0 && memfd_verify(body_fd, call.body_size) < 0)
         return false;
     mark_running(f->id);
-    py_turn_run(f->id, &call, body_fd, &turn.reply);
+    if (is_too_late(&call))
+        refuse_late(&turn.reply, body_fd);
+    else
+        py_turn_run(f->id, &call, body_fd, &turn.reply);
     leave_when_foreign();
     /* The copy of the state holds what could not be said: only a fresh worker is right again. */
     if (send_reply(f->id, &turn.reply) < 0)

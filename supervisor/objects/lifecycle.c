@@ -164,26 +164,32 @@ int lifecycle_when_loaded(struct object *o, void (*fn)(void *arg), void *arg)
 
 /* --- actions --- */
 
-/* The newest source that was not rejected: the file's, else the accepted one. NULL: why is noted.
+static void note_unreadable(struct object *o, int err)
+{
+    if (err == -EFBIG)
+        note_load_error(o, 0, (struct span){"", 0}, "it is above limits.source_max (%llu bytes)",
+                        (unsigned long long)o->station->config.source_max);
+    else
+        note_load_error(o, 0, (struct span){"", 0}, "cannot be read: %s", strerror(-err));
+}
+
+/*
+ * The file's source; for a start from nothing, the accepted one where the file cannot be read or
+ * was rejected. NULL: why is noted.
  */
 static struct source *pick_source(struct object *o)
 {
-    const struct station *station = o->station;
-    const struct config *c = &station->config;
+    const struct config *c = &o->station->config;
     int err;
     struct source *s = source_read(c->objects_dir, o->file, c->source_max, &err);
+    if (!s)
+        note_unreadable(o, err);
     bool is_rejected = s && o->has_rejected && source_hash_equal(s->hash, o->rejected);
-    if (s && !(is_rejected && o->accepted))
-        return s;
-    source_unref(s);
-    if (o->accepted)
+    if ((!s || is_rejected) && o->accepted && o->phase == OBJECT_STARTING) {
+        source_unref(s);
         return source_ref(o->accepted);
-    if (err == -EFBIG)
-        note_load_error(o, 0, (struct span){"", 0}, "above limits.source_max (%llu bytes)",
-                        (unsigned long long)c->source_max);
-    else
-        note_load_error(o, 0, (struct span){"", 0}, "cannot be read: %s", strerror(-err));
-    return NULL;
+    }
+    return s;
 }
 
 static void start_candidate(struct object *o)

@@ -47,6 +47,11 @@ void answer_error(struct turns *turns, struct call *call, unsigned status, const
     finish(turns, call);
 }
 
+void answer_forget(struct turns *turns, struct call *call)
+{
+    finish(turns, call);
+}
+
 static const char *durability_name(enum durability durability)
 {
     static const char *const names[] = {[DURABILITY_FSYNC] = "fsync",
@@ -118,6 +123,15 @@ static void answer_refused(struct turns *turns, struct call *call, int error)
                      "the station could not take the turn (%s): nothing was written",
                      strerror(-error));
     }
+}
+
+/* Its effects are not taken: the copy was poisoned, or it was given up before it began. */
+static void drop_turn(struct turns *turns, struct call *call, int error)
+{
+    if (call->exchange)
+        answer_refused(turns, call, error);
+    else
+        answer_forget(turns, call);
 }
 
 static void poison(struct worker *w, int error)
@@ -243,10 +257,10 @@ bool answer_turn_done(struct worker *w, const struct frame *f, const char **reas
     w->progress_ns = loop_now(w->station->loop);
     w->turns++;
     count_outcome(turns, w->object, m.outcome);
-    if (call->id <= w->refuse_through) {
+    if (!call->exchange || call->id <= w->refuse_through) {
         if (body_fd >= 0)
             close(body_fd);
-        answer_refused(turns, call, w->refuse_error);
+        drop_turn(turns, call, w->refuse_error);
     } else {
         accept_turn(w, call, &m, body_fd);
     }
@@ -297,6 +311,10 @@ static void answer_crashed(struct worker *w, struct call *call, int wait_status)
 {
     struct turns *turns = w->station->turns;
     char extra[80];
+    if (!call->exchange) {
+        answer_forget(turns, call);
+        return;
+    }
     if (w->blame == WORKER_BLAME_DEADLINE) {
         turns->timed_out++;
         answer_error(turns, call, 504, "\"limit\":\"timeout\"",
@@ -342,7 +360,10 @@ void turn_worker_dead(struct worker *w, int wait_status)
     while (w->inflight.tail) {
         struct call *call = w->inflight.tail;
         call_list_remove(&w->inflight, call);
-        requeue(turns, call);
+        if (call->exchange)
+            requeue(turns, call);
+        else
+            answer_forget(turns, call);
     }
     while (w->streams.head)
         stream_cut(turns, w->streams.head);

@@ -63,16 +63,36 @@ static void check_worker(struct worker *w, const struct config *config, uint64_t
         after_grace(w);
 }
 
+static void give_up(struct turns *turns, struct call *call)
+{
+    turns->rejected_queue_timeout++;
+    exchange_error(call->exchange, 503, "\"limit\":\"queue_timeout\"",
+                   "the call waited %.3g s for its turn of %s (workers.queue_timeout)",
+                   (double)turns->station->config.queue_timeout_ns / 1e9, call->object->id);
+    call->exchange = NULL;
+}
+
+/*
+ * Calls that were sent and have not begun. The worker marks a call as running and only then looks
+ * at the clock, so one that is not marked a tick after its time is refused there for sure.
+ */
+static void check_sent(struct turns *turns, struct worker *w, uint64_t now)
+{
+    uint64_t limit = turns->station->config.queue_timeout_ns + TICK_NS;
+    uint64_t running = w->page->running_id;
+    for (struct call *call = w->inflight.head; call; call = call->next)
+        if (call->exchange && call->id > running && age(now, call->arrived_ns) > limit)
+            give_up(turns, call);
+}
+
 static void check_queue(struct turns *turns, struct object *o, uint64_t now)
 {
     uint64_t limit = turns->station->config.queue_timeout_ns;
     while (o->queue.head && age(now, o->queue.head->arrived_ns) > limit) {
         struct call *call = call_list_pop(&o->queue);
         turns->queued--;
-        turns->rejected_queue_timeout++;
-        answer_error(turns, call, 503, "\"limit\":\"queue_timeout\"",
-                     "the call waited %.3g s for a worker of %s (workers.queue_timeout)",
-                     (double)limit / 1e9, o->id);
+        give_up(turns, call);
+        answer_forget(turns, call);
     }
     if (o->queue.count == 0)
         object_mark_queued(turns->station->objects, o, false);
@@ -85,6 +105,7 @@ static void tick(void *arg)
     uint64_t now = clock_mono_ns();
     for (struct worker *w = worker_first_busy(station->workers), *next; w; w = next) {
         next = w->next_busy;
+        check_sent(turns, w, now);
         check_worker(w, &station->config, now);
     }
     for (struct object *o = object_first_queued(station->objects), *next; o; o = next) {

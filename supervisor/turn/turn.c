@@ -33,6 +33,14 @@ void turns_free(struct turns *turns)
 
 /* --- admission --- */
 
+/* Calls of the object that have not begun, wherever they wait. */
+static size_t waiting_calls(const struct object *o)
+{
+    const struct worker *w = worker_get(o->station->workers, o->worker);
+    size_t sent = w ? w->inflight.count : 0;
+    return o->queue.count + (sent > 1 ? sent - 1 : 0);
+}
+
 static bool admit(struct turns *turns, struct object *o, struct exchange *x)
 {
     const struct config *c = &turns->station->config;
@@ -40,7 +48,7 @@ static bool admit(struct turns *turns, struct object *o, struct exchange *x)
         exchange_error(x, 503, NULL, "the station is stopping");
         return false;
     }
-    if (o->queue.count >= c->queue_object_max) {
+    if (waiting_calls(o) >= c->queue_object_max) {
         turns->rejected_queue_object++;
         exchange_error(x, 503, "\"limit\":\"queue_object_max\"",
                        "%llu calls wait for %s already (limits.queue_object_max)",
@@ -152,7 +160,8 @@ static int send_call(struct worker *w, struct call *call)
                          .body = fd < 0 ? request->body : (struct span){"", 0},
                          .body_size = fd < 0 ? 0 : request->body_size,
                          .remote_addr = span_of(request->remote_addr),
-                         .request_id = request->request_id};
+                         .request_id = request->request_id,
+                         .expires_ns = call->arrived_ns + w->station->config.queue_timeout_ns};
     size_t frame = channel_begin(&w->channel, RPC_CALL, call->id);
     rpc_call_encode(&w->channel.out, &m);
     return channel_end(&w->channel, frame, &fd, fd >= 0 ? 1 : 0);

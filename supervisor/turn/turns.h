@@ -39,6 +39,8 @@ void answer_send(struct turns *turns, struct call *call);
 /* Answers with an error instead, freeing the call. extra as exchange_error. */
 void answer_error(struct turns *turns, struct call *call, unsigned status, const char *extra,
                   const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* Frees a call whose client was answered already. */
+void answer_forget(struct turns *turns, struct call *call);
 bool answer_turn_done(struct worker *w, const struct frame *f, const char **reason);
 bool answer_outside_writes(struct worker *w, const struct frame *f, const char **reason);
 
