@@ -85,9 +85,9 @@ PyObject *py_outside_get(PyObject *key)
 
 PyObject *py_outside_merged(void)
 {
-    PyObject *dict = state_copy_dict(), *merged = PyDict_Copy(dict);
+    PyObject *dict = state_copy_dict(), *merged = dict ? PyDict_Copy(dict) : NULL;
     PyObject *key, *stored;
-    Py_DECREF(dict);
+    Py_XDECREF(dict);
     for (Py_ssize_t at = 0; merged && PyDict_Next(outside.overlay, &at, &key, &stored);) {
         int err = 0;
         if (stored != outside.gone)

@@ -425,6 +425,8 @@ static int manager_contains(PyObject *self, PyObject *key)
 static Py_ssize_t manager_length(PyObject *self)
 {
     (void)self;
+    if (py_outside_is_empty() || py_scope_here() != SCOPE_OUTSIDE)
+        return (Py_ssize_t)state_copy_count();
     PyObject *dict = visible();
     Py_ssize_t length = dict ? PyDict_GET_SIZE(dict) : -1;
     Py_XDECREF(dict);

@@ -2,10 +2,11 @@
 /*
  * py_state - the worker's copy of its object's state, and `_state_manager`.
  *
- * The copy is a dict: key -> immutable scalar (None, bool, int, float, str), or bytes that hold the
+ * The copy maps keys to immutable scalars (None, bool, int, float, str), or bytes that hold the
  * JSON text of anything else. What a checkpoint holds comes in as JSON text and becomes a scalar
- * when it is first read. Writes of a turn go to the copy and into an undo log; writes from outside
- * any turn wait in a queue and are applied between turns. All of it with the GIL.
+ * when it is first read (py_state_copy.h). Writes of a turn go to the copy and into an undo log;
+ * writes from outside any turn wait in a queue and are applied between turns. All of it with the
+ * GIL.
  */
 #ifndef WORKER_PY_STATE_H
 #define WORKER_PY_STATE_H

@@ -5,29 +5,141 @@
 #include "common/state_file.h"
 #include "worker/py_json.h"
 #include "worker/py_state.h"
+#include "worker/state_base.h"
 
 #include <errno.h>
 #include <math.h>
+#include <sys/stat.h>
 
-static PyObject *copy;         /* dict */
+/*
+ * The dict lies over the base: a key is looked for in the dict first, where `gone` says that it is
+ * deleted although the base has it.
+ */
+struct copy {
+    PyObject *dict;
+    struct state_base base;
+    size_t count; /* keys of both */
+};
+
+static struct copy copy;
+static PyObject *gone;
 static struct buf scalar_text; /* of the write being encoded */
 
 int state_copy_init(void)
 {
-    copy = PyDict_New();
-    return copy ? 0 : -1;
+    copy.dict = PyDict_New();
+    gone = PyTuple_New(0); /* no stored value is a tuple */
+    return copy.dict && gone ? 0 : -1;
+}
+
+/* --- the two layers --- */
+
+/* A stored value from the base moves into the dict: borrowed from there, or NULL. */
+static PyObject *take_from_base(struct copy *c, PyObject *key)
+{
+    struct span name, value;
+    Py_ssize_t len;
+    if (c->base.count == 0)
+        return NULL;
+    name.data = PyUnicode_AsUTF8AndSize(key, &len);
+    if (!name.data) {
+        PyErr_Clear(); /* a lone surrogate: no key has one */
+        return NULL;
+    }
+    name.len = (size_t)len;
+    if (!state_base_find(&c->base, name, &value))
+        return NULL;
+    PyObject *stored = PyBytes_FromStringAndSize(value.data, (Py_ssize_t)value.len);
+    int err = stored ? PyDict_SetItem(c->dict, key, stored) : -1;
+    Py_XDECREF(stored); /* the dict has it */
+    return err < 0 ? NULL : stored;
+}
+
+static PyObject *stored_value(struct copy *c, PyObject *key)
+{
+    PyObject *stored = PyDict_GetItemWithError(c->dict, key);
+    if (stored)
+        return stored == gone ? NULL : stored;
+    return PyErr_Occurred() ? NULL : take_from_base(c, key);
+}
+
+static int delete_stored(struct copy *c, PyObject *key)
+{
+    if (!stored_value(c, key))
+        return PyErr_Occurred() ? -1 : 0;
+    int err = c->base.count ? PyDict_SetItem(c->dict, key, gone) : PyDict_DelItem(c->dict, key);
+    c->count -= err ? 0 : 1;
+    return err;
+}
+
+static int put_stored(struct copy *c, PyObject *key, PyObject *stored)
+{
+    bool is_new = !stored_value(c, key);
+    if (is_new && PyErr_Occurred())
+        return -1;
+    int err = PyDict_SetItem(c->dict, key, stored);
+    c->count += is_new && !err;
+    return err;
+}
+
+static int move_entry(struct copy *c, struct span name, struct span value)
+{
+    PyObject *key = py_text(name.data, name.len);
+    PyObject *stored = PyBytes_FromStringAndSize(value.data, (Py_ssize_t)value.len);
+    int err = key && stored ? PyDict_Contains(c->dict, key) : -1;
+    if (err == 0)
+        err = PyDict_SetItem(c->dict, key, stored);
+    Py_XDECREF(key);
+    Py_XDECREF(stored);
+    return err < 0 ? -1 : 0;
+}
+
+static int drop_gone(PyObject *dict)
+{
+    PyObject *keys = PyDict_Keys(dict);
+    int err = keys ? 0 : -1;
+    for (Py_ssize_t i = 0; !err && i < PyList_GET_SIZE(keys); i++)
+        if (PyDict_GetItemWithError(dict, PyList_GET_ITEM(keys, i)) == gone)
+            err = PyDict_DelItem(dict, PyList_GET_ITEM(keys, i));
+    Py_XDECREF(keys);
+    return err;
+}
+
+/* Moves the whole base into the dict. */
+static int flatten(struct copy *c)
+{
+    struct span name, value;
+    size_t at = 0;
+    if (c->base.count == 0)
+        return 0;
+    while (state_base_next(&c->base, &at, &name, &value))
+        if (move_entry(c, name, value) < 0)
+            return -1;
+    if (drop_gone(c->dict) < 0)
+        return -1;
+    state_base_free(&c->base);
+    return 0;
 }
 
 PyObject *state_copy_dict(void)
 {
-    Py_INCREF(copy);
-    return copy;
+    if (flatten(&copy) < 0)
+        return NULL;
+    Py_INCREF(copy.dict);
+    return copy.dict;
+}
+
+size_t state_copy_count(void)
+{
+    return copy.count;
 }
 
 PyObject *state_copy_raw(PyObject *key)
 {
-    return PyDict_GetItemWithError(copy, key);
+    return stored_value(&copy, key);
 }
+
+/* --- values --- */
 
 PyObject *state_copy_fresh(PyObject *key, PyObject *stored)
 {
@@ -44,7 +156,7 @@ PyObject *state_copy_fresh(PyObject *key, PyObject *stored)
 
 PyObject *state_copy_get(PyObject *key)
 {
-    PyObject *stored = PyDict_GetItemWithError(copy, key);
+    PyObject *stored = stored_value(&copy, key);
     if (!stored)
         return NULL;
     Py_INCREF(stored); /* reading may run other code that replaces it */
@@ -99,14 +211,7 @@ PyObject *state_copy_store(PyObject *value)
 
 int state_copy_put(PyObject *key, PyObject *stored)
 {
-    if (stored)
-        return PyDict_SetItem(copy, key, stored);
-    if (PyDict_DelItem(copy, key) == 0)
-        return 0;
-    if (!PyErr_ExceptionMatches(PyExc_KeyError))
-        return -1;
-    PyErr_Clear();
-    return 0;
+    return stored ? put_stored(&copy, key, stored) : delete_stored(&copy, key);
 }
 
 void state_copy_restore(PyObject *key, PyObject *stored)
@@ -152,42 +257,50 @@ int state_copy_encode_write(struct buf *writes, PyObject *key, PyObject *stored)
 
 /* --- loading --- */
 
-static int load_pair(PyObject *dict, struct span key, struct span value)
-{
-    PyObject *k = PyUnicode_DecodeUTF8(key.data, (Py_ssize_t)key.len, "replace");
-    PyObject *v = value.len ? PyBytes_FromStringAndSize(value.data, (Py_ssize_t)value.len) : NULL;
-    int err = -1;
-    if (k && v)
-        err = PyDict_SetItem(dict, k, v);
-    else if (k && value.len == 0)
-        err = PyDict_Contains(dict, k) == 1 ? PyDict_DelItem(dict, k) : 0;
-    Py_XDECREF(k);
-    Py_XDECREF(v);
-    return err;
-}
-
-static int load_checkpoint(PyObject *dict, int fd, struct buf *error)
+static int load_checkpoint(struct copy *c, int fd, struct buf *error)
 {
     struct state_file file;
     struct state_file_entry entry;
+    struct stat st;
+    if (fstat(fd, &st) == 0 && st.st_size > 0)
+        state_base_reserve(&c->base, (uint64_t)st.st_size);
     int got = state_file_open(&file, fd);
     while (got >= 0 && (got = state_file_next(&file, &entry)) == 1)
-        if (load_pair(dict, entry.key, entry.value) < 0)
-            got = -ENOMEM;
+        if (!entry.is_tombstone)
+            got = state_base_add(&c->base, entry.key, entry.value);
     if (got == -EBADMSG)
         buf_printf(error, "state.tsv, line %llu: %s", (unsigned long long)file.line, file.error);
     else if (got < 0)
         buf_printf(error, "state.tsv: %s", strerror(-got));
     state_file_close(&file);
+    if (!got)
+        got = state_base_index(&c->base);
+    c->count = c->base.count;
     return got;
 }
 
-static int load_writes(PyObject *dict, struct span writes, struct buf *error)
+static int load_write(struct copy *c, const struct rpc_write *w)
+{
+    PyObject *key = py_text(w->key.data, w->key.len);
+    PyObject *stored = w->op == RPC_WRITE_SET
+                           ? PyBytes_FromStringAndSize(w->value.data, (Py_ssize_t)w->value.len)
+                           : NULL;
+    int err = -1;
+    if (key && w->op == RPC_WRITE_DELETE)
+        err = delete_stored(c, key);
+    else if (key && stored)
+        err = put_stored(c, key, stored);
+    Py_XDECREF(key);
+    Py_XDECREF(stored);
+    return err;
+}
+
+static int load_writes(struct copy *c, struct span writes, struct buf *error)
 {
     struct codec_reader r = codec_reader_of(writes.data, writes.len);
     struct rpc_write w;
     while (rpc_write_next(&r, &w)) {
-        if (load_pair(dict, w.key, w.value) < 0) {
+        if (load_write(c, &w) < 0) {
             buf_puts(error, "no memory for the state");
             return -ENOMEM;
         }
@@ -195,25 +308,27 @@ static int load_writes(PyObject *dict, struct span writes, struct buf *error)
     return 0;
 }
 
+static void free_copy(struct copy *c)
+{
+    Py_XDECREF(c->dict);
+    state_base_free(&c->base);
+}
+
 int py_state_load(const struct rpc_state *state, int checkpoint_fd, struct buf *error)
 {
-    PyObject *dict = PyDict_New();
-    if (!dict) {
-        PyErr_Clear();
-        return -ENOMEM;
-    }
-    /* A million new objects in a row would have the collector look at them again and again. */
-    int was_enabled = PyGC_Disable();
-    int err = checkpoint_fd >= 0 ? load_checkpoint(dict, checkpoint_fd, error) : 0;
+    struct copy fresh = {.dict = PyDict_New()};
+    int err = fresh.dict ? 0 : -ENOMEM;
+    if (!err && checkpoint_fd >= 0)
+        err = load_checkpoint(&fresh, checkpoint_fd, error);
     if (!err)
-        err = load_writes(dict, state->writes, error);
-    if (was_enabled)
-        PyGC_Enable();
+        err = load_writes(&fresh, state->writes, error);
     if (err) {
         PyErr_Clear();
-        Py_DECREF(dict);
+        free_copy(&fresh);
         return err;
     }
-    Py_SETREF(copy, dict);
+    struct copy old = copy;
+    copy = fresh;
+    free_copy(&old);
     return 0;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * py_state_copy - the dict behind py_state: stored values and their forms.
+ * py_state_copy - the store behind py_state: stored values and their forms.
  *
+ * What a checkpoint brought stays in a compact table (state_base.h) until it is used.
  * A stored value is an exact None, bool, int, float or str, or bytes with the JSON text of anything
  * else (or of a scalar that nobody has read since the checkpoint). For py_*.c only; with the GIL.
  */
@@ -12,8 +13,13 @@
 #include "worker/py_compat.h"
 
 int state_copy_init(void);
-/* The dict itself; a new reference. Callers do not change it. */
+/*
+ * Everything as one dict of stored values; a new reference, or NULL with an exception. Callers do
+ * not change it. Costs as much as the state is large, once.
+ */
 PyObject *state_copy_dict(void);
+/* Number of keys; costs nothing. */
+size_t state_copy_count(void);
 /* The stored value, borrowed; NULL without an exception when there is none. */
 PyObject *state_copy_raw(PyObject *key);
 /* A fresh value: NULL without an exception when the key is not there. */

@@ -110,10 +110,7 @@ static void answer_too_much(struct reply *reply)
                 "the turn writes %zu bytes of state, the limit is "
                 "%llu",
                 size, (unsigned long long)py_runtime_facts()->turn_writes_max);
-    reply->text.len--; /* the closing brace */
-    json_put_member(&reply->text, "limit", "turn_writes");
-    buf_putc(&reply->text, '}');
-    reply_use_text(reply, "application/json; charset=utf-8");
+    reply_name_limit(reply, "turn_writes");
 }
 
 /* --- the turn itself --- */

@@ -49,3 +49,13 @@ void reply_error(struct reply *r, uint32_t status, enum rpc_outcome outcome, con
     buf_free(&message);
     reply_use_text(r, "application/json; charset=utf-8");
 }
+
+void reply_name_limit(struct reply *r, const char *limit)
+{
+    if (r->text.len == 0)
+        return;    /* no memory: sending it fails */
+    r->text.len--; /* the closing brace */
+    json_put_member(&r->text, "limit", limit);
+    buf_putc(&r->text, '}');
+    reply_use_text(r, "application/json; charset=utf-8");
+}

@@ -29,6 +29,8 @@ void reply_add_field(struct reply *r, struct span name, struct span value);
 /* {"status":"error","error":message} with the status; replaces body and fields. */
 void reply_error(struct reply *r, uint32_t status, enum rpc_outcome outcome, const char *format,
                  ...) __attribute__((format(printf, 4, 5)));
+/* After reply_error: names the limit that was met, as a member "limit". */
+void reply_name_limit(struct reply *r, const char *limit);
 /* Makes `text` the body. */
 void reply_use_text(struct reply *r, const char *content_type);
 

@@ -1071,6 +1071,19 @@ START_TEST(answer_does_not_wait_for_a_slow_turn)
 }
 END_TEST
 
+START_TEST(expired_call_does_not_begin)
+{
+    load("def GET(request): return _state.increment('n')\n");
+    call(&(struct driver_call){.expires_ns = clock_mono_ns()});
+    ck_assert_uint_eq(reply.status, 503);
+    ck_assert_int_eq(reply.outcome, RPC_OUTCOME_REFUSED);
+    ck_contains(reply.body, "\"limit\":\"queue_timeout\"}");
+    call(&(struct driver_call){.expires_ns = clock_mono_ns() + 10 * NS_PER_S});
+    ck_assert_str_eq(reply.body, "1");
+    unload();
+}
+END_TEST
+
 START_TEST(unsent_answers_are_in_the_page)
 {
     struct frame f;
@@ -1193,6 +1206,7 @@ int main(void)
     tcase_add_test(tcase, stream_deadline);
     tcase_add_test(tcase, stacks_on_demand);
     tcase_add_test(tcase, answer_does_not_wait_for_a_slow_turn);
+    tcase_add_test(tcase, expired_call_does_not_begin);
     tcase_add_test(tcase, unsent_answers_are_in_the_page);
     tcase_add_test(tcase, exits_when_told);
     tcase_add_test(tcase, forked_child_has_no_say);

@@ -200,7 +200,8 @@ uint64_t driver_send_call(struct driver_worker *w, const struct driver_call *cal
                          .body = or_default(call->body, ""),
                          .remote_addr = span_of("127.0.0.1"),
                          .request_id = or_default(call->request_id, ""),
-                         .user = or_default(call->user, "")};
+                         .user = or_default(call->user, ""),
+                         .expires_ns = call->expires_ns};
     int fd = -1;
     if (call->body_size > 0)
         m.body.len = call->body_size;

@@ -49,6 +49,7 @@ struct driver_call {
     size_t body_size;   /* 0: strlen(body) */
     bool as_memfd;      /* send the body as a descriptor */
     const char *request_id, *user;
+    uint64_t expires_ns;
 };
 
 void driver_start_nursery(struct driver_nursery *n);
