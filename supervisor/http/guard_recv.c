@@ -149,7 +149,8 @@ struct receipt {
     struct guarded *c;
     char *dest;
     size_t size, used;
-    bool drained;   /* the socket had nothing more when last asked */
+    bool was_short; /* the last read took all that was there then */
+    bool drained;   /* the socket was asked in vain: an end of file was not overlooked */
     ssize_t failed; /* what to return when nothing was received: 0 end of file, -1 errno */
 };
 
@@ -157,11 +158,11 @@ static bool receive(struct receipt *r, char *into, size_t room, size_t *received
 {
     ssize_t n = recvfrom(r->c->fd, into, room, 0, NULL, NULL);
     if (n <= 0) {
-        r->drained = true;
+        r->drained = r->was_short = true;
         r->failed = n;
         return false;
     }
-    r->drained = (size_t)n < room;
+    r->was_short = (size_t)n < room;
     *received = (size_t)n;
     return true;
 }
@@ -181,10 +182,10 @@ static bool step_head(struct receipt *r)
         c->out_len = (unsigned char)guard_canonical(&c->guard, c->out);
         return true;
     }
-    size_t room, n;
-    char *into = r->drained ? NULL : guard_room(&c->guard, &room);
     if (r->drained)
         return false;
+    size_t room, n;
+    char *into = guard_room(&c->guard, &room);
     if (!into) {
         guard_reject(&c->guard, GUARD_BAD_no_memory);
         return false;
@@ -264,7 +265,7 @@ static ssize_t guarded_recv(struct guarded *c, char *dest, size_t size)
     if (c->guard.state == GUARD_HEAD && c->guard.len > 0)
         time_head(c);
     /* A client that shuts its side down after its only request leaves no edge to wait for. */
-    c->may_have_more = !r.drained || guard_has_more(&c->guard) || !c->served;
+    c->may_have_more = !r.was_short || guard_has_more(&c->guard) || !c->served;
     c->served |= c->guard.state == GUARD_COMPLETE;
     if (r.failed == 0)
         return 0;

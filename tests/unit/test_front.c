@@ -23,6 +23,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -1034,6 +1035,36 @@ START_TEST(half_closed_client_gets_its_reply_and_the_end)
 }
 END_TEST
 
+static unsigned long connections(void)
+{
+    char text[8192];
+    ck_assert_int_eq(ask("GET /status HTTP/1.1\r\n" HOST "\r\n", text, sizeof(text)), 200);
+    json_t *status = json_loads(text, 0, NULL);
+    unsigned long n = (unsigned long)json_integer_value(json_object_get(status, "connections"));
+    json_decref(status);
+    return n;
+}
+
+START_TEST(client_that_leaves_in_the_middle_is_noticed)
+{
+    static const char *const parts[] = {
+        "GET / HTT", "GET / HTTP/1.1\r\n" HOST,
+        "POST / HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\nabc",
+        "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nabc", ""};
+    start();
+    kill(child, SIGSTOP); /* so that bytes and end arrive as one event */
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        int fd = dial();
+        SAY(fd, parts[i]);
+        close(fd);
+    }
+    kill(child, SIGCONT);
+    uint64_t began = clock_mono_ns();
+    while (connections() > 1)
+        ck_assert_uint_lt(clock_mono_ns() - began, 10 * NS_PER_S);
+}
+END_TEST
+
 START_TEST(connections_are_limited)
 {
     config.connections_max = 3;
@@ -1304,6 +1335,7 @@ int main(void)
     tcase_add_test(tests, idle_stream_notices_that_its_client_has_gone);
     tcase_add_test(tests, client_that_leaves_before_its_reply);
     tcase_add_test(tests, half_closed_client_gets_its_reply_and_the_end);
+    tcase_add_test(tests, client_that_leaves_in_the_middle_is_noticed);
     tcase_add_test(tests, connections_are_limited);
     tcase_add_test(tests, connections_of_an_address_are_limited);
     tcase_add_test(tests, unix_socket);
