@@ -120,20 +120,7 @@ static void refuse_late(struct reply *reply, int body_fd)
         close(body_fd);
     reply_error(reply, 503, RPC_OUTCOME_REFUSED,
                 "the call waited longer for its turn than workers.queue_timeout");
-}
-
-/* Looked at after the call was marked: the supervisor gives up only calls that are not. */
-static bool has_expired(const struct rpc_call *call)
-{
-    return call->expires_ns != 0 && clock_mono_ns() >= call->expires_ns;
-}
-
-static void refuse_expired(int body_fd, struct reply *r)
-{
-    if (body_fd >= 0)
-        close(body_fd);
-    reply_error(r, 503, RPC_OUTCOME_REFUSED, "the call waited too long for its turn");
-    reply_name_limit(r, "queue_timeout");
+    reply_name_limit(reply, "queue_timeout");
 }
 
 bool turn_run(struct channel *c, const struct frame *f)
