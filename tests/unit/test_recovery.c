@@ -460,10 +460,13 @@ int main(void)
                                 a_renamed_segment_is_not_cut,
                                 an_empty_folder_and_an_empty_file,
                                 other_files_are_no_segments};
-    const TTest *const many[] = {
-        segments_and_starts_follow_each_other, a_missing_segment_is_damage,
-        a_missing_first_segment_was_trimmed,   a_shortened_segment_is_damage,
-        the_reader_yields_exactly_the_range,   the_reader_may_start_behind_what_was_trimmed};
+    const TTest *const many[] = {segments_and_starts_follow_each_other,
+                                 a_missing_segment_is_damage,
+                                 a_missing_first_segment_was_trimmed,
+                                 a_shortened_segment_is_damage,
+                                 the_reader_yields_exactly_the_range,
+                                 the_reader_may_start_behind_what_was_trimmed,
+                                 the_reader_refuses_a_hole};
     Suite *suite = suite_create("recovery");
     add_case(suite, "one segment", setup_one, teardown_one, one, sizeof(one) / sizeof(one[0]));
     add_case(suite, "many", setup_many, teardown_many, many, sizeof(many) / sizeof(many[0]));
