@@ -35,26 +35,24 @@ static const char *level_of(PyObject *value)
     return NULL;
 }
 
-static int put_line(const char *level, struct span message, struct span fields)
+static int put_line(uint64_t id, const char *level, struct span message, struct span fields)
 {
     struct rpc_log m = {span_of(level), clock_wall_us(), message, fields};
     rpc_log_encode(&line, &m);
-    int err = buf_ok(&line)
-                  ? outbox_put(RPC_LOG, py_scope_id_here(), (struct span){line.data, line.len}, -1)
-                  : -1;
+    int err = buf_ok(&line) ? outbox_put(RPC_LOG, id, (struct span){line.data, line.len}, -1) : -1;
     buf_reset(&line, LINE_KEEP_CAP);
     if (err)
         PyErr_SetString(PyExc_OSError, "the line cannot be logged from this process");
     return err ? -1 : 0;
 }
 
-static int write_line(const char *level, struct span message, PyObject *fields)
+static int write_line(uint64_t id, const char *level, struct span message, PyObject *fields)
 {
     struct span text = {"", 0};
     PyObject *owner = NULL;
     if (fields && PyDict_GET_SIZE(fields) > 0 && !(owner = py_json_encode_lossy(fields, &text)))
         return -1;
-    int err = put_line(level, message, text);
+    int err = put_line(id, level, message, text);
     Py_XDECREF(owner);
     return err;
 }
@@ -65,7 +63,7 @@ static PyObject *write_object(const char *level, PyObject *message, PyObject *fi
     PyObject *bytes = text ? py_utf8_lossy(text) : NULL;
     int err = -1;
     if (bytes)
-        err = write_line(level,
+        err = write_line(py_scope_id_here(), level,
                          (struct span){PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)},
                          fields);
     Py_XDECREF(text);
@@ -77,7 +75,7 @@ static PyObject *write_object(const char *level, PyObject *message, PyObject *fi
 
 void py_logger_write(const char *level, struct span message, PyObject *fields)
 {
-    if (write_line(level, message, fields) < 0)
+    if (write_line(py_scope_id(), level, message, fields) < 0)
         PyErr_Clear();
 }
 

@@ -14,7 +14,7 @@
 int py_logger_init(void);
 /* The `_logger` object; borrowed. */
 PyObject *py_logger(void);
-/* A line of ours. fields: dict or NULL. Leaves no exception. */
+/* A line of ours about what runs on the main thread. fields: dict or NULL. Leaves no exception. */
 void py_logger_write(const char *level, struct span message, PyObject *fields);
 
 #endif

@@ -103,14 +103,26 @@ static int extend_path(struct loading *l)
 
 /* --- running the module --- */
 
+/* json.py is an object called json, and the library's json stays what others import. */
+static bool is_library_name(PyObject *name)
+{
+    PyObject *modules = PyImport_GetModuleDict();
+    PyObject *names = PySys_GetObject("stdlib_module_names");
+    bool taken =
+        PyDict_Contains(modules, name) == 1 || (names && PySequence_Contains(names, name) == 1);
+    PyErr_Clear();
+    return taken;
+}
+
 static int make_module(struct loading *l)
 {
     PyObject *id = py_runtime_facts()->object_id;
-    l->module = PyImport_AddModuleObject(id);
+    l->module = PyModule_NewObject(id);
     if (!l->module)
         return -1;
-    Py_INCREF(l->module);
     l->names = PyModule_GetDict(l->module);
+    if (!is_library_name(id) && PyDict_SetItem(PyImport_GetModuleDict(), id, l->module) < 0)
+        return -1;
     if (PyDict_SetItemString(l->names, "__file__", l->filename) < 0 ||
         PyDict_SetItemString(l->names, "__builtins__", PyEval_GetBuiltins()) < 0)
         return -1;
@@ -209,6 +221,6 @@ int py_object_load(const struct rpc_load *load, int checkpoint_fd, struct buf *m
         describe_failure(&l, error);
     Py_XDECREF(l.filename);
     Py_XDECREF(l.injected);
-    free(l.path); /* the module stays in sys.modules and, through its functions, alive */
+    free(l.path); /* the module itself is kept for good */
     return err;
 }

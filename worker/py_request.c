@@ -364,9 +364,8 @@ static int merge_slot(struct request *r, enum slot slot)
     return err;
 }
 
-int py_request_fill(PyObject *self)
+static int merge_body(struct request *r)
 {
-    struct request *r = as_request(self);
     switch (body_kind(r)) {
     case BODY_JSON:
         return merge_slot(r, SLOT_JSON);
@@ -374,8 +373,17 @@ int py_request_fill(PyObject *self)
     case BODY_MULTIPART:
         return merge_slot(r, SLOT_FORMS);
     default:
-        return query_text(&r->call).len > 0 ? merge_slot(r, SLOT_QUERY) : 0;
+        return 0;
     }
+}
+
+int py_request_fill(PyObject *self)
+{
+    struct request *r = as_request(self);
+    if (merge_body(r) < 0)
+        return -1;
+    bool has_data = PyDict_GET_SIZE(self) > 0;
+    return has_data || query_text(&r->call).len == 0 ? 0 : merge_slot(r, SLOT_QUERY);
 }
 
 PyObject *py_request_id(PyObject *self)

@@ -75,10 +75,9 @@ static void place_fds(const struct worker_fds *fds)
     place(fds->out, STDOUT_FILENO, 0);
     place(fds->err, STDERR_FILENO, 0);
     place(fds->rpc, FD_RPC, O_CLOEXEC); /* over the nursery's own socket */
-    int spent[] = {null, fds->rpc, fds->out, fds->err};
-    for (size_t i = 0; i < sizeof(spent) / sizeof(spent[0]); i++)
-        if (spent[i] > FD_RPC)
-            close(spent[i]);
+    /* Also those of other workers, when their SPAWN came together with ours. */
+    if (close_range(FD_RPC + 1, ~0u, 0) < 0)
+        die(EXIT_CODE_ENVIRONMENT, "close_range: %s", strerror(errno));
 }
 
 static struct shared_page *map_page(int fd)

@@ -13,6 +13,7 @@
 #include "common/state_file.h"
 
 #include <check.h>
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,6 +123,49 @@ START_TEST(module_sees_itself)
     get(NULL);
     ck_assert_str_eq(reply.body, "[\"test\", \"/nonexistent/objects/test.py\", true, \"test\", "
                                  "true, true]");
+    unload();
+}
+END_TEST
+
+START_TEST(names_of_the_library_are_no_trouble)
+{
+    static const char *const names[] = {"json", "queue"};
+    struct frame f;
+    driver_spawn(&nursery, &worker);
+    driver_send_load(&worker, names[_i], "/nonexistent/objects/json.py",
+                     "import json, queue, concurrent.futures\n"
+                     "def GET(request): return json.dumps([__name__, queue.Queue.__name__])\n",
+                     -1, NULL, 0);
+    ck_assert(driver_next(&worker, &f) && f.type == RPC_READY);
+    get(NULL);
+    ck_contains(reply.body, "\", \"Queue\"]");
+    unload();
+}
+END_TEST
+
+static size_t open_descriptors(pid_t pid)
+{
+    char path[64];
+    size_t count = 0;
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+    DIR *folder = opendir(path);
+    while (folder && readdir(folder))
+        count++;
+    if (folder)
+        closedir(folder);
+    return count - 2;
+}
+
+START_TEST(descriptors_are_its_own)
+{
+    struct driver_worker other;
+    driver_spawn_two(&nursery, &worker, &other);
+    driver_send_load(&worker, "test", "/t.py", "def GET(r): return 1\n", -1, NULL, 0);
+    struct frame f;
+    ck_assert(driver_next(&worker, &f) && f.type == RPC_READY);
+    /* stdin, stdout, stderr, RPC, eventfd */
+    ck_assert_uint_eq(open_descriptors(worker.pid), 5);
+    driver_kill(&other);
     unload();
 }
 END_TEST
@@ -386,7 +430,7 @@ static const struct {
      {.target = "/objects/test?q=1",
       .body = " [1] ",
       .head = "content-type:application/x+json; charset=utf-8\r\n"},
-     "[{}, [1]]"},
+     "[{\"q\": \"1\"}, [1]]"},
     {"[dict(request), request.json, request.forms, request.form, request.POST]",
      {.body = "a=1&b=%C3%BC&a=2", .head = "Content-Type: application/x-www-form-urlencoded\r\n"},
      "[{\"a\": \"2\", \"b\": \"ü\"}, null, {\"a\": \"2\", \"b\": \"ü\"}, {\"a\": \"2\", \"b\": "
@@ -922,6 +966,21 @@ START_TEST(log_lines)
 }
 END_TEST
 
+START_TEST(log_lines_belong_to_their_turn)
+{
+    struct frame f;
+    load("import asyncio\nasync def GET(request):\n    await asyncio.sleep(0)\n"
+         "    _logger.info('x')\n    1/0\n");
+    uint64_t id = driver_send_call(&worker, &(struct driver_call){0});
+    driver_flush(&worker);
+    for (int i = 0; i < 2; i++) {
+        ck_assert(driver_next(&worker, &f) && f.type == RPC_LOG);
+        ck_assert_uint_eq(f.id, id);
+    }
+    unload();
+}
+END_TEST
+
 START_TEST(log_of_a_long_turn_comes_early)
 {
     struct frame f;
@@ -1173,6 +1232,8 @@ int main(void)
     tcase_add_test(tcase, loads);
     ADD_TABLE(tcase, does_not_load, bad_sources);
     tcase_add_test(tcase, module_sees_itself);
+    tcase_add_loop_test(tcase, names_of_the_library_are_no_trouble, 0, 2);
+    tcase_add_test(tcase, descriptors_are_its_own);
     tcase_add_test(tcase, workers_differ_in_random);
     tcase_add_test(tcase, thread_ids_are_right);
     ADD_TABLE(tcase, signature, signatures);
@@ -1200,6 +1261,7 @@ int main(void)
     ADD_TABLE(tcase, stream, streamers);
     tcase_add_test(tcase, stream_cancel);
     tcase_add_test(tcase, log_lines);
+    tcase_add_test(tcase, log_lines_belong_to_their_turn);
     tcase_add_test(tcase, log_of_a_long_turn_comes_early);
     tcase_add_test(tcase, output_is_captured);
     ADD_TABLE(tcase, deadline, slow);

@@ -92,12 +92,11 @@ static struct shared_page *make_page(int *fd)
     return page;
 }
 
-static void send_spawn(struct driver_nursery *n, const int fds[4])
+static void queue_spawn(struct driver_nursery *n, const int fds[4])
 {
     size_t frame = channel_begin(&n->channel, RPC_SPAWN, 0);
     rpc_spawn_encode(&n->channel.out, &(struct rpc_spawn){.slot = 1, .generation = 7});
     check(channel_end(&n->channel, frame, fds, 4) == 0, "SPAWN");
-    check(channel_flush(&n->channel) == 0, "SPAWN");
 }
 
 static pid_t wait_spawned(struct driver_nursery *n)
@@ -109,20 +108,35 @@ static pid_t wait_spawned(struct driver_nursery *n)
     return (pid_t)m.pid;
 }
 
-void driver_spawn(struct driver_nursery *n, struct driver_worker *w)
+static void prepare(struct driver_nursery *n, struct driver_worker *w)
 {
     int rpc[2], out[2], err[2], page;
     *w = (struct driver_worker){.next_id = 1};
     make_pair(rpc);
     check(pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0, "pipe");
     w->page = make_page(&page);
-    send_spawn(n, (int[]){rpc[1], out[1], err[1], page});
-    w->pid = wait_spawned(n);
+    queue_spawn(n, (int[]){rpc[1], out[1], err[1], page});
     w->out = out[0];
     w->err = err[0];
     fcntl(w->out, F_SETFL, O_NONBLOCK);
     fcntl(w->err, F_SETFL, O_NONBLOCK);
     channel_init(&w->channel, rpc[0], RPC_FROM_SUPERVISOR, RPC_FROM_WORKER, 1u << 30);
+}
+
+void driver_spawn(struct driver_nursery *n, struct driver_worker *w)
+{
+    prepare(n, w);
+    check(channel_flush(&n->channel) == 0, "SPAWN");
+    w->pid = wait_spawned(n);
+}
+
+void driver_spawn_two(struct driver_nursery *n, struct driver_worker *a, struct driver_worker *b)
+{
+    prepare(n, a);
+    prepare(n, b);
+    check(channel_flush(&n->channel) == 0, "SPAWN");
+    a->pid = wait_spawned(n);
+    b->pid = wait_spawned(n);
 }
 
 void driver_send_load(struct driver_worker *w, const char *id, const char *path, const char *source,

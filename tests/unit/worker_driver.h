@@ -54,8 +54,10 @@ struct driver_call {
 
 void driver_start_nursery(struct driver_nursery *n);
 void driver_stop_nursery(struct driver_nursery *n);
-void driver_spawn(struct driver_nursery *n, struct driver_worker *w);
 /* Sends SPAWN for a worker and takes SPAWNED, nothing else. */
+void driver_spawn(struct driver_nursery *n, struct driver_worker *w);
+/* The same for two whose SPAWN frames arrive together. */
+void driver_spawn_two(struct driver_nursery *n, struct driver_worker *a, struct driver_worker *b);
 void driver_send_load(struct driver_worker *w, const char *id, const char *path, const char *source,
                       int checkpoint_fd, const struct buf *writes, uint32_t write_count);
 /* Waits for a frame of the worker; valid until the next call. False at end of file. */
