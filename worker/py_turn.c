@@ -110,7 +110,7 @@ static void answer_too_much(struct reply *reply)
                 "the turn writes %zu bytes of state, the limit is "
                 "%llu",
                 size, (unsigned long long)py_runtime_facts()->turn_writes_max);
-    reply_name_limit(reply, "turn_writes");
+    reply_name_limit(reply, "turn_writes_max");
 }
 
 /* --- the turn itself --- */

@@ -159,6 +159,15 @@ void *exchange_context(const struct exchange *x)
     return x->context;
 }
 
+void exchange_set_request_id(struct exchange *x, const char *id)
+{
+    if (x->request.request_id.len)
+        return;
+    snprintf(x->id, sizeof(x->id), "%s", id);
+    x->request.request_id = span_of(x->id);
+    x->keeps_id = true;
+}
+
 /* An id for the client to quote, when it gave none of its own. */
 static const char *error_id(struct exchange *x)
 {

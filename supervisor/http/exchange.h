@@ -31,6 +31,11 @@ struct exchange_request {
 };
 
 const struct exchange_request *exchange_request(const struct exchange *x);
+/*
+ * The id under which the station logs this exchange, sent as X-Request-Id with the reply. One that
+ * the client gave stays. Cut to 159 bytes.
+ */
+void exchange_set_request_id(struct exchange *x, const char *id);
 /* Value of a header field (first of that name, case-insensitive, trimmed); data NULL when absent.
  */
 struct span exchange_header(const struct exchange *x, const char *name);

@@ -143,7 +143,7 @@ static int build_instead(struct exchange *x, int err)
     static const char invalid[] =
         "{\"status\":\"error\",\"error\":\"the handler's status or headers are not valid HTTP\"}";
     static const char full[] = "{\"status\":\"error\",\"error\":\"the station holds too many "
-                               "bodies\",\"limit\":\"bodies\"}";
+                               "bodies\",\"limit\":\"bodies_max\"}";
     const char *text = err == -ENOSPC ? full : invalid;
     struct exchange_field retry = {"Retry-After", "1"};
     struct exchange_reply reply = {.status = err == -ENOSPC ? 503 : 500,

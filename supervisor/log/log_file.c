@@ -117,7 +117,9 @@ static int open_fd(struct log_file *f)
     int n = snprintf(path, sizeof(path), "%s/" FILE_NAME, f->folder);
     if (n < 0 || (size_t)n >= sizeof(path))
         return -ENAMETOOLONG;
-    f->fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    do
+        f->fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    while (f->fd < 0 && errno == EINTR);
     return f->fd < 0 ? -errno : 0;
 }
 
@@ -128,10 +130,19 @@ static bool has_our_header(int fd)
            memcmp(head, LOG_LINE_HEADER "\n", sizeof(head)) == 0;
 }
 
+static ssize_t write_once(int fd, const char *bytes, size_t len)
+{
+    ssize_t n;
+    do
+        n = write(fd, bytes, len);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
 static int write_header(struct log_file *f)
 {
     static const char header[] = LOG_LINE_HEADER "\n";
-    ssize_t n = write(f->fd, header, sizeof(header) - 1);
+    ssize_t n = write_once(f->fd, header, sizeof(header) - 1);
     if (n == sizeof(header) - 1)
         return 0;
     int err = n < 0 ? -errno : -ENOSPC;
@@ -194,13 +205,11 @@ static int open_file(struct log_file *f)
 
 static int write_lines(struct log_file *f, const char *lines, size_t len, size_t *written)
 {
-    if (f->is_torn && write(f->fd, "\n", 1) != 1)
+    if (f->is_torn && write_once(f->fd, "\n", 1) != 1)
         return errno ? -errno : -EIO;
     f->is_torn = false;
     while (*written < len) {
-        ssize_t n = write(f->fd, lines + *written, len - *written);
-        if (n < 0 && errno == EINTR)
-            continue;
+        ssize_t n = write_once(f->fd, lines + *written, len - *written);
         if (n < 0) {
             int err = -errno;
             struct stat st;

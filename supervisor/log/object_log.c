@@ -39,7 +39,8 @@ struct object_log {
     struct log_file file;
     struct buf pending;
     uint64_t pending_lines;
-    uint64_t second; /* that the rates are of */
+    uint64_t newest_us; /* of the newest line */
+    uint64_t second;    /* that the rates are of */
     struct rate turns, own;
     uint64_t lost;   /* lines since the last that got to the file */
     bool is_failing; /* the operator knows, at least of another object */
@@ -62,6 +63,8 @@ struct object_logs {
     uint64_t lost;
     uint64_t complained_ns; /* when the operator was last told of a failure */
 };
+
+#define ORDER_SLACK_US US_PER_S
 
 static const struct span nothing = {"", 0};
 
@@ -230,6 +233,18 @@ static void put_field(struct buf *out, struct span text, size_t max)
     }
 }
 
+/*
+ * Lines come by several ways (frames, pipes, the station itself) and may overtake each other by a
+ * little; in the file they stand in order of time. A clock that was set back is believed.
+ */
+static uint64_t in_order(struct object_log *log, uint64_t wall_us)
+{
+    if (wall_us < log->newest_us && log->newest_us - wall_us < ORDER_SLACK_US)
+        return log->newest_us;
+    log->newest_us = wall_us;
+    return wall_us;
+}
+
 static void put_line(struct object_log *log, struct span level, uint64_t wall_us,
                      struct span message, struct span request_id, uint64_t version,
                      struct span fields)
@@ -237,7 +252,7 @@ static void put_line(struct object_log *log, struct span level, uint64_t wall_us
     struct buf *out = &log->pending;
     size_t start = out->len;
     char time[CLOCK_ISO_SIZE];
-    clock_iso(wall_us, time);
+    clock_iso(in_order(log, wall_us), time);
     buf_puts(out, time);
     buf_putc(out, '\t');
     put_field(out, level, LEVEL_MAX);

@@ -33,6 +33,13 @@ static void finish(struct turns *turns, struct call *call)
     call_free(call);
 }
 
+static void set_request_id(struct call *call)
+{
+    char id[OBJECT_REQUEST_ID_SIZE];
+    call_request_id(call, id, sizeof(id));
+    exchange_set_request_id(call->exchange, id);
+}
+
 void answer_error(struct turns *turns, struct call *call, unsigned status, const char *extra,
                   const char *format, ...)
 {
@@ -41,6 +48,8 @@ void answer_error(struct turns *turns, struct call *call, unsigned status, const
     va_start(ap, format);
     buf_vprintf(&text, format, ap);
     va_end(ap);
+    if (call->id)
+        set_request_id(call);
     exchange_error(call->exchange, status, extra, "%s", buf_str(&text));
     call->exchange = NULL;
     buf_free(&text);
@@ -60,9 +69,46 @@ static const char *durability_name(enum durability durability)
     return names[durability];
 }
 
-/* The reply as the front wants it; the commit fields are appended to the handler's. */
+/* Fields that the station adds to a reply, with room for their values. */
+enum { STATION_FIELDS_MAX = 5 };
+struct station_fields {
+    struct exchange_field all[CALL_FIELDS_MAX + STATION_FIELDS_MAX];
+    size_t count;
+    char seq[48], version[24], timing[120];
+};
+
+static void add_field(struct station_fields *f, const char *name, const char *value)
+{
+    f->all[f->count++] = (struct exchange_field){name, value};
+}
+
+static void add_commit_fields(struct station_fields *f, const struct turns *turns,
+                              const struct call *call)
+{
+    snprintf(f->seq, sizeof(f->seq), "%llu-%llu", (unsigned long long)turns->station->boot,
+             (unsigned long long)call->commit_seq);
+    add_field(f, "X-Commit-Seq", f->seq);
+    add_field(f, "X-Durability", durability_name(turns->station->config.durability));
+}
+
+/* http.debug_headers; queue: until it was sent, turn: until it was answered, commit: until now. */
+static void add_debug_fields(struct station_fields *f, const struct turns *turns,
+                             const struct call *call)
+{
+    uint64_t now = clock_mono_ns();
+    snprintf(f->version, sizeof(f->version), "%llu", (unsigned long long)call->object->version);
+    snprintf(f->timing, sizeof(f->timing), "queue;dur=%.3f, turn;dur=%.3f, commit;dur=%.3f",
+             (double)(call->sent_ns - call->arrived_ns) / 1e6,
+             (double)(call->answered_ns - call->sent_ns) / 1e6,
+             (double)(now - call->answered_ns) / 1e6);
+    add_field(f, "X-Station", turns->station->config.station_id);
+    add_field(f, "X-Object-Version", f->version);
+    add_field(f, "Server-Timing", f->timing);
+}
+
+/* The reply as the front wants it; the station's fields come after the handler's. */
 static struct exchange_reply reply_of(struct turns *turns, struct call *call,
-                                      struct exchange_field *fields, char *seq, size_t seq_size)
+                                      struct station_fields *fields)
 {
     struct held_reply *held = &call->reply;
     struct exchange_reply reply = {.status = held->status,
@@ -74,25 +120,27 @@ static struct exchange_reply reply_of(struct turns *turns, struct call *call,
                                    .body_fd = held->body_fd};
     held->body = NULL;
     held->body_fd = -1;
-    if (call->commit_seq) {
-        if (held->field_count)
-            memcpy(fields, held->fields, held->field_count * sizeof(*fields));
-        snprintf(seq, seq_size, "%llu-%llu", (unsigned long long)turns->station->boot,
-                 (unsigned long long)call->commit_seq);
-        fields[held->field_count] = (struct exchange_field){"X-Commit-Seq", seq};
-        fields[held->field_count + 1] = (struct exchange_field){
-            "X-Durability", durability_name(turns->station->config.durability)};
-        reply.fields = fields;
-        reply.field_count = held->field_count + 2;
-    }
+    bool debug = turns->station->config.debug_headers;
+    if (held->status >= 400)
+        set_request_id(call);
+    if (!call->commit_seq && !debug)
+        return reply;
+    fields->count = held->field_count;
+    if (held->field_count)
+        memcpy(fields->all, held->fields, held->field_count * sizeof(held->fields[0]));
+    if (call->commit_seq)
+        add_commit_fields(fields, turns, call);
+    if (debug)
+        add_debug_fields(fields, turns, call);
+    reply.fields = fields->all;
+    reply.field_count = fields->count;
     return reply;
 }
 
 void answer_send(struct turns *turns, struct call *call)
 {
-    struct exchange_field fields[CALL_FIELDS_MAX + 2];
-    char seq[48];
-    struct exchange_reply reply = reply_of(turns, call, fields, seq, sizeof(seq));
+    struct station_fields fields;
+    struct exchange_reply reply = reply_of(turns, call, &fields);
     if (call->reply.is_stream) {
         stream_start(turns, call, &reply);
         return;
@@ -254,7 +302,7 @@ bool answer_turn_done(struct worker *w, const struct frame *f, const char **reas
     if (take_body(w, f, m.body_size, &body_fd) < 0)
         return false;
     call_list_remove(&w->inflight, call);
-    w->progress_ns = loop_now(w->station->loop);
+    w->progress_ns = call->answered_ns = loop_now(w->station->loop);
     w->turns++;
     count_outcome(turns, w->object, m.outcome);
     if (!call->exchange || call->id <= w->refuse_through) {

@@ -30,12 +30,12 @@ struct call {
     struct exchange *exchange; /* NULL once answered, or its client gone */
     struct object *object;
     struct worker_ref worker;
-    uint64_t id;         /* rising; 0 until sent */
-    uint32_t path_skip;  /* bytes of the target that name the object */
-    uint64_t arrived_ns; /* monotonic */
-    uint64_t sent_ns;
-    uint64_t gate_seq;   /* the reply may go once this is durable */
-    uint64_t commit_seq; /* of its own record; 0: nothing committed */
+    uint64_t id;                   /* rising; 0 until sent */
+    uint32_t path_skip;            /* bytes of the target that name the object */
+    uint64_t arrived_ns;           /* monotonic */
+    uint64_t sent_ns, answered_ns; /* by its worker */
+    uint64_t gate_seq;             /* the reply may go once this is durable */
+    uint64_t commit_seq;           /* of its own record; 0: nothing committed */
     struct held_reply reply;
     bool started_stream; /* exchange_stream_begin was called */
     bool pulled;         /* the front wants a chunk and the worker was asked */

@@ -629,11 +629,11 @@ static const struct {
     {"GET / HTTP/1.1\r\n\r\n", 400, NULL},
     {"GET / HTTP/2.0\r\n" HOST "\r\n", 505, NULL},
     {"BREW / HTTP/1.1\r\n" HOST "\r\n", 501, NULL},
-    {"POST / HTTP/1.1\r\n" HOST "Content-Length: 9000000\r\n\r\n", 413, "body"},
+    {"POST / HTTP/1.1\r\n" HOST "Content-Length: 9000000\r\n\r\n", 413, "body_max"},
     {"POST / HTTP/1.1\r\n" HOST "Content-Length: 9000000\r\nExpect: 100-continue\r\n\r\n", 413,
-     "body"},
+     "body_max"},
     {"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n900000\r\n", 413,
-     "body"},
+     "body_max"},
     {"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n2\r\nabc", 400, NULL},
     {"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421, NULL},
     {"POST / HTTP/1.1\r\n" HOST "Origin: http://evil.example\r\nContent-Length: 5\r\n\r\n", 403,
@@ -655,17 +655,17 @@ START_TEST(long_heads_are_refused)
     buf_puts(&request, "GET /");
     for (int i = 0; i < 9000; i++)
         buf_putc(&request, 'x');
-    refused(buf_str(&request), 414, "target");
+    refused(buf_str(&request), 414, "target_max");
     buf_reset(&request, SIZE_MAX);
     buf_puts(&request, "GET / HTTP/1.1\r\n" HOST);
     for (int i = 0; i < 101; i++)
         buf_puts(&request, "X: y\r\n");
-    refused(buf_str(&request), 431, "fields");
+    refused(buf_str(&request), 431, "fields_max");
     buf_reset(&request, SIZE_MAX);
     buf_puts(&request, "GET / HTTP/1.1\r\n" HOST "X: ");
     for (int i = 0; i < 20000; i++)
         buf_putc(&request, 'y');
-    refused(buf_str(&request), 431, "head");
+    refused(buf_str(&request), 431, "head_max");
     buf_free(&request);
 }
 END_TEST
@@ -706,7 +706,7 @@ START_TEST(refusal_reaches_a_client_that_goes_on_sending)
 {
     start();
     refused_while_sending("POST / HTTP/1.1\r\n" HOST "Content-Length: 99000000\r\n\r\n", 413,
-                          "body");
+                          "body_max");
     refused_while_sending("GET / HTTP/1.1\nHost: localhost\r\n\r\n", 400, NULL);
     refused_while_sending("POST / HTTP/1.1\r\nHost: evil.example\r\n"
                           "Content-Length: 8000000\r\n\r\n",
@@ -837,7 +837,7 @@ START_TEST(all_bodies_together_are_limited)
     config.bodies_max = 1 << 20;
     start();
     static char body[1500000];
-    refused("POST / HTTP/1.1\r\n" HOST "Content-Length: 1500000\r\n\r\n", 503, "bodies");
+    refused("POST / HTTP/1.1\r\n" HOST "Content-Length: 1500000\r\n\r\n", 503, "bodies_max");
     int fd = dial();
     SAY(fd, "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n16E360\r\n");
     say(fd, body, sizeof(body));
@@ -1077,7 +1077,7 @@ START_TEST(connections_are_limited)
         ck_assert_int_eq(hear_answer(fds[i], &a, false), 200);
     }
     int surplus = dial();
-    expect_refusal(surplus, 503, "connections");
+    expect_refusal(surplus, 503, "connections_max");
     close(surplus);
     close(fds[0]);
     int status = 0;
@@ -1102,7 +1102,7 @@ START_TEST(connections_of_an_address_are_limited)
     SAY(fd, "GET / HTTP/1.1\r\n" HOST "\r\n");
     ck_assert_int_eq(hear_answer(fd, &a, false), 200);
     int surplus = dial();
-    expect_refusal(surplus, 503, "connections_address");
+    expect_refusal(surplus, 503, "connections_address_max");
     close(surplus);
     close(fd);
     forget(&a);
