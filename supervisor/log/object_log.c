@@ -235,14 +235,14 @@ static void put_field(struct buf *out, struct span text, size_t max)
 
 /*
  * Lines come by several ways (frames, pipes, the station itself) and may overtake each other by a
- * little; in the file they stand in order of time. A clock that was set back is believed.
+ * little; in the file they stand in order of time, each with a time of its own. A clock that was
+ * set back is believed.
  */
 static uint64_t in_order(struct object_log *log, uint64_t wall_us)
 {
-    if (wall_us < log->newest_us && log->newest_us - wall_us < ORDER_SLACK_US)
-        return log->newest_us;
-    log->newest_us = wall_us;
-    return wall_us;
+    bool is_overtaken = wall_us <= log->newest_us && log->newest_us - wall_us < ORDER_SLACK_US;
+    log->newest_us = is_overtaken ? log->newest_us + 1 : wall_us;
+    return log->newest_us;
 }
 
 static void put_line(struct object_log *log, struct span level, uint64_t wall_us,
