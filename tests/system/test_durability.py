@@ -202,11 +202,12 @@ def test_system_call_fails(new_station, call, error, n, mode):
     station.spawn()
     station.pid = station.process.pid  # -D: the tracer is not the parent
     ledger = Ledger(4)
-    try:
-        wait_until(station.is_ready, 30)
-    except AssertionError:
-        assert not station.alive(), station.log_tail()
-    else:
+
+    def started():
+        return not station.alive() or station.is_ready() or station.logged("nursery died")
+
+    wait_until(started, 60)  # never ready: some failures let no Python start
+    if station.alive() and station.is_ready():
         ledger.start(station.port)
         wait_until(lambda: not station.alive() or ledger.total >= 120 or not any(
             t.is_alive() for t in ledger.threads), 60)
@@ -218,7 +219,7 @@ def test_system_call_fails(new_station, call, error, n, mode):
         family = []
     code = station.wait()
     assert code >= 0, f"ended by signal {-code}:\n{station.log_tail()}"
-    assert code in (0, 70, 71), f"exit code {code}:\n{station.log_tail()}"
+    assert code in (0, 70, 71, 78), f"exit code {code}:\n{station.log_tail()}"
     station.wait_gone(family)
     station.prefix = []
     station.start()
@@ -436,7 +437,7 @@ def last_segment(station):
 def records(content):
     """The offsets at which the non-blank lines begin, without the header's."""
     offsets, at = [], 0
-    for line in content.split(b"\n"):
+    for line in content.rstrip(b"\n").split(b"\n"):
         if line:
             offsets.append(at)
         at += len(line) + 1
