@@ -232,6 +232,9 @@ static void accept_source(struct object *o)
 static void serve(struct object *o)
 {
     struct station *station = o->station;
+    struct worker *w = worker_get(station->workers, o->candidate);
+    if (w && store_newest(o->state) != o->candidate_seq) /* committed since it loaded */
+        turn_reset_worker(station->turns, w);
     o->worker = o->candidate;
     o->candidate = (struct worker_ref){0};
     o->frozen = false;
@@ -241,17 +244,14 @@ static void serve(struct object *o)
     turn_dispatch(station->turns, o);
 }
 
-/* The old worker is silent: give the candidate what was committed since it loaded. */
+/* The old worker is silent. */
 static void switch_worker(struct object *o)
 {
     struct station *station = o->station;
     struct worker *old = worker_get(station->workers, o->worker);
-    struct worker *new = worker_get(station->workers, o->candidate);
     o->worker = (struct worker_ref){0};
     if (old)
         worker_event(old, WORKER_EV_DRAIN);
-    if (new &&store_newest(o->state) != o->candidate_seq)
-        turn_reset_worker(station->turns, new);
     serve(o);
 }
 
@@ -319,11 +319,8 @@ static void lose_worker(struct object *o)
     o->worker = (struct worker_ref){0};
     bool was_frozen = o->frozen;
     o->frozen = false;
-    if (candidate && was_frozen) {
-        if (store_newest(o->state) != o->candidate_seq)
-            turn_reset_worker(station->turns, candidate);
+    if (candidate && was_frozen)
         lifecycle_event(o, OBJECT_EV_READY);
-    }
 }
 
 static void probe(struct object *o)
@@ -460,12 +457,15 @@ void lifecycle_source_changed(struct object *o)
     loop_timer_cancel(&o->removal_timer);
     struct source *s =
         source_read(station->config.objects_dir, o->file, station->config.source_max, &err);
-    bool same =
-        s && ((o->loading && source_hash_equal(s->hash, o->loading->hash)) ||
-              (!o->loading && o->accepted && source_hash_equal(s->hash, o->accepted->hash)) ||
-              (o->has_rejected && source_hash_equal(s->hash, o->rejected)));
+    bool serves = s && !o->loading && o->accepted && source_hash_equal(s->hash, o->accepted->hash);
+    bool loads = s && o->loading && source_hash_equal(s->hash, o->loading->hash);
+    bool rejected = s && o->has_rejected && source_hash_equal(s->hash, o->rejected);
     source_unref(s);
-    if (!same || o->phase == OBJECT_GONE)
+    if (serves) { /* back to what serves: a newer one that failed is history */
+        o->has_rejected = false;
+        forget_load_error(o);
+    }
+    if (!(serves || loads || rejected) || o->phase == OBJECT_GONE)
         lifecycle_event(o, OBJECT_EV_SOURCE);
 }
 
@@ -534,6 +534,15 @@ static void candidate_died(struct worker *w, int wait_status)
     candidate_failed(w);
 }
 
+/* Calls that a draining worker left behind when it died. */
+static void serve_leftovers(struct object *o)
+{
+    if (o->queue.count && o->phase == OBJECT_GONE)
+        turn_fail_queue(o->station->turns, o);
+    else if (o->queue.count)
+        lifecycle_demand(o);
+}
+
 void lifecycle_worker_dead(struct worker *w, int wait_status)
 {
     struct object *o = w->object;
@@ -541,8 +550,10 @@ void lifecycle_worker_dead(struct worker *w, int wait_status)
         candidate_died(w, wait_status);
         return;
     }
-    if (!worker_ref_is(o->worker, w))
+    if (!worker_ref_is(o->worker, w)) {
+        serve_leftovers(o);
         return;
+    }
     bool wanted = w->blame != WORKER_BLAME_UNWANTED;
     if (wanted) {
         o->crashes++;

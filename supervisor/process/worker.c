@@ -28,13 +28,14 @@ struct worker_table {
     struct station *station;
     struct worker_hooks hooks;
     struct worker **slots; /* NULL: free */
-    size_t slot_count, living;
+    size_t slot_count;
     uint64_t last_generation;
     struct worker *dirty;
     struct worker *first_busy;
 };
 
 static void flush_dirty(void *arg);
+static void free_slot(struct worker *w);
 
 struct worker_table *worker_table_new(struct station *station, const struct worker_hooks *hooks)
 {
@@ -51,6 +52,9 @@ void worker_table_free(struct worker_table *table)
 {
     if (!table)
         return;
+    for (size_t i = 0; i < table->slot_count; i++)
+        if (table->slots[i])
+            free_slot(table->slots[i]);
     free(table->slots);
     free(table);
 }
@@ -65,7 +69,10 @@ struct worker *worker_get(struct worker_table *table, struct worker_ref ref)
 
 size_t worker_count(const struct worker_table *table)
 {
-    return table->living;
+    size_t count = 0;
+    for (size_t i = 0; i < table->slot_count; i++)
+        count += table->slots[i] && table->slots[i]->pid;
+    return count;
 }
 
 struct worker *worker_first_busy(const struct worker_table *table)
@@ -374,7 +381,6 @@ static struct worker *take_slot(struct worker_table *table)
     if (!w)
         return NULL;
     table->slots[slot] = w;
-    table->living++;
     w->station = table->station;
     w->ref = (struct worker_ref){(uint32_t)slot, ++table->last_generation};
     w->channel.fd = w->output_fd[0] = w->output_fd[1] = -1;
@@ -394,7 +400,6 @@ static void free_slot(struct worker *w)
     if (w->page)
         munmap(w->page, sizeof(*w->page));
     table->slots[w->ref.slot] = NULL;
-    table->living--;
     free(w);
 }
 
@@ -470,15 +475,18 @@ struct worker_ref worker_spawn(struct worker_table *table, struct object *object
         free_slot(w);
         return (struct worker_ref){0};
     }
-    *error = nursery_spawn(table->station->nursery, w->ref, child.fd); /* closes them */
-    if (*error) {
+    struct worker_ref ref = w->ref;
+    *error = nursery_spawn(table->station->nursery, ref, child.fd); /* closes them */
+    if (*error)
         free_slot(w);
+    else if (!worker_get(table, ref))
+        *error = -EPIPE; /* refused at once: the slot is free again */
+    if (*error)
         return (struct worker_ref){0};
-    }
     worker_touch(w);
     loop_timer_set(table->station->loop, &w->timer, table->station->config.start_timeout_ns,
                    on_load_late, w);
-    return w->ref;
+    return ref;
 }
 
 void worker_spawned(struct worker_table *table, struct worker_ref ref, pid_t pid)

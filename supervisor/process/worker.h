@@ -130,6 +130,7 @@ bool worker_table_expects_pids(const struct worker_table *table);
 
 /* Calls fn for every living worker; fn may end it. */
 void worker_each(struct worker_table *table, void (*fn)(struct worker *w, void *arg), void *arg);
+/* Those that were forked and are not yet reaped. */
 size_t worker_count(const struct worker_table *table);
 struct worker *worker_first_busy(const struct worker_table *table);
 
