@@ -8,7 +8,9 @@ static struct {
     PyObject *loop;
     PyObject *ensure_future;
     PyObject *all_tasks;
-    int fd; /* of the loop's selector */
+    PyObject *current_task;
+    PyObject *task; /* the one of the scope while it runs; borrowed */
+    int fd;         /* of the loop's selector */
 } async = {.fd = -1};
 
 static void ask_selector_fd(void)
@@ -29,9 +31,10 @@ static int make_loop(void)
     if (done) {
         async.ensure_future = PyObject_GetAttrString(asyncio, "ensure_future");
         async.all_tasks = PyObject_GetAttrString(asyncio, "all_tasks");
+        async.current_task = PyObject_GetAttrString(asyncio, "current_task");
     }
     Py_XDECREF(asyncio);
-    if (!done || !async.ensure_future || !async.all_tasks) {
+    if (!done || !async.ensure_future || !async.all_tasks || !async.current_task) {
         Py_XDECREF(loop);
         return -1;
     }
@@ -96,11 +99,32 @@ PyObject *py_async_run(PyObject *awaitable)
     PyObject *task = make_task(awaitable);
     if (!task)
         return NULL;
+    async.task = task;
     PyObject *result = PyObject_CallMethod(async.loop, "run_until_complete", "O", task);
+    async.task = NULL;
     if (!result)
         end_task(task);
     Py_DECREF(task);
     return result;
+}
+
+bool py_async_cancel(void)
+{
+    if (!async.task)
+        return false;
+    PyObject *current = PyObject_CallFunctionObjArgs(async.current_task, async.loop, NULL);
+    bool in_task = current && current != Py_None, in_ours = current == async.task;
+    Py_XDECREF(current);
+    PyErr_Clear();
+    if (in_ours)
+        return false;
+    PyObject *cancel = PyObject_GetAttrString(async.task, "cancel");
+    PyObject *done =
+        cancel ? PyObject_CallMethod(async.loop, "call_soon_threadsafe", "O", cancel) : NULL;
+    Py_XDECREF(cancel);
+    Py_XDECREF(done);
+    PyErr_Clear();
+    return done && !in_task; /* another task that hogs the loop must be stopped too */
 }
 
 static bool has_items(const char *attribute)

@@ -13,9 +13,14 @@ struct _object; /* PyObject */
 
 /*
  * Runs an awaitable (taken) on the loop in the current scope: its result, or NULL with its
- * exception. When a signal handler raised between two steps, the task is cancelled and ended first.
+ * exception. What is raised in the loop's own code cancels and ends the task first.
  */
 struct _object *py_async_run(struct _object *awaitable);
+/*
+ * From Python's handler of the deadline signal: has the running task cancelled where an exception
+ * would end up in the loop's own code. False: the caller is to raise (also) where it is.
+ */
+bool py_async_cancel(void);
 /* Tasks, timers or descriptors wait for the loop to run. */
 bool py_async_has_pending(void);
 /* Runs the loop until one of the descriptors is readable. */

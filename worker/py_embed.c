@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "worker/deadline.h"
+#include "worker/py_async.h"
 #include "worker/py_compat.h"
 #include "worker/py_error.h"
 #include "worker/py_json.h"
@@ -95,6 +96,8 @@ static PyObject *deadline_passed(PyObject *self, PyObject *args)
     if (!deadline_take(py_scope_id()))
         Py_RETURN_NONE;
     py_scope_mark_timeout();
+    if (py_async_cancel())
+        Py_RETURN_NONE;
     PyErr_SetString(PyExc_TimeoutError, "the deadline of the call has passed");
     return NULL;
 }

@@ -2,7 +2,7 @@
 #include "worker/py_outside.h"
 
 #include "common/log.h"
-#include "worker/py_state.h"
+#include "worker/py_compat.h"
 #include "worker/py_state_copy.h"
 
 #include <unistd.h>
@@ -24,7 +24,7 @@ int py_outside_init(void)
     return outside.queue && outside.overlay && outside.gone ? 0 : -1;
 }
 
-void py_state_set_wake_fd(int fd)
+void py_outside_set_wake_fd(int fd)
 {
     outside.wake_fd = fd;
 }
@@ -32,11 +32,6 @@ void py_state_set_wake_fd(int fd)
 bool py_outside_is_empty(void)
 {
     return PyList_GET_SIZE(outside.queue) == 0;
-}
-
-bool py_state_has_queue(void)
-{
-    return !py_outside_is_empty();
 }
 
 static void wake_main_thread(void)
@@ -67,7 +62,7 @@ int py_outside_put(PyObject *key, PyObject *stored)
 
 int py_outside_add(PyObject *key, PyObject *by, PyObject *sum)
 {
-    PyObject *shown = state_copy_store(sum);
+    PyObject *shown = py_state_copy_store(sum);
     int err = shown ? enqueue(OP_ADD, key, by, shown) : -1;
     Py_XDECREF(shown);
     return err;
@@ -77,15 +72,15 @@ PyObject *py_outside_get(PyObject *key)
 {
     PyObject *stored = PyDict_GetItemWithError(outside.overlay, key);
     if (!stored)
-        return PyErr_Occurred() ? NULL : state_copy_get(key);
+        return PyErr_Occurred() ? NULL : py_state_copy_get(key);
     if (stored == outside.gone)
         return NULL;
-    return state_copy_fresh(key, stored);
+    return py_state_copy_fresh(key, stored);
 }
 
 PyObject *py_outside_merged(void)
 {
-    PyObject *dict = state_copy_dict(), *merged = dict ? PyDict_Copy(dict) : NULL;
+    PyObject *dict = py_state_copy_dict(), *merged = dict ? PyDict_Copy(dict) : NULL;
     PyObject *key, *stored;
     Py_XDECREF(dict);
     for (Py_ssize_t at = 0; merged && PyDict_Next(outside.overlay, &at, &key, &stored);) {
@@ -103,11 +98,11 @@ PyObject *py_outside_merged(void)
 /* The value after an addition, as it is stored; a new reference. */
 static PyObject *sum_now(PyObject *key, PyObject *by)
 {
-    PyObject *current = state_copy_get(key);
+    PyObject *current = py_state_copy_get(key);
     if (!current && PyErr_Occurred())
         return NULL;
     PyObject *sum = current ? PyNumber_Add(current, by) : PyNumber_Positive(by);
-    PyObject *stored = sum ? state_copy_store(sum) : NULL;
+    PyObject *stored = sum ? py_state_copy_store(sum) : NULL;
     Py_XDECREF(current);
     Py_XDECREF(sum);
     return stored;
@@ -124,14 +119,14 @@ static int apply(PyObject *entry, struct buf *writes)
         stored = operand;
         Py_INCREF(stored);
     }
-    int err = state_copy_put(key, stored);
+    int err = py_state_copy_put(key, stored);
     if (!err)
-        err = state_copy_encode_write(writes, key, stored);
+        err = py_state_copy_encode_write(writes, key, stored);
     Py_XDECREF(stored);
     return err;
 }
 
-bool py_state_drain(struct buf *writes, uint32_t *write_count)
+bool py_outside_drain(struct buf *writes, uint32_t *write_count)
 {
     *write_count = 0;
     if (py_outside_is_empty())

@@ -132,25 +132,25 @@ static PyObject *build_method(struct request *r)
 
 static PyObject *build_path(struct request *r)
 {
-    return request_decoded(whole_path(&r->call), false);
+    return py_request_parts_text(whole_path(&r->call), false);
 }
 
 static PyObject *build_path_parts(struct request *r)
 {
     struct span path = whole_path(&r->call);
     size_t skip = r->call.path_skip < path.len ? r->call.path_skip : path.len;
-    return request_segments_of((struct span){path.data + skip, path.len - skip});
+    return py_request_parts_segments((struct span){path.data + skip, path.len - skip});
 }
 
 static PyObject *build_query_pairs(struct request *r)
 {
-    return request_pairs_of(query_text(&r->call));
+    return py_request_parts_pairs(query_text(&r->call));
 }
 
 static PyObject *dict_of_slot(struct request *r, enum slot slot)
 {
     PyObject *pairs = cached(r, slot);
-    PyObject *dict = pairs ? request_dict_of_pairs(pairs) : NULL;
+    PyObject *dict = pairs ? py_request_parts_dict(pairs) : NULL;
     Py_XDECREF(pairs);
     return dict;
 }
@@ -162,12 +162,12 @@ static PyObject *build_query(struct request *r)
 
 static PyObject *build_headers(struct request *r)
 {
-    return request_headers_of(r->call.head);
+    return py_request_parts_headers(r->call.head);
 }
 
 static PyObject *build_cookies(struct request *r)
 {
-    return request_cookies_of(r->call.head);
+    return py_request_parts_cookies(r->call.head);
 }
 
 static PyObject *build_user(struct request *r)
@@ -235,7 +235,7 @@ static enum body_kind body_kind(struct request *r)
 
 static PyObject *build_body(struct request *r)
 {
-    PyObject *body = request_body_of(r->call.body, r->body_fd, r->call.body_size);
+    PyObject *body = py_request_parts_body(r->call.body, r->body_fd, r->call.body_size);
     if (body && r->body_fd >= 0) {
         close(r->body_fd);
         r->body_fd = -1;
@@ -278,7 +278,7 @@ static void keep(struct request *r, enum slot slot, PyObject *value)
 static int read_multipart(struct request *r)
 {
     PyObject *fields, *files, *body = cached(r, SLOT_BODY);
-    int err = body ? request_multipart_of(body, content_type_of(r), &fields, &files) : -1;
+    int err = body ? py_request_parts_multipart(body, content_type_of(r), &fields, &files) : -1;
     Py_XDECREF(body);
     if (err < 0)
         return -1;
@@ -304,7 +304,7 @@ static PyObject *build_form_pairs(struct request *r)
         return PyList_New(0);
     if (body_bytes(r, &text, &owner) < 0)
         return NULL;
-    PyObject *pairs = request_pairs_of(text);
+    PyObject *pairs = py_request_parts_pairs(text);
     Py_XDECREF(owner);
     return pairs;
 }
@@ -541,5 +541,5 @@ int py_request_init(void)
     no_arguments = PyTuple_New(0);
     if (!no_arguments || PyType_Ready(&request_type) < 0)
         return -1;
-    return request_parts_init();
+    return py_request_parts_init();
 }

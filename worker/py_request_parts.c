@@ -16,7 +16,7 @@ static PyTypeObject headers_type;
 
 /* --- text --- */
 
-PyObject *request_decoded(struct span text, bool plus_is_blank)
+PyObject *py_request_parts_text(struct span text, bool plus_is_blank)
 {
     char small[512];
     if (urlencoded_is_plain(text, plus_is_blank))
@@ -47,7 +47,7 @@ static int append_and_drop(PyObject *list, PyObject *item)
     return err;
 }
 
-PyObject *request_segments_of(struct span path)
+PyObject *py_request_parts_segments(struct span path)
 {
     PyObject *list = PyList_New(0);
     size_t start = 0;
@@ -55,7 +55,7 @@ PyObject *request_segments_of(struct span path)
         if (i < path.len && path.data[i] != '/')
             continue;
         struct span segment = {path.data + start, i - start};
-        if (segment.len > 0 && append_and_drop(list, request_decoded(segment, false)) < 0)
+        if (segment.len > 0 && append_and_drop(list, py_request_parts_text(segment, false)) < 0)
             Py_CLEAR(list);
         start = i + 1;
     }
@@ -72,7 +72,7 @@ static int append_pair(PyObject *list, PyObject *name, PyObject *value)
     return append_and_drop(list, pair);
 }
 
-PyObject *request_pairs_of(struct span text)
+PyObject *py_request_parts_pairs(struct span text)
 {
     PyObject *list = PyList_New(0);
     struct urlencoded u = {text};
@@ -81,15 +81,15 @@ PyObject *request_pairs_of(struct span text)
         if (PyList_GET_SIZE(list) == PAIRS_MAX) {
             PyErr_Format(PyExc_ValueError, "more than %d parameters", PAIRS_MAX);
             Py_CLEAR(list);
-        } else if (append_pair(list, request_decoded(name, true), request_decoded(value, true)) <
-                   0) {
+        } else if (append_pair(list, py_request_parts_text(name, true),
+                               py_request_parts_text(value, true)) < 0) {
             Py_CLEAR(list);
         }
     }
     return list;
 }
 
-PyObject *request_dict_of_pairs(PyObject *pairs)
+PyObject *py_request_parts_dict(PyObject *pairs)
 {
     PyObject *dict = PyDict_New();
     if (dict && PyDict_MergeFromSeq2(dict, pairs, 1) < 0)
@@ -181,7 +181,7 @@ static int add_header(PyObject *headers, struct span name, struct span value)
     return err;
 }
 
-PyObject *request_headers_of(struct span head)
+PyObject *py_request_parts_headers(struct span head)
 {
     PyObject *headers = PyObject_CallNoArgs((PyObject *)&headers_type);
     struct span name, value;
@@ -200,7 +200,7 @@ static int add_cookie(PyObject *cookies, struct span name, struct span value)
     return err;
 }
 
-PyObject *request_cookies_of(struct span head)
+PyObject *py_request_parts_cookies(struct span head)
 {
     PyObject *cookies = PyDict_New();
     struct span name, line, value;
@@ -260,7 +260,7 @@ static void forget_hash(PyObject *bytes)
 
 /* Allocated as bytes.__new__ would for a subclass, and filled in place: large bodies lie here once.
  */
-PyObject *request_body_of(struct span bytes, int fd, uint64_t size)
+PyObject *py_request_parts_body(struct span bytes, int fd, uint64_t size)
 {
     size_t len = fd >= 0 ? (size_t)size : bytes.len;
     PyTypeObject *type = (PyTypeObject *)body_type;
@@ -286,7 +286,7 @@ PyObject *request_body_of(struct span bytes, int fd, uint64_t size)
 
 static PyObject *filename_of(const struct multipart_part *part)
 {
-    return part->filename_is_encoded ? request_decoded(part->filename, false)
+    return part->filename_is_encoded ? py_request_parts_text(part->filename, false)
                                      : unquoted(part->filename);
 }
 
@@ -325,8 +325,8 @@ static int read_parts(struct multipart *m, PyObject *owner, PyObject *fields, Py
     return got;
 }
 
-int request_multipart_of(PyObject *owner, struct span content_type, PyObject **fields,
-                         PyObject **files)
+int py_request_parts_multipart(PyObject *owner, struct span content_type, PyObject **fields,
+                               PyObject **files)
 {
     struct span body = {PyBytes_AS_STRING(owner), (size_t)PyBytes_GET_SIZE(owner)};
     struct multipart m;
@@ -343,7 +343,7 @@ int request_multipart_of(PyObject *owner, struct span content_type, PyObject **f
     return -1;
 }
 
-int request_parts_init(void)
+int py_request_parts_init(void)
 {
     headers_type.tp_base = &PyDict_Type;
     if (PyType_Ready(&headers_type) < 0 || py_upload_init() < 0)

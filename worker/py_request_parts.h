@@ -10,28 +10,28 @@
 #include "common/codec.h"
 #include "worker/py_compat.h"
 
-int request_parts_init(void);
+int py_request_parts_init(void);
 
 /* A case-insensitive dict with names in lower case; repeated fields joined by ", ". */
-PyObject *request_headers_of(struct span head);
-PyObject *request_cookies_of(struct span head);
+PyObject *py_request_parts_headers(struct span head);
+PyObject *py_request_parts_cookies(struct span head);
 /* A list of (name, value); ValueError above 10,000 pairs. */
-PyObject *request_pairs_of(struct span urlencoded);
+PyObject *py_request_parts_pairs(struct span urlencoded);
 /* The last value of each name. */
-PyObject *request_dict_of_pairs(PyObject *pairs);
+PyObject *py_request_parts_dict(PyObject *pairs);
 /* str of a percent-encoded text. */
-PyObject *request_decoded(struct span text, bool plus_is_blank);
+PyObject *py_request_parts_text(struct span text, bool plus_is_blank);
 /* List of the decoded, non-empty segments of a path. */
-PyObject *request_segments_of(struct span path);
+PyObject *py_request_parts_segments(struct span path);
 
 /* bytes with .read(n=-1), filled from memory or, with fd >= 0, by pread. */
-PyObject *request_body_of(struct span bytes, int fd, uint64_t size);
+PyObject *py_request_parts_body(struct span bytes, int fd, uint64_t size);
 
 /*
  * The fields and files of a multipart body, which must stay alive as `owner`: fields becomes a list
  * of (name, text), files a dict of name -> upload. 0, or -1 with ValueError.
  */
-int request_multipart_of(PyObject *owner, struct span content_type, PyObject **fields,
-                         PyObject **files);
+int py_request_parts_multipart(PyObject *owner, struct span content_type, PyObject **fields,
+                               PyObject **files);
 
 #endif

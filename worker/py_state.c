@@ -75,7 +75,7 @@ static int record_undo(PyObject *key)
         return known < 0 ? -1 : 0;
     if (grow_undo() < 0 || remember_touched(key) < 0)
         return -1;
-    PyObject *old = state_copy_raw(key);
+    PyObject *old = py_state_copy_raw(key);
     Py_INCREF(key);
     Py_XINCREF(old);
     state.undo[state.undo_count++] = (struct undo){key, old};
@@ -100,16 +100,16 @@ static void forget_undo(void)
 void py_state_undo(void)
 {
     for (size_t i = state.undo_count; i-- > 0;)
-        state_copy_restore(state.undo[i].key, state.undo[i].old);
+        py_state_copy_restore(state.undo[i].key, state.undo[i].old);
     forget_undo();
 }
 
 static int encode_write(struct reply *reply, const struct undo *u)
 {
-    PyObject *now = state_copy_raw(u->key);
+    PyObject *now = py_state_copy_raw(u->key);
     if (!now && !u->old)
         return 0; /* came and went within the turn */
-    if (state_copy_encode_write(&reply->writes, u->key, now) < 0)
+    if (py_state_copy_encode_write(&reply->writes, u->key, now) < 0)
         return -1;
     reply->write_count++;
     return 0;
@@ -152,7 +152,7 @@ static PyObject *read_key(PyObject *key)
     if (check_key(key) < 0)
         return NULL;
     if (py_outside_is_empty() || py_scope_here() != SCOPE_OUTSIDE)
-        return state_copy_get(key);
+        return py_state_copy_get(key);
     return py_outside_get(key);
 }
 
@@ -167,7 +167,7 @@ static int write_key(PyObject *key, PyObject *stored)
 {
     switch (py_scope_here()) {
     case SCOPE_TURN:
-        return record_undo(key) < 0 ? -1 : state_copy_put(key, stored);
+        return record_undo(key) < 0 ? -1 : py_state_copy_put(key, stored);
     case SCOPE_OUTSIDE:
         return py_outside_put(key, stored);
     case SCOPE_LOADING:
@@ -194,7 +194,7 @@ static PyObject *writable_key(PyObject *key)
 static int set_value(PyObject *key, PyObject *value)
 {
     PyObject *own_key = writable_key(key);
-    PyObject *stored = own_key ? state_copy_store(value) : NULL;
+    PyObject *stored = own_key ? py_state_copy_store(value) : NULL;
     int err = stored ? write_key(own_key, stored) : -1;
     Py_XDECREF(stored);
     Py_XDECREF(own_key);
@@ -218,7 +218,7 @@ static int delete_key(PyObject *key)
 static PyObject *visible(void)
 {
     if (py_outside_is_empty() || py_scope_here() != SCOPE_OUTSIDE)
-        return state_copy_dict();
+        return py_state_copy_dict();
     return py_outside_merged();
 }
 
@@ -377,7 +377,7 @@ static PyObject *manager_get_all(PyObject *self, PyObject *unused)
     PyObject *dict = visible(), *result = dict ? PyDict_New() : NULL;
     PyObject *key, *raw;
     for (Py_ssize_t at = 0; result && PyDict_Next(dict, &at, &key, &raw);) {
-        PyObject *value = state_copy_fresh(key, raw);
+        PyObject *value = py_state_copy_fresh(key, raw);
         if (!value || PyDict_SetItem(result, key, value) < 0)
             Py_CLEAR(result);
         Py_XDECREF(value);
@@ -426,7 +426,7 @@ static Py_ssize_t manager_length(PyObject *self)
 {
     (void)self;
     if (py_outside_is_empty() || py_scope_here() != SCOPE_OUTSIDE)
-        return (Py_ssize_t)state_copy_count();
+        return (Py_ssize_t)py_state_copy_count();
     PyObject *dict = visible();
     Py_ssize_t length = dict ? PyDict_GET_SIZE(dict) : -1;
     Py_XDECREF(dict);
@@ -478,10 +478,15 @@ static PyTypeObject manager_type = {
 
 int py_state_init(void)
 {
-    if (state_copy_init() < 0 || py_outside_init() < 0 || PyType_Ready(&manager_type) < 0)
+    if (py_state_copy_init() < 0 || py_outside_init() < 0 || PyType_Ready(&manager_type) < 0)
         return -1;
     state.manager = PyObject_New(PyObject, &manager_type);
     return state.manager ? 0 : -1;
+}
+
+int py_state_load(const struct rpc_state *accepted, int checkpoint_fd, struct buf *error)
+{
+    return py_state_copy_load(accepted, checkpoint_fd, error);
 }
 
 PyObject *py_state_manager(void)

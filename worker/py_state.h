@@ -35,10 +35,4 @@ void py_state_undo(void);
 /* Bytes of state that one turn may write. */
 void py_state_set_limit(uint64_t bytes);
 
-/* An eventfd to wake the main thread with, when something is queued from outside. */
-void py_state_set_wake_fd(int fd);
-bool py_state_has_queue(void);
-/* Applies the queue and encodes what it changed; false when there was nothing. */
-bool py_state_drain(struct buf *writes, uint32_t *write_count);
-
 #endif

@@ -4,7 +4,6 @@
 #include "common/log.h"
 #include "common/state_file.h"
 #include "worker/py_json.h"
-#include "worker/py_state.h"
 #include "worker/state_base.h"
 
 #include <errno.h>
@@ -25,7 +24,7 @@ static struct copy copy;
 static PyObject *gone;
 static struct buf scalar_text; /* of the write being encoded */
 
-int state_copy_init(void)
+int py_state_copy_init(void)
 {
     copy.dict = PyDict_New();
     gone = PyTuple_New(0); /* no stored value is a tuple */
@@ -121,7 +120,7 @@ static int flatten(struct copy *c)
     return 0;
 }
 
-PyObject *state_copy_dict(void)
+PyObject *py_state_copy_dict(void)
 {
     if (flatten(&copy) < 0)
         return NULL;
@@ -129,19 +128,19 @@ PyObject *state_copy_dict(void)
     return copy.dict;
 }
 
-size_t state_copy_count(void)
+size_t py_state_copy_count(void)
 {
     return copy.count;
 }
 
-PyObject *state_copy_raw(PyObject *key)
+PyObject *py_state_copy_raw(PyObject *key)
 {
     return stored_value(&copy, key);
 }
 
 /* --- values --- */
 
-PyObject *state_copy_fresh(PyObject *key, PyObject *stored)
+PyObject *py_state_copy_fresh(PyObject *key, PyObject *stored)
 {
     if (!PyBytes_CheckExact(stored)) {
         Py_INCREF(stored);
@@ -154,14 +153,14 @@ PyObject *state_copy_fresh(PyObject *key, PyObject *stored)
     return PyErr_Format(PyExc_RuntimeError, "the stored value of %R is not valid JSON", key);
 }
 
-PyObject *state_copy_get(PyObject *key)
+PyObject *py_state_copy_get(PyObject *key)
 {
     PyObject *stored = stored_value(&copy, key);
     if (!stored)
         return NULL;
     Py_INCREF(stored); /* reading may run other code that replaces it */
-    PyObject *value = state_copy_fresh(key, stored);
-    if (value && value != stored && py_json_is_scalar(value) && state_copy_put(key, value) < 0)
+    PyObject *value = py_state_copy_fresh(key, stored);
+    if (value && value != stored && py_json_is_scalar(value) && py_state_copy_put(key, value) < 0)
         Py_CLEAR(value);
     Py_DECREF(stored);
     return value;
@@ -194,7 +193,7 @@ static bool is_storable_scalar(PyObject *value)
     return PyUnicode_CheckExact(value) || PyBool_Check(value) || value == Py_None;
 }
 
-PyObject *state_copy_store(PyObject *value)
+PyObject *py_state_copy_store(PyObject *value)
 {
     struct span text;
     if (is_storable_scalar(value)) {
@@ -209,15 +208,15 @@ PyObject *state_copy_store(PyObject *value)
     return stored;
 }
 
-int state_copy_put(PyObject *key, PyObject *stored)
+int py_state_copy_put(PyObject *key, PyObject *stored)
 {
     return stored ? put_stored(&copy, key, stored) : delete_stored(&copy, key);
 }
 
-void state_copy_restore(PyObject *key, PyObject *stored)
+void py_state_copy_restore(PyObject *key, PyObject *stored)
 {
     PyObject *pending = py_take_exception();
-    if (state_copy_put(key, stored) < 0)
+    if (py_state_copy_put(key, stored) < 0)
         die(EXIT_CODE_ENVIRONMENT, "no memory to undo a turn");
     if (pending)
         py_raise_again(pending);
@@ -240,7 +239,7 @@ static int stored_text(PyObject *stored, struct span *text)
     return 0;
 }
 
-int state_copy_encode_write(struct buf *writes, PyObject *key, PyObject *stored)
+int py_state_copy_encode_write(struct buf *writes, PyObject *key, PyObject *stored)
 {
     struct rpc_write w = {.op = stored ? RPC_WRITE_SET : RPC_WRITE_DELETE, .value = {"", 0}};
     Py_ssize_t len;
@@ -314,7 +313,7 @@ static void free_copy(struct copy *c)
     state_base_free(&c->base);
 }
 
-int py_state_load(const struct rpc_state *state, int checkpoint_fd, struct buf *error)
+int py_state_copy_load(const struct rpc_state *state, int checkpoint_fd, struct buf *error)
 {
     struct copy fresh = {.dict = PyDict_New()};
     int err = fresh.dict ? 0 : -ENOMEM;

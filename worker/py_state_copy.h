@@ -12,27 +12,29 @@
 #include "common/rpc.h"
 #include "worker/py_compat.h"
 
-int state_copy_init(void);
+int py_state_copy_init(void);
+/* As py_state_load. */
+int py_state_copy_load(const struct rpc_state *state, int checkpoint_fd, struct buf *error);
 /*
  * Everything as one dict of stored values; a new reference, or NULL with an exception. Callers do
  * not change it. Costs as much as the state is large, once.
  */
-PyObject *state_copy_dict(void);
+PyObject *py_state_copy_dict(void);
 /* Number of keys; costs nothing. */
-size_t state_copy_count(void);
+size_t py_state_copy_count(void);
 /* The stored value, borrowed; NULL without an exception when there is none. */
-PyObject *state_copy_raw(PyObject *key);
+PyObject *py_state_copy_raw(PyObject *key);
 /* A fresh value: NULL without an exception when the key is not there. */
-PyObject *state_copy_get(PyObject *key);
+PyObject *py_state_copy_get(PyObject *key);
 /* What get() gives for a stored value. A new reference, or NULL. */
-PyObject *state_copy_fresh(PyObject *key, PyObject *stored);
+PyObject *py_state_copy_fresh(PyObject *key, PyObject *stored);
 /* The form to store a value in. A new reference, or NULL with TypeError. */
-PyObject *state_copy_store(PyObject *value);
+PyObject *py_state_copy_store(PyObject *value);
 /* stored NULL deletes. 0, or -1 with an exception. */
-int state_copy_put(PyObject *key, PyObject *stored);
+int py_state_copy_put(PyObject *key, PyObject *stored);
 /* As put, for undoing: cannot raise; without memory the process ends. */
-void state_copy_restore(PyObject *key, PyObject *stored);
+void py_state_copy_restore(PyObject *key, PyObject *stored);
 /* Appends one encoded rpc_write. 0, or -1 with an exception. */
-int state_copy_encode_write(struct buf *writes, PyObject *key, PyObject *stored);
+int py_state_copy_encode_write(struct buf *writes, PyObject *key, PyObject *stored);
 
 #endif

@@ -74,11 +74,12 @@ static void put_failure(struct reply *reply, const struct py_error *e, bool time
         buf_printf(&message, "the handler timed out after %.1f s", seconds);
         put_member(text, "error", &message);
         json_put_member(text, "limit", "timeout");
+        json_put_member(text, "error_type", "TimeoutError"); /* asyncio may say CancelledError */
         buf_free(&message);
     } else {
         put_member(text, "error", &e->summary);
+        put_member(text, "error_type", &e->type);
     }
-    put_member(text, "error_type", &e->type);
     if (py_runtime_facts()->expose_tracebacks && e->traceback.len > 0)
         put_member(text, "traceback", &e->traceback);
     buf_putc(text, '}');

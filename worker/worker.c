@@ -11,6 +11,7 @@
 #include "worker/py_async.h"
 #include "worker/py_embed.h"
 #include "worker/py_object.h"
+#include "worker/py_outside.h"
 #include "worker/py_state.h"
 #include "worker/title.h"
 #include "worker/turn.h"
@@ -108,7 +109,7 @@ static void set_up(const struct worker_fds *fds, pid_t supervisor)
     turn_start(worker.page);
     deadline_adopt_thread();
     worker.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    py_state_set_wake_fd(worker.wake_fd);
+    py_outside_set_wake_fd(worker.wake_fd);
     greet();
 }
 
@@ -220,13 +221,13 @@ static void dispatch(struct frame *f)
 static void commit_outside_writes(void)
 {
     uint64_t count;
-    if (!py_state_has_queue())
+    if (py_outside_is_empty())
         return;
     if (worker.wake_fd >= 0 && read(worker.wake_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
         log_warn("eventfd: %s", strerror(errno));
     struct buf writes = BUF_INIT;
     uint32_t write_count;
-    while (py_state_drain(&writes, &write_count)) {
+    while (py_outside_drain(&writes, &write_count)) {
         struct rpc_outside_writes m = {write_count, {writes.data, writes.len}};
         rpc_outside_writes_encode(&worker.scratch, &m);
         put_and_reset(RPC_OUTSIDE_WRITES, 0);

@@ -706,7 +706,7 @@ START_TEST(too_many_writes)
          "def POST(request):\n    _state.set('a', 'x' * 200000)\n    return 'fits'\n");
     get(NULL);
     ck_assert_uint_eq(reply.status, 413);
-    ck_contains(reply.body, "\"limit\":\"turn_writes\"}");
+    ck_contains(reply.body, "\"limit\":\"turn_writes_max\"}");
     ck_assert_uint_eq(reply.write_count, 0);
     call(&(struct driver_call){.method = "PUT"});
     ck_assert_str_eq(reply.body, "0");
@@ -1043,6 +1043,9 @@ static const char *const slow[] = {
     "asyncio.sleep(60)\n",
     "import asyncio\nasync def GET(request):\n    _state.set('a', 1)\n    while True:\n"
     "        await asyncio.sleep(0)\n",
+    "import asyncio\nasync def GET(request):\n    _state.set('a', 1)\n    while True: pass\n",
+    "import asyncio\nasync def hog():\n    while True: pass\n"
+    "async def GET(request):\n    _state.set('a', 1)\n    await asyncio.gather(hog())\n",
     "import threading\ndef GET(request):\n    _state.set('a', 1)\n"
     "    threading.Thread(target=lambda: threading.Event().wait(), daemon=True).start()\n"
     "    threading.Event().wait()\n",
@@ -1065,6 +1068,7 @@ START_TEST(deadline)
     ck_assert_int_eq(reply.outcome, RPC_OUTCOME_TIMEOUT);
     ck_contains(reply.body, "\"error\":\"the handler timed out after ");
     ck_contains(reply.body, "\"limit\":\"timeout\"");
+    ck_contains(reply.body, "\"error_type\":\"TimeoutError\"");
     signal_deadline(id); /* late */
     call(&(struct driver_call){.method = "PUT"});
     ck_assert_str_eq(reply.body, "0");
