@@ -2,7 +2,6 @@
 """What is measured. Each function returns rows (what, value, unit, target or None) and prints as it
 goes; ratios are of runs that alternated within one minute."""
 
-import os
 import re
 import shutil
 import statistics
@@ -10,8 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from servers import wrk
-from station import Station, wait_until
+from servers import HERE, wrk
+from station import BUILD, Station, wait_until
 from writers import in_parallel
 
 HELLO = 'def GET(request):\n    return {"message": "Hello, World!"}\n'
@@ -296,17 +295,22 @@ def instructions_at(folder, keys, turns):
     with open(state / "state.tsv", "w") as f:
         f.write("#objectd-state 1 seq=0\ncount\t0\t1.000000\n")
         f.writelines(f"key{n:07d}\t{n}\t1.000000\n" for n in range(keys - 1))
+    shim, itself = folder / "under_valgrind.so", folder / "objectd-scribe"
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", shim,
+                    HERE / "under_valgrind.c", "-ldl"], check=True)
+    itself.symlink_to(BUILD / "objectd")
     s = Station(folder, prefix=["valgrind", "-q", "--tool=callgrind", "--trace-children=yes",
                                 f"--callgrind-out-file={out}/cg.%p"],
+                env={"LD_PRELOAD": str(shim), "OBJECTD_BENCH_PROGRAM": str(itself)},
                 config={"workers": {"timeout": 600, "start_timeout": 600, "queue_timeout": 600},
                         "state": {"checkpoint_idle": 3600, "checkpoint_max": 3600}})
     s.put("counter.py", COUNTER)
-    os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
     with running(s, timeout=300):
         with s.client(timeout=600) as client:
             for _ in range(50):
                 assert client.get("/objects/counter").status == 200
-            pids = {"supervisor": s.pid, "worker": s.workers()[0].pid}
+            workers = s.status()["processes"]["workers"]
+            pids = {"supervisor": s.pid, "worker": workers[0]["pid"]}
             before = {role: cost_so_far(pid, out) for role, pid in pids.items()}
             for _ in range(turns):
                 assert client.get("/objects/counter").status == 200

@@ -305,9 +305,9 @@ class Station:
     def find_pid(self):
         if not self.prefix:
             return self.process.pid
-        own = str(self.program)
+        own = str(self.program) + " --config"
         found = [p for p in descendants(self.process.pid) if p.command.startswith(own)]
-        return found[0].pid if found else self.process.pid
+        return found[0].pid if found else self.process.pid  # else it became the daemon by exec
 
     def is_ready(self):
         if self.process.poll() is not None:
