@@ -2,130 +2,18 @@
 #include "supervisor/objects/lifecycle.h"
 
 #include "common/clock.h"
-#include "common/json_text.h"
-#include "supervisor/log/object_log.h"
 #include "supervisor/objects/endpoint.h"
+#include "supervisor/objects/loading.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/turn.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define REMOVAL_GRACE_NS (100 * NS_PER_MS)
 #define IDLE_SWEEP_NS    (1 * NS_PER_S)
-
-static void note_load_error(struct object *o, uint32_t line, struct span traceback,
-                            const char *format, ...) __attribute__((format(printf, 4, 5)));
-
-/* --- what an object says about itself in its own log --- */
-
-static void note(struct object *o, const char *level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void note(struct object *o, const char *level, const char *format, ...)
-{
-    struct buf text = BUF_INIT;
-    va_list ap;
-    va_start(ap, format);
-    buf_vprintf(&text, format, ap);
-    va_end(ap);
-    if (buf_ok(&text))
-        object_log_write(o->log, span_of(level), clock_wall_us(),
-                         (struct span){text.data, text.len}, (struct span){"", 0}, o->version,
-                         (struct span){"", 0});
-    buf_free(&text);
-}
-
-static void note_load_error(struct object *o, uint32_t line, struct span traceback,
-                            const char *format, ...)
-{
-    struct buf text = BUF_INIT;
-    va_list ap;
-    va_start(ap, format);
-    buf_vprintf(&text, format, ap);
-    va_end(ap);
-    free(o->load_error);
-    free(o->load_traceback);
-    o->load_error = buf_take(&text, NULL);
-    o->load_traceback = traceback.len ? span_dup(traceback) : NULL;
-    o->load_line = line;
-    note(o, "ERROR", "%s does not load: %s", o->file, o->load_error ? o->load_error : "?");
-    log_info("%s does not load: %s", o->file, o->load_error ? o->load_error : "?");
-}
-
-static void forget_load_error(struct object *o)
-{
-    free(o->load_error);
-    free(o->load_traceback);
-    o->load_error = o->load_traceback = NULL;
-    o->load_line = 0;
-}
-
-/* --- LOAD --- */
-
-int lifecycle_state(struct object *o, struct buf *writes, struct rpc_state *state, int *fd)
-{
-    *state = (struct rpc_state){0};
-    int err = store_snapshot(o->station->store, o->state, fd, writes, &state->write_count);
-    if (err)
-        return err;
-    state->has_checkpoint = *fd >= 0;
-    state->writes = (struct span){writes->data ? writes->data : "", writes->len};
-    return 0;
-}
-
-static void put_settings(struct buf *out, const struct station *station)
-{
-    const struct config *c = &station->config;
-    buf_putc(out, '{');
-    json_put_member(out, "objects_dir", c->objects_dir);
-    json_put_member(out, "station_id", c->station_id);
-    json_put_number(out, "boot", station->boot);
-    json_put_key(out, "expose_tracebacks");
-    buf_puts(out, c->expose_tracebacks ? "true" : "false");
-    json_put_number(out, "turn_writes_max", c->turn_writes_max);
-    buf_putc(out, '}');
-}
-
-static int encode_load(struct worker *w, struct buf *settings, struct buf *writes)
-{
-    struct object *o = w->object;
-    struct station *station = w->station;
-    struct buf path = BUF_INIT;
-    struct rpc_load m = {.object_id = span_of(o->id),
-                         .source = {o->loading->text, o->loading->len}};
-    int fd, err = lifecycle_state(o, writes, &m.state, &fd);
-    if (err)
-        return err;
-    buf_printf(&path, "%s/%s", station->config.objects_dir, o->file);
-    put_settings(settings, station);
-    m.path = (struct span){path.data, path.len};
-    m.settings = (struct span){settings->data, settings->len};
-    size_t frame = channel_begin(&w->channel, RPC_LOAD, 0);
-    if (buf_ok(&path) && buf_ok(settings))
-        rpc_load_encode(&w->channel.out, &m);
-    else
-        w->channel.out.failed = true;
-    err = channel_end(&w->channel, frame, &fd, fd >= 0 ? 1 : 0);
-    buf_free(&path);
-    return err;
-}
-
-static int fill_load(struct worker *w)
-{
-    struct buf settings = BUF_INIT, writes = BUF_INIT;
-    int err = encode_load(w, &settings, &writes);
-    buf_free(&settings);
-    buf_free(&writes);
-    w->object->candidate_seq = store_newest(w->object->state);
-    return err;
-}
 
 /* --- who waits for the metadata --- */
 
@@ -164,45 +52,9 @@ int lifecycle_when_loaded(struct object *o, void (*fn)(void *arg), void *arg)
 
 /* --- actions --- */
 
-static void note_unreadable(struct object *o, int err)
-{
-    if (err == -EFBIG)
-        note_load_error(o, 0, (struct span){"", 0}, "it is above limits.source_max (%llu bytes)",
-                        (unsigned long long)o->station->config.source_max);
-    else
-        note_load_error(o, 0, (struct span){"", 0}, "cannot be read: %s", strerror(-err));
-}
-
-/*
- * The file's source; for a start from nothing, the accepted one where the file cannot be read or
- * was rejected. NULL: why is noted.
- */
-static struct source *pick_source(struct object *o)
-{
-    const struct config *c = &o->station->config;
-    int err;
-    struct source *s = source_read(c->objects_dir, o->file, c->source_max, &err);
-    if (!s)
-        note_unreadable(o, err);
-    bool is_rejected = s && o->has_rejected && source_hash_equal(s->hash, o->rejected);
-    if ((!s || is_rejected) && o->accepted && o->phase == OBJECT_STARTING) {
-        source_unref(s);
-        return source_ref(o->accepted);
-    }
-    return s;
-}
-
 static void start_candidate(struct object *o)
 {
-    struct station *station = o->station;
-    source_unref(o->loading);
-    o->loading = pick_source(o);
-    int err = -ENOENT;
-    if (o->loading)
-        o->candidate = worker_spawn(station->workers, o, fill_load, &err);
-    if (o->loading && err)
-        note_load_error(o, 0, (struct span){"", 0}, "no worker: %s", strerror(-err));
-    if (err)
+    if (loading_start(o) < 0)
         lifecycle_event(o, OBJECT_EV_CANDIDATE_FAILED);
 }
 
@@ -216,19 +68,6 @@ static void discard_candidate(struct object *o)
         worker_kill(w, WORKER_BLAME_UNWANTED);
 }
 
-static bool is_new_source(const struct object *o)
-{
-    return o->loading && (!o->accepted || !source_hash_equal(o->loading->hash, o->accepted->hash));
-}
-
-static void accept_source(struct object *o)
-{
-    source_unref(o->accepted);
-    o->accepted = o->loading;
-    o->loading = NULL;
-    o->candidate_failed_once = false;
-}
-
 static void serve(struct object *o)
 {
     struct station *station = o->station;
@@ -239,7 +78,7 @@ static void serve(struct object *o)
     o->candidate = (struct worker_ref){0};
     o->frozen = false;
     o->used_ns = loop_now(station->loop);
-    accept_source(o);
+    loading_accept(o);
     run_waiters(o);
     turn_dispatch(station->turns, o);
 }
@@ -269,12 +108,7 @@ static void reject_candidate(struct object *o)
     struct station *station = o->station;
     o->candidate = (struct worker_ref){0};
     o->frozen = false;
-    if (o->loading) {
-        o->rejected = o->loading->hash;
-        o->has_rejected = true;
-        source_unref(o->loading);
-        o->loading = NULL;
-    }
+    loading_reject(o);
     turn_dispatch(station->turns, o);
 }
 
@@ -299,7 +133,7 @@ static void wait_before_retry(struct object *o)
 static void fail_start(struct object *o)
 {
     struct station *station = o->station;
-    bool was_new = is_new_source(o);
+    bool was_new = loading_is_new(o);
     reject_candidate(o);
     if (was_new && o->accepted && !o->candidate_failed_once) {
         o->candidate_failed_once = true;
@@ -333,7 +167,7 @@ static void revive(struct object *o)
 {
     loop_timer_cancel(&o->retry_timer);
     backoff_reset(&o->backoff);
-    forget_load_error(o);
+    loading_forget_error(o);
     o->has_rejected = false;
     o->candidate_failed_once = false;
     probe(o);
@@ -357,7 +191,7 @@ static void end(struct object *o)
     cool(o);
     source_unref(o->accepted);
     o->accepted = NULL;
-    forget_load_error(o);
+    loading_forget_error(o);
     turn_fail_queue(station->turns, o);
     run_waiters(o);
 }
@@ -463,7 +297,7 @@ void lifecycle_source_changed(struct object *o)
     source_unref(s);
     if (serves) { /* back to what serves: a newer one that failed is history */
         o->has_rejected = false;
-        forget_load_error(o);
+        loading_forget_error(o);
     }
     if (!(serves || loads || rejected) || o->phase == OBJECT_GONE)
         lifecycle_event(o, OBJECT_EV_SOURCE);
@@ -494,14 +328,14 @@ void lifecycle_worker_ready(struct worker *w, struct span metadata)
         return;
     char problem[200];
     if (!endpoint_apply(o, w->station, metadata, problem, sizeof(problem))) {
-        note_load_error(o, 0, (struct span){"", 0}, "%s", problem);
+        loading_note_error(o, 0, LOADING_NO_TRACEBACK, "%s", problem);
         worker_kill(w, WORKER_BLAME_UNWANTED);
         candidate_failed(w);
         return;
     }
-    if (is_new_source(o)) { /* else: started again, or fallen back: the newer one's error stays */
+    if (loading_is_new(o)) { /* else: started again, or fallen back: the newer one's error stays */
         o->version++;
-        forget_load_error(o);
+        loading_forget_error(o);
     }
     lifecycle_event(o, OBJECT_EV_READY);
 }
@@ -510,8 +344,8 @@ void lifecycle_worker_load_failed(struct worker *w, const struct rpc_load_failed
 {
     if (!is_candidate(w))
         return;
-    note_load_error(w->object, why->line, why->traceback, "%.*s", (int)why->error.len,
-                    why->error.data);
+    loading_note_error(w->object, why->line, why->traceback, "%.*s", (int)why->error.len,
+                       why->error.data);
     candidate_failed(w);
 }
 
@@ -525,12 +359,12 @@ void lifecycle_worker_answered(struct worker *w)
 static void candidate_died(struct worker *w, int wait_status)
 {
     if (w->blame == WORKER_BLAME_LOAD_TIME)
-        note_load_error(w->object, 0, (struct span){"", 0},
-                        "its import took longer than workers.start_timeout (%.3g s)",
-                        (double)w->station->config.start_timeout_ns / 1e9);
+        loading_note_error(w->object, 0, LOADING_NO_TRACEBACK,
+                           "its import took longer than workers.start_timeout (%.3g s)",
+                           (double)w->station->config.start_timeout_ns / 1e9);
     else
-        note_load_error(w->object, 0, (struct span){"", 0}, "the worker ended while importing: %s",
-                        worker_death_text(wait_status));
+        loading_note_error(w->object, 0, LOADING_NO_TRACEBACK,
+                           "the worker ended while importing: %s", worker_death_text(wait_status));
     candidate_failed(w);
 }
 
@@ -558,7 +392,7 @@ void lifecycle_worker_dead(struct worker *w, int wait_status)
     if (wanted) {
         o->crashes++;
         o->restarts++;
-        note(o, "ERROR", "worker %d died: %s", (int)w->pid, worker_death_text(wait_status));
+        object_note(o, "ERROR", "worker %d died: %s", (int)w->pid, worker_death_text(wait_status));
         if (!w->station->stopping)
             log_info("worker %d of %s died: %s", (int)w->pid, o->id,
                      worker_death_text(wait_status));

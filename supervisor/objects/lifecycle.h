@@ -33,7 +33,4 @@ void lifecycle_worker_answered(struct worker *w);
 /* After turn/ has answered or requeued its calls. */
 void lifecycle_worker_dead(struct worker *w, int wait_status);
 
-/* The accepted state, as LOAD and RESET carry it. 0 or -errno; *fd is -1 without a checkpoint. */
-int lifecycle_state(struct object *o, struct buf *writes, struct rpc_state *state, int *fd);
-
 #endif

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/objects/object.h"
 
+#include "common/clock.h"
 #include "supervisor/log/object_log.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
 
 #include <ctype.h>
+#include <stdarg.h>
 #include <stdlib.h>
 
 struct object_table {
@@ -106,6 +108,20 @@ size_t object_count(const struct object_table *table)
     for (const struct object *o = table->by_id; o; o = o->hh.next)
         count += o->phase != OBJECT_GONE;
     return count;
+}
+
+void object_note(struct object *o, const char *level, const char *format, ...)
+{
+    struct buf text = BUF_INIT;
+    va_list ap;
+    va_start(ap, format);
+    buf_vprintf(&text, format, ap);
+    va_end(ap);
+    if (buf_ok(&text))
+        object_log_write(o->log, span_of(level), clock_wall_us(),
+                         (struct span){text.data, text.len}, (struct span){"", 0}, o->version,
+                         (struct span){"", 0});
+    buf_free(&text);
 }
 
 struct object *object_first_queued(const struct object_table *table)

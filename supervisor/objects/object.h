@@ -70,6 +70,10 @@ struct object *object_add(struct station *station, const char *id, const char *f
 void object_each(struct object_table *table, void (*fn)(struct object *o, void *arg), void *arg);
 size_t object_count(const struct object_table *table);
 
+/* A line of the station in the object's own log. */
+void object_note(struct object *o, const char *level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* Objects with queued calls, for queue deadlines. */
 void object_mark_queued(struct object_table *table, struct object *o, bool queued);
 struct object *object_first_queued(const struct object_table *table);

@@ -318,15 +318,9 @@ bool answer_turn_done(struct worker *w, const struct frame *f, const char **reas
 
 /* --- writes outside any turn --- */
 
-static void log_lost_writes(struct worker *w, const char *why)
+static void note_lost_writes(struct worker *w, const char *why)
 {
-    struct buf text = BUF_INIT;
-    buf_printf(&text, "state written outside a turn was lost: %s", why);
-    if (buf_ok(&text))
-        object_log_write(w->object->log, span_of("ERROR"), clock_wall_us(),
-                         (struct span){text.data, text.len}, (struct span){"", 0},
-                         w->object->version, (struct span){"", 0});
-    buf_free(&text);
+    object_note(w->object, "ERROR", "state written outside a turn was lost: %s", why);
 }
 
 bool answer_outside_writes(struct worker *w, const struct frame *f, const char **reason)
@@ -337,17 +331,17 @@ bool answer_outside_writes(struct worker *w, const struct frame *f, const char *
     if (!rpc_outside_writes_decode(f->payload, &m))
         return false;
     if (w->reset_id) {
-        log_lost_writes(w, "an earlier turn was refused");
+        note_lost_writes(w, "an earlier turn was refused");
         return true;
     }
     if (!worker_ref_is(w->object->worker, w)) {
-        log_lost_writes(w, "the worker does not serve the object any more");
+        note_lost_writes(w, "the worker does not serve the object any more");
         return true;
     }
     int err = store_commit(w->station->store, w->object->state, (struct span){"", 0}, m.writes,
                            m.write_count, &seq);
     if (err) {
-        log_lost_writes(w, strerror(-err));
+        note_lost_writes(w, strerror(-err));
         poison(w, err);
     }
     return true;

@@ -4,12 +4,9 @@
  * most one chunk is held and a slow reader blocks nobody.
  */
 #include "common/memfd.h"
-#include "supervisor/log/object_log.h"
 #include "supervisor/objects/object.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/turns.h"
-
-#include "common/clock.h"
 
 #include <stdlib.h>
 
@@ -132,8 +129,7 @@ bool stream_end(struct worker *w, const struct frame *f, const char **reason)
     if (!rpc_stream_end_decode(f->payload, &m))
         return false;
     if (m.error.len)
-        object_log_write(w->object->log, span_of("ERROR"), clock_wall_us(), m.error,
-                         (struct span){"", 0}, w->object->version, (struct span){"", 0});
+        object_note(w->object, "ERROR", "%.*s", (int)m.error.len, m.error.data);
     struct call *call = call_list_find(&w->streams, f->id);
     if (call) {
         call->stream_over = true;

@@ -5,6 +5,7 @@
 #include "common/json_text.h"
 #include "common/memfd.h"
 #include "supervisor/objects/lifecycle.h"
+#include "supervisor/objects/loading.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/turns.h"
@@ -211,7 +212,7 @@ void turn_reset_worker(struct turns *turns, struct worker *w)
 {
     struct buf writes = BUF_INIT;
     struct rpc_reset m;
-    int fd, err = lifecycle_state(w->object, &writes, &m.state, &fd);
+    int fd, err = loading_state(w->object, &writes, &m.state, &fd);
     if (!err) {
         w->reset_id = ++turns->last_call_id;
         size_t frame = channel_begin(&w->channel, RPC_RESET, w->reset_id);

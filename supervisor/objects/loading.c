@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/objects/loading.h"
+
+#include "common/json_text.h"
+#include "common/log.h"
+#include "supervisor/state/store.h"
+#include "supervisor/station.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* --- why an object does not load --- */
+
+void loading_note_error(struct object *o, uint32_t line, struct span traceback, const char *format,
+                        ...)
+{
+    struct buf text = BUF_INIT;
+    va_list ap;
+    va_start(ap, format);
+    buf_vprintf(&text, format, ap);
+    va_end(ap);
+    free(o->load_error);
+    free(o->load_traceback);
+    o->load_error = buf_take(&text, NULL);
+    o->load_traceback = traceback.len ? span_dup(traceback) : NULL;
+    o->load_line = line;
+    object_note(o, "ERROR", "%s does not load: %s", o->file, o->load_error ? o->load_error : "?");
+    log_info("%s does not load: %s", o->file, o->load_error ? o->load_error : "?");
+}
+
+void loading_forget_error(struct object *o)
+{
+    free(o->load_error);
+    free(o->load_traceback);
+    o->load_error = o->load_traceback = NULL;
+    o->load_line = 0;
+}
+
+/* --- LOAD --- */
+
+int loading_state(struct object *o, struct buf *writes, struct rpc_state *state, int *fd)
+{
+    *state = (struct rpc_state){0};
+    int err = store_snapshot(o->station->store, o->state, fd, writes, &state->write_count);
+    if (err)
+        return err;
+    state->has_checkpoint = *fd >= 0;
+    state->writes = (struct span){writes->data ? writes->data : "", writes->len};
+    return 0;
+}
+
+static void put_settings(struct buf *out, const struct station *station)
+{
+    const struct config *c = &station->config;
+    buf_putc(out, '{');
+    json_put_member(out, "objects_dir", c->objects_dir);
+    json_put_member(out, "station_id", c->station_id);
+    json_put_number(out, "boot", station->boot);
+    json_put_key(out, "expose_tracebacks");
+    buf_puts(out, c->expose_tracebacks ? "true" : "false");
+    json_put_number(out, "turn_writes_max", c->turn_writes_max);
+    buf_putc(out, '}');
+}
+
+static int encode_load(struct worker *w, struct buf *settings, struct buf *writes)
+{
+    struct object *o = w->object;
+    struct station *station = w->station;
+    struct buf path = BUF_INIT;
+    struct rpc_load m = {.object_id = span_of(o->id),
+                         .source = {o->loading->text, o->loading->len}};
+    int fd, err = loading_state(o, writes, &m.state, &fd);
+    if (err)
+        return err;
+    buf_printf(&path, "%s/%s", station->config.objects_dir, o->file);
+    put_settings(settings, station);
+    m.path = (struct span){path.data, path.len};
+    m.settings = (struct span){settings->data, settings->len};
+    size_t frame = channel_begin(&w->channel, RPC_LOAD, 0);
+    if (buf_ok(&path) && buf_ok(settings))
+        rpc_load_encode(&w->channel.out, &m);
+    else
+        w->channel.out.failed = true;
+    err = channel_end(&w->channel, frame, &fd, fd >= 0 ? 1 : 0);
+    buf_free(&path);
+    return err;
+}
+
+static int fill_load(struct worker *w)
+{
+    struct buf settings = BUF_INIT, writes = BUF_INIT;
+    int err = encode_load(w, &settings, &writes);
+    buf_free(&settings);
+    buf_free(&writes);
+    w->object->candidate_seq = store_newest(w->object->state);
+    return err;
+}
+
+/* --- which source --- */
+
+static void note_unreadable(struct object *o, int err)
+{
+    if (err == -EFBIG)
+        loading_note_error(o, 0, LOADING_NO_TRACEBACK, "it is above limits.source_max (%llu bytes)",
+                           (unsigned long long)o->station->config.source_max);
+    else
+        loading_note_error(o, 0, LOADING_NO_TRACEBACK, "cannot be read: %s", strerror(-err));
+}
+
+/*
+ * The file's source; for a start from nothing, the accepted one where the file cannot be read or
+ * was rejected. NULL: why is noted.
+ */
+static struct source *pick_source(struct object *o)
+{
+    const struct config *c = &o->station->config;
+    int err;
+    struct source *s = source_read(c->objects_dir, o->file, c->source_max, &err);
+    if (!s)
+        note_unreadable(o, err);
+    bool is_rejected = s && o->has_rejected && source_hash_equal(s->hash, o->rejected);
+    if ((!s || is_rejected) && o->accepted && o->phase == OBJECT_STARTING) {
+        source_unref(s);
+        return source_ref(o->accepted);
+    }
+    return s;
+}
+
+bool loading_is_new(const struct object *o)
+{
+    return o->loading && (!o->accepted || !source_hash_equal(o->loading->hash, o->accepted->hash));
+}
+
+void loading_accept(struct object *o)
+{
+    source_unref(o->accepted);
+    o->accepted = o->loading;
+    o->loading = NULL;
+    o->candidate_failed_once = false;
+}
+
+void loading_reject(struct object *o)
+{
+    if (!o->loading)
+        return;
+    o->rejected = o->loading->hash;
+    o->has_rejected = true;
+    source_unref(o->loading);
+    o->loading = NULL;
+}
+
+int loading_start(struct object *o)
+{
+    int err = -ENOENT;
+    source_unref(o->loading);
+    o->loading = pick_source(o);
+    if (!o->loading)
+        return err;
+    o->candidate = worker_spawn(o->station->workers, o, fill_load, &err);
+    if (err)
+        loading_note_error(o, 0, LOADING_NO_TRACEBACK, "no worker: %s", strerror(-err));
+    return err;
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * loading - how the source of an object gets into a worker: which source, the LOAD message, and why
+ * it did not load. lifecycle decides when.
+ */
+#ifndef SUPERVISOR_OBJECTS_LOADING_H
+#define SUPERVISOR_OBJECTS_LOADING_H
+
+#include "supervisor/objects/object.h"
+
+/*
+ * Spawns o->candidate with the newest source that was not rejected (o->loading). 0, or -errno with
+ * the reason noted.
+ */
+int loading_start(struct object *o);
+/* Does the candidate load something else than what serves? */
+bool loading_is_new(const struct object *o);
+/* The candidate loaded: its source is what serves from now on. */
+void loading_accept(struct object *o);
+/* It did not: its source is not tried again until the file changes. */
+void loading_reject(struct object *o);
+
+/* Keeps and logs why the newest source does not load; line 0: unknown. */
+#define LOADING_NO_TRACEBACK ((struct span){"", 0})
+void loading_note_error(struct object *o, uint32_t line, struct span traceback, const char *format,
+                        ...) __attribute__((format(printf, 4, 5)));
+void loading_forget_error(struct object *o);
+
+/* The accepted state, as LOAD and RESET carry it. 0 or -errno; *fd is -1 without a checkpoint. */
+int loading_state(struct object *o, struct buf *writes, struct rpc_state *state, int *fd);
+
+#endif

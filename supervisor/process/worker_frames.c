@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/log.h"
+#include "supervisor/log/object_log.h"
+#include "supervisor/objects/object.h"
+#include "supervisor/process/worker_private.h"
+#include "supervisor/station.h"
+#include "supervisor/turn/call.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+
+void worker_unwatch_channel(struct worker *w)
+{
+    loop_unwatch(w->channel_source);
+    w->channel_source = NULL;
+}
+
+void worker_blame_protocol(struct worker *w, const char *reason)
+{
+    log_warn("worker %d of %s broke the protocol: %s", (int)w->pid, w->object->id, reason);
+    w->protocol_reason = reason;
+    worker_kill(w, WORKER_BLAME_PROTOCOL);
+}
+
+static bool on_ready(struct worker *w, const struct frame *f, const char **reason)
+{
+    struct rpc_ready m;
+    *reason = "malformed READY";
+    if (!rpc_ready_decode(f->payload, &m))
+        return false;
+    loop_timer_cancel(&w->timer);
+    struct worker_ref ref = w->ref;
+    struct worker_table *table = w->station->workers;
+    enum worker_state before = w->state;
+    worker_event(w, WORKER_EV_LOADED);
+    if ((before == WORKER_SPAWNED || before == WORKER_LOADING) && worker_get(table, ref))
+        table->hooks.ready(w, m.metadata);
+    return true;
+}
+
+static bool on_load_failed(struct worker *w, const struct frame *f, const char **reason)
+{
+    struct rpc_load_failed m;
+    *reason = "malformed LOAD_FAILED";
+    if (!rpc_load_failed_decode(f->payload, &m))
+        return false;
+    enum worker_state before = w->state;
+    worker_event(w, WORKER_EV_LOAD_FAILED);
+    if (before == WORKER_SPAWNED || before == WORKER_LOADING)
+        w->station->workers->hooks.load_failed(w, &m);
+    return true;
+}
+
+static bool on_log(struct worker *w, const struct frame *f, const char **reason)
+{
+    struct rpc_log m;
+    *reason = "malformed LOG";
+    if (!rpc_log_decode(f->payload, &m))
+        return false;
+    char request_id[OBJECT_REQUEST_ID_SIZE] = "";
+    const struct call *call = call_list_find(&w->inflight, f->id);
+    if (!call)
+        call = call_list_find(&w->streams, f->id);
+    if (call)
+        call_request_id(call, request_id, sizeof(request_id));
+    object_log_write(w->object->log, m.level, m.wall_us, m.message, span_of(request_id),
+                     w->object->version, m.fields);
+    return true;
+}
+
+static bool handle_frame(struct worker *w, const struct frame *f, const char **reason)
+{
+    switch (f->type) {
+    case RPC_READY:
+        return on_ready(w, f, reason);
+    case RPC_LOAD_FAILED:
+        return on_load_failed(w, f, reason);
+    case RPC_LOG:
+        return on_log(w, f, reason);
+    default:
+        return w->station->workers->hooks.frame(w, f, reason);
+    }
+}
+
+void worker_handle_frames(struct worker *w)
+{
+    struct worker_table *table = w->station->workers;
+    struct worker_ref ref = w->ref;
+    const char *reason = NULL;
+    struct frame f;
+    int got;
+    while ((got = channel_next(&w->channel, &f, &reason)) > 0) {
+        if (w->state == WORKER_KILLED && w->blame == WORKER_BLAME_PROTOCOL)
+            return; /* nothing that it says counts any more */
+        if (!handle_frame(w, &f, &reason)) {
+            got = -EPROTO;
+            break;
+        }
+        if (worker_get(table, ref) != w)
+            return;
+    }
+    if (got < 0 && w->blame != WORKER_BLAME_PROTOCOL)
+        worker_blame_protocol(w, got == -EPROTO ? reason : strerror(-got));
+}
+
+static void on_channel(void *arg, uint32_t events)
+{
+    struct worker *w = arg;
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+        ssize_t n = channel_receive(&w->channel);
+        if (n == -EAGAIN)
+            return;
+        if (n <= 0) {
+            worker_unwatch_channel(w); /* death is reported by the reaper */
+            if (w->state != WORKER_DRAINING && w->state != WORKER_KILLED)
+                worker_kill(w, w->blame);
+            return;
+        }
+        struct worker_table *table = w->station->workers;
+        struct worker_ref ref = w->ref;
+        worker_handle_frames(w);
+        if (worker_get(table, ref) != w)
+            return;
+    }
+    if (events & EPOLLOUT)
+        worker_touch(w);
+}
+
+int worker_watch_channel(struct worker *w)
+{
+    w->channel_source = loop_watch(w->station->loop, w->channel.fd, EPOLLIN, on_channel, w);
+    return w->channel_source ? 0 : -errno;
+}

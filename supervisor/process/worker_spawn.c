@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/shared_page.h"
+#include "supervisor/objects/object.h"
+#include "supervisor/process/nursery.h"
+#include "supervisor/process/worker_output.h"
+#include "supervisor/process/worker_private.h"
+#include "supervisor/station.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { WORKER_PAYLOAD_MAX = 64 * 1024 * 1024 };
+
+static void on_load_late(void *arg)
+{
+    worker_kill(arg, WORKER_BLAME_LOAD_TIME);
+}
+
+/* The descriptors that the child gets: rpc, stdout, stderr, page. */
+struct child_fds {
+    int fd[4];
+};
+
+static void close_child_fds(struct child_fds *child)
+{
+    for (int i = 0; i < 4; i++)
+        if (child->fd[i] >= 0)
+            close(child->fd[i]);
+}
+
+static int map_page(struct worker *w, int *page_fd)
+{
+    *page_fd = memfd_create("worker-page", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (*page_fd < 0 || ftruncate(*page_fd, sizeof(struct shared_page)) < 0)
+        return -errno;
+    /* A worker that shrank it would make our reads fault. */
+    if (fcntl(*page_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        return -errno;
+    void *page = mmap(NULL, sizeof(struct shared_page), PROT_READ, MAP_SHARED, *page_fd, 0);
+    if (page == MAP_FAILED)
+        return -errno;
+    w->page = page;
+    return 0;
+}
+
+static int make_child_fds(struct worker *w, struct child_fds *child)
+{
+    int sockets[2], pipe_fds[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
+        return -errno;
+    fcntl(sockets[0], F_SETFL, O_NONBLOCK);
+    child->fd[0] = sockets[1];
+    channel_init(&w->channel, sockets[0], RPC_FROM_SUPERVISOR, RPC_FROM_WORKER, WORKER_PAYLOAD_MAX);
+    for (int i = 0; i < 2; i++) {
+        if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+            return -errno;
+        fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK);
+        w->output_fd[i] = pipe_fds[0];
+        child->fd[1 + i] = pipe_fds[1];
+    }
+    return map_page(w, &child->fd[3]);
+}
+
+static int watch_worker(struct worker *w)
+{
+    int err = worker_watch_channel(w);
+    return err ? err : worker_output_watch(w);
+}
+
+struct worker_ref worker_spawn(struct worker_table *table, struct object *object,
+                               int (*fill)(struct worker *w), int *error)
+{
+    struct worker *w = worker_slot_take(table);
+    *error = -ENOMEM;
+    if (!w)
+        return (struct worker_ref){0};
+    w->object = object;
+    struct child_fds child = {{-1, -1, -1, -1}};
+    *error = make_child_fds(w, &child);
+    if (!*error)
+        *error = watch_worker(w);
+    if (!*error)
+        *error = fill(w);
+    if (*error) {
+        close_child_fds(&child);
+        worker_slot_free(w);
+        return (struct worker_ref){0};
+    }
+    struct worker_ref ref = w->ref;
+    *error = nursery_spawn(table->station->nursery, ref, child.fd); /* closes them */
+    if (*error)
+        worker_slot_free(w);
+    else if (!worker_get(table, ref))
+        *error = -EPIPE; /* refused at once: the slot is free again */
+    if (*error)
+        return (struct worker_ref){0};
+    worker_touch(w);
+    loop_timer_set(table->station->loop, &w->timer, table->station->config.start_timeout_ns,
+                   on_load_late, w);
+    return ref;
+}
+
+void worker_spawned(struct worker_table *table, struct worker_ref ref, pid_t pid)
+{
+    struct worker *w = worker_get(table, ref);
+    if (!w || w->pid)
+        return; /* its slot cannot be free before it was forked and reaped: gossip */
+    w->pid = pid;
+    worker_event(w, WORKER_EV_FORKED);
+}
+
+void worker_spawn_failed(struct worker_table *table, struct worker_ref ref, int error)
+{
+    struct worker *w = worker_get(table, ref);
+    if (!w || w->pid)
+        return;
+    log_warn("no worker for %s: %s", w->object->id, strerror(error));
+    worker_exited(w, 0);
+}
