@@ -3,23 +3,49 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <xxhash.h>
 
+/* O_NONBLOCK: a FIFO must not hold the loop. */
+enum { OPEN_FLAGS = O_RDONLY | O_CLOEXEC | O_NONBLOCK };
+
+/*
+ * Where openat2 is missing (an old kernel, a container's filter): resolve first, then open what was
+ * found. Somebody who may change the objects folder in between may run any code here anyway.
+ */
+static int open_resolved(const char *dir, const char *file)
+{
+    char path[PATH_MAX], real_dir[PATH_MAX], real[PATH_MAX];
+    int n = snprintf(path, sizeof(path), "%s/%s", dir, file);
+    if (n < 0 || (size_t)n >= sizeof(path))
+        return -ENAMETOOLONG;
+    if (!realpath(dir, real_dir) || !realpath(path, real))
+        return -errno;
+    size_t len = strlen(real_dir);
+    if (strncmp(real, real_dir, len) != 0 || real[len] != '/')
+        return -EXDEV;
+    int fd = open(real, OPEN_FLAGS | O_NOFOLLOW);
+    return fd < 0 ? -errno : fd;
+}
+
 static int open_beneath(const char *dir, const char *file)
 {
+    struct open_how how = {.flags = OPEN_FLAGS, .resolve = RESOLVE_BENEATH};
     int dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir_fd < 0)
         return -errno;
-    /* O_NONBLOCK: a FIFO must not hold the loop. */
-    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_BENEATH};
     int fd = (int)syscall(SYS_openat2, dir_fd, file, &how, sizeof(how));
     int err = fd < 0 ? -errno : 0;
     close(dir_fd);
+    if (err == -ENOSYS || err == -EPERM)
+        return open_resolved(dir, file);
     return err ? err : fd;
 }
 
