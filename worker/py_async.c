@@ -108,23 +108,40 @@ PyObject *py_async_run(PyObject *awaitable)
     return result;
 }
 
-bool py_async_cancel(void)
+static bool is_asyncio_frame(PyObject *frame)
 {
-    if (!async.task)
+    if (!PyFrame_Check(frame))
         return false;
-    PyObject *current = PyObject_CallFunctionObjArgs(async.current_task, async.loop, NULL);
-    bool in_task = current && current != Py_None, in_ours = current == async.task;
-    Py_XDECREF(current);
+    PyCodeObject *code = PyFrame_GetCode((PyFrameObject *)frame);
+    const char *name = PyUnicode_AsUTF8(code->co_filename);
+    bool result = name && strstr(name, "/asyncio/");
+    Py_DECREF(code);
     PyErr_Clear();
-    if (in_ours)
-        return false;
+    return result;
+}
+
+static void cancel_soon(void)
+{
     PyObject *cancel = PyObject_GetAttrString(async.task, "cancel");
     PyObject *done =
         cancel ? PyObject_CallMethod(async.loop, "call_soon_threadsafe", "O", cancel) : NULL;
     Py_XDECREF(cancel);
     Py_XDECREF(done);
     PyErr_Clear();
-    return done && !in_task; /* another task that hogs the loop must be stopped too */
+}
+
+bool py_async_cancel(PyObject *frame)
+{
+    if (!async.task)
+        return false;
+    PyObject *current = PyObject_CallFunctionObjArgs(async.current_task, async.loop, NULL);
+    bool in_task = current && current != Py_None && !is_asyncio_frame(frame);
+    bool in_ours = in_task && current == async.task;
+    Py_XDECREF(current);
+    PyErr_Clear();
+    if (!in_ours)
+        cancel_soon();
+    return !in_task; /* another task that hogs the loop must be stopped too */
 }
 
 static bool has_items(const char *attribute)

@@ -17,10 +17,11 @@ struct _object; /* PyObject */
  */
 struct _object *py_async_run(struct _object *awaitable);
 /*
- * From Python's handler of the deadline signal: has the running task cancelled where an exception
- * would end up in the loop's own code. False: the caller is to raise (also) where it is.
+ * From Python's handler of the deadline signal, which interrupted `frame`: has the running task
+ * cancelled where an exception would end in asyncio's own code and be lost, or leave a task that
+ * nothing ever resumes. False: the caller is to raise where it is.
  */
-bool py_async_cancel(void);
+bool py_async_cancel(struct _object *frame);
 /* Tasks, timers or descriptors wait for the loop to run. */
 bool py_async_has_pending(void);
 /* Runs the loop until one of the descriptors is readable. */

@@ -91,12 +91,15 @@ static int line_buffer(const char *name)
 
 static PyObject *deadline_passed(PyObject *self, PyObject *args)
 {
+    int signal;
+    PyObject *frame;
     (void)self;
-    (void)args;
+    if (!PyArg_ParseTuple(args, "iO", &signal, &frame))
+        return NULL;
     if (!deadline_take(py_scope_id()))
         Py_RETURN_NONE;
     py_scope_mark_timeout();
-    if (py_async_cancel())
+    if (py_async_cancel(frame))
         Py_RETURN_NONE;
     PyErr_SetString(PyExc_TimeoutError, "the deadline of the call has passed");
     return NULL;
