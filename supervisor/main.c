@@ -168,9 +168,9 @@ static void stop_parts(void)
     store_close(station.store);
     tree_watch_free(station.watch);
     nursery_free(station.nursery);
-    object_logs_free(station.logs);
     scribe_free(station.scribe);
-    worker_table_free(station.workers);
+    worker_table_free(station.workers); /* what workers printed last still goes to their logs */
+    object_logs_free(station.logs);
     object_table_free(station.objects);
     turns_free(station.turns);
     signals_free(signals);
