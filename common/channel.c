@@ -240,6 +240,7 @@ ssize_t channel_receive(struct channel *c)
         return -errno;
     store_fds(c, &msg);
     c->in.len += (size_t)n;
+    c->received += (uint64_t)n;
     return n;
 }
 

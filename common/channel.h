@@ -35,8 +35,9 @@ struct channel {
     struct buf out;       /* encoded, not yet sent */
     struct channel_fd *out_fds;
     size_t out_fd_count, out_fd_cap;
-    struct buf in; /* received; frames are parsed in place */
-    size_t in_pos; /* start of the next frame in `in` */
+    uint64_t received; /* bytes, since the start */
+    struct buf in;     /* received; frames are parsed in place */
+    size_t in_pos;     /* start of the next frame in `in` */
     int in_fds[CHANNEL_FDS_MAX];
     size_t in_fd_count;
     char *spilled; /* payload of the current frame when it came as a memfd */

@@ -8,6 +8,9 @@
  * lines are not lost, and exactly the running call gets a 502. The worker writes, the supervisor
  * only reads; it copies the numbers once and checks them, for a worker may write anything here.
  *
+ * What is unsent is found from outbox_base and the bytes that really arrived: outbox_sent may be
+ * behind when the worker is killed inside send().
+ *
  * Frames with descriptors, or spilled ones, never wait here: they are sent at once, after what
  * waits.
  */
@@ -26,7 +29,8 @@ struct shared_page {
     _Atomic uint64_t started_ns;     /* monotonic, when running_id was set */
     _Atomic uint32_t outbox_sent;    /* bytes of the outbox that the socket has taken */
     _Atomic uint32_t outbox_written; /* bytes of whole frames; sent <= written <= size */
-    uint32_t reserved[10];
+    _Atomic uint64_t outbox_base;    /* bytes that the socket took before outbox[0] */
+    uint32_t reserved[8];
     char outbox[SHARED_OUTBOX_SIZE];
 };
 static_assert(offsetof(struct shared_page, outbox) == 64, "the page is frozen");

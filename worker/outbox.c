@@ -61,9 +61,17 @@ static uint32_t sent(void)
     return atomic_load_explicit(&box.page->outbox_sent, memory_order_relaxed);
 }
 
-static void rewind_counters(void)
+static void count_sent(uint64_t bytes)
+{
+    uint64_t base = atomic_load_explicit(&box.page->outbox_base, memory_order_relaxed);
+    atomic_store_explicit(&box.page->outbox_base, base + bytes, memory_order_release);
+}
+
+/* Empty first: between the two stores nothing is unsent, whatever the base says. */
+static void rewind_counters(uint32_t bytes)
 {
     __atomic_store_n((counter_pair *)&box.page->outbox_sent, 0, __ATOMIC_RELEASE);
+    count_sent(bytes);
 }
 
 /* Sends without waiting; 0 when all is gone, -EAGAIN when the socket is full. */
@@ -81,7 +89,7 @@ static int send_waiting(void)
         from += (uint32_t)n;
         atomic_store_explicit(&box.page->outbox_sent, from, memory_order_release);
     }
-    rewind_counters();
+    rewind_counters(to);
     return 0;
 }
 
@@ -171,6 +179,7 @@ static void send_direct(struct iovec *iov, size_t parts, const int *fds, size_t 
             _exit(EXIT_CODE_ENVIRONMENT);
         if (n <= 0)
             continue;
+        count_sent((uint64_t)n);
         msg.msg_control = NULL;
         msg.msg_controllen = 0;
         while (msg.msg_iovlen > 0 && (size_t)n >= msg.msg_iov->iov_len) {

@@ -82,16 +82,21 @@ void worker_kill(struct worker *w, enum worker_blame blame)
     worker_event(w, WORKER_EV_KILL);
 }
 
-/* What the worker had written into its outbox when it died is received now. */
+/*
+ * What the worker had said: what is in the socket, then what it had written into its outbox and not
+ * sent. The page may say anything; only a part of the outbox that begins where the socket ended
+ * counts.
+ */
 static void receive_rest(struct worker *w)
 {
-    ssize_t n;
-    while ((n = channel_receive(&w->channel)) > 0)
+    while (channel_receive(&w->channel) > 0)
         worker_handle_frames(w);
-    uint32_t sent = w->page->outbox_sent, written = w->page->outbox_written;
-    if (sent >= written || written > SHARED_OUTBOX_SIZE)
+    uint64_t base = w->page->outbox_base;
+    uint32_t written = w->page->outbox_written;
+    uint64_t arrived = w->channel.received - base;
+    if (w->channel.received < base || arrived >= written || written > SHARED_OUTBOX_SIZE)
         return;
-    buf_append(&w->channel.in, w->page->outbox + sent, written - sent);
+    buf_append(&w->channel.in, w->page->outbox + arrived, written - (uint32_t)arrived);
     if (buf_ok(&w->channel.in))
         worker_handle_frames(w);
 }
@@ -100,10 +105,10 @@ void worker_exited(struct worker *w, int wait_status)
 {
     struct worker_table *table = w->station->workers;
     loop_timer_cancel(&w->timer);
+    worker_event(w, WORKER_EV_EXITED); /* first: nothing it still says can change its state */
     if (w->blame != WORKER_BLAME_PROTOCOL)
         receive_rest(w);
     worker_read_output(w);
-    worker_event(w, WORKER_EV_EXITED);
     table->hooks.dead(w, wait_status);
     worker_slot_free(w);
 }

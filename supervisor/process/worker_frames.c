@@ -17,6 +17,8 @@ void worker_unwatch_channel(struct worker *w)
 
 void worker_blame_protocol(struct worker *w, const char *reason)
 {
+    if (w->state == WORKER_REAPED)
+        return; /* a frame cut off by its death */
     log_warn("worker %d of %s broke the protocol: %s", (int)w->pid, w->object->id, reason);
     w->protocol_reason = reason;
     worker_kill(w, WORKER_BLAME_PROTOCOL);
