@@ -331,6 +331,32 @@ def test_connection_limits(station):
     wait_until(lambda: raw_get_works(station))
 
 
+@pytest.mark.parametrize("station", [{"config": {"limits": {"connections_max": 10}}}], indirect=True)
+def test_connections_of_all_addresses(station):
+    station.allow("connections")
+    opened = [station.connect() for _ in range(14)]
+    answers = []
+    for s in opened:
+        s.settimeout(5)
+        with contextlib.suppress(OSError):
+            s.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            answers.append(s.recv(4096))
+    assert [status_of(a) for a in answers].count(200) == 10
+    for answer in answers:
+        if answer and status_of(answer) != 200:
+            assert status_of(answer) == 503
+            is_json_error(answer, "connections_max")
+    for s in opened:
+        s.close()
+    wait_until(lambda: health_works(station))
+
+
+def health_works(station):
+    with contextlib.suppress(OSError):
+        return station.get("/health").status == 200
+    return False
+
+
 def raw_get_works(station):
     with contextlib.suppress(Exception):
         return station.get("/objects/hello").status == 200

@@ -489,6 +489,34 @@ def test_queue_limit(station):
         assert "queue_object_max" in r.text and int(r.headers["retry-after"]) >= 1
 
 
+@pytest.mark.parametrize("station", [{"config": {"limits": {"queue_station_max": 6}}}],
+                         indirect=True)
+def test_queue_limit_of_the_station(station):
+    """Calls of several objects together; /health is not one of them."""
+    source = ("import os, time\ndef GET(request):\n    while not os.path.exists(request['until']):\n"
+              "        time.sleep(0.005)\n    return {}\n")
+    for n in range(3):
+        station.deploy(f"busy{n}.py", source)
+    until = station.folder / "until"
+    replies = []
+
+    def work(index):
+        replies.append(station.get(f"/objects/busy{index % 3}?until={until}"))
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(15)]
+    for t in threads:
+        t.start()
+    wait_until(lambda: len(replies) >= 5, what=lambda: replies)
+    assert station.get("/health").status == 200
+    until.touch()
+    for t in threads:
+        t.join()
+    refused = [r for r in replies if r.status == 503]
+    assert len(refused) >= 5 and len(refused) + [r.status for r in replies].count(200) == 15
+    for r in refused:
+        assert "queue_station_max" in r.text and int(r.headers["retry-after"]) >= 1
+
+
 # --- crash ---
 
 
