@@ -407,6 +407,9 @@ void turn_worker_dead(struct worker *w, int wait_status)
         else
             answer_forget(turns, call);
     }
-    while (w->streams.head)
-        stream_cut(turns, w->streams.head);
+    while (w->streams.head) {
+        struct call *call = call_list_pop(&w->streams);
+        call->worker = (struct worker_ref){0};
+        stream_cut(call);
+    }
 }

@@ -63,9 +63,8 @@ void stream_start(struct turns *turns, struct call *call, const struct exchange_
     exchange_stream_begin(call->exchange, head, &stream);
 }
 
-void stream_cut(struct turns *turns, struct call *call)
+void stream_cut(struct call *call)
 {
-    (void)turns;
     call->stream_over = true;
     exchange_stream_end(call->exchange, true); /* on_gone does the rest */
 }
@@ -103,7 +102,7 @@ bool stream_chunk(struct worker *w, const struct frame *f, const char **reason)
         return true;
     }
     if (!bytes) {
-        stream_cut(w->station->turns, call);
+        stream_cut(call);
         return true;
     }
     *reason = "a chunk that nobody asked for";

@@ -48,8 +48,8 @@ bool answer_outside_writes(struct worker *w, const struct frame *f, const char *
 void stream_start(struct turns *turns, struct call *call, const struct exchange_reply *head);
 bool stream_chunk(struct worker *w, const struct frame *f, const char **reason);
 bool stream_end(struct worker *w, const struct frame *f, const char **reason);
-/* The worker died. */
-void stream_cut(struct turns *turns, struct call *call);
+/* No more of it will come: its client sees it break off. The call is freed when that is done. */
+void stream_cut(struct call *call);
 
 /* deadline.c */
 void deadline_arm(struct turns *turns);
