@@ -5,6 +5,7 @@
 #include "common/worker_fds.h"
 #include "supervisor/process/backoff.h"
 #include "supervisor/process/program.h"
+#include "supervisor/process/reaper.h"
 #include "supervisor/station.h"
 
 #include <errno.h>
@@ -95,10 +96,30 @@ static void disconnect(struct nursery *n)
     n->source = NULL;
 }
 
-static void on_channel(void *arg, uint32_t events)
+/* It is of no use any more; what it owes is answered when it is reaped. */
+static void give_up(struct nursery *n)
 {
-    struct nursery *n = arg;
-    (void)events;
+    disconnect(n);
+    if (n->pid)
+        kill(n->pid, SIGKILL);
+}
+
+/* While its socket is full the rest waits for room. */
+static void flush(struct nursery *n)
+{
+    if (!n->source)
+        return;
+    int err = channel_flush(&n->channel);
+    if (err == 0 || err == -EAGAIN)
+        err = loop_rewatch(n->source, EPOLLIN | (err ? EPOLLOUT : 0u));
+    if (err == 0)
+        return;
+    log_error("the nursery cannot be asked: %s", strerror(-err));
+    give_up(n);
+}
+
+static void receive(struct nursery *n)
+{
     ssize_t got = channel_receive(&n->channel);
     if (got == -EAGAIN)
         return;
@@ -113,8 +134,17 @@ static void on_channel(void *arg, uint32_t events)
         return;
     if (more == -EPROTO)
         log_error("the nursery broke the protocol: %s", reason);
-    disconnect(n);
-    kill(n->pid, SIGKILL);
+    give_up(n);
+}
+
+static void on_channel(void *arg, uint32_t events)
+{
+    struct nursery *n = arg;
+    if (events & ~(uint32_t)EPOLLOUT)
+        receive(n);
+    if (events & EPOLLOUT)
+        flush(n);
+    reaper_run(n->station); /* a zombie may have waited for the pid that came */
 }
 
 static int send_spawn(struct nursery *n, struct spawn *s)
@@ -125,7 +155,7 @@ static int send_spawn(struct nursery *n, struct spawn *s)
     int err = channel_end(&n->channel, frame, s->fds, 4);
     for (int i = 0; i < 4; i++)
         s->fds[i] = -1;
-    return err ? err : channel_flush(&n->channel);
+    return err;
 }
 
 static void fail_spawn(struct nursery *n, struct spawn *s, int error)
@@ -151,6 +181,7 @@ static void send_waiting(struct nursery *n)
         s->next = n->sent;
         n->sent = s;
     }
+    flush(n);
 }
 
 static void start_again_later(struct nursery *n)
@@ -175,9 +206,11 @@ static void start(void *arg)
     n->born_ns = clock_mono_ns();
     channel_init(&n->channel, fd, RPC_FROM_SUPERVISOR, RPC_FROM_NURSERY, NURSERY_PAYLOAD_MAX);
     n->source = loop_watch(n->station->loop, fd, EPOLLIN, on_channel, n);
-    if (!n->source)
-        die(EXIT_CODE_ENVIRONMENT, "cannot watch the nursery: %m");
-    channel_flush(&n->channel); /* a fresh socket has room */
+    if (!n->source) {
+        log_error("cannot watch the nursery: %m");
+        give_up(n);
+        return;
+    }
     send_waiting(n);
 }
 
@@ -198,11 +231,11 @@ void nursery_exited(struct nursery *n, int wait_status)
 {
     if (!n->station->stopping)
         log_warn("the nursery died (%s); starting another", worker_death_text(wait_status));
+    n->pid = 0;
     if (n->source) /* the last answers: those workers live */
-        on_channel(n, EPOLLIN);
+        receive(n);
     disconnect(n);
     channel_free(&n->channel);
-    n->pid = 0;
     while (n->sent) {
         struct spawn *s = n->sent;
         n->sent = s->next;
@@ -233,6 +266,11 @@ int nursery_spawn(struct nursery *n, struct worker_ref ref, const int fds[4])
 pid_t nursery_pid(const struct nursery *n)
 {
     return n->pid;
+}
+
+bool nursery_owes_pid(const struct nursery *n)
+{
+    return n->source && n->sent;
 }
 
 bool nursery_ready(const struct nursery *n)

@@ -21,6 +21,8 @@ void nursery_free(struct nursery *nursery);
 int nursery_spawn(struct nursery *nursery, struct worker_ref ref, const int fds[4]);
 /* 0 when it is down. */
 pid_t nursery_pid(const struct nursery *nursery);
+/* It may have forked a worker whose pid it has not told yet. */
+bool nursery_owes_pid(const struct nursery *nursery);
 /* Python is up in it. */
 bool nursery_ready(const struct nursery *nursery);
 /* For the reaper. */

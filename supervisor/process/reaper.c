@@ -44,7 +44,7 @@ void reaper_run(struct station *station)
             nursery_exited(station->nursery, reap(pid));
         } else if (pid == scribe_pid(station->scribe)) {
             scribe_reaped(station->scribe, reap(pid));
-        } else if (worker_table_expects_pids(station->workers)) {
+        } else if (nursery_owes_pid(station->nursery)) {
             return;
         } else {
             log_debug("reaped orphan %d: %s", (int)pid, worker_death_text(reap(pid)));

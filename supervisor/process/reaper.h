@@ -11,7 +11,7 @@
 
 struct station;
 
-/* To be called on SIGCHLD and after each SPAWNED. */
+/* To be called on SIGCHLD and whenever the nursery has said something. */
 void reaper_run(struct station *station);
 
 #endif

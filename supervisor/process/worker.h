@@ -125,8 +125,6 @@ void worker_spawn_failed(struct worker_table *table, struct worker_ref ref, int 
 /* For the reaper: the worker with that pid, or NULL. */
 struct worker *worker_by_pid(struct worker_table *table, pid_t pid);
 void worker_exited(struct worker *w, int wait_status);
-/* Some forked worker's pid is not known yet. */
-bool worker_table_expects_pids(const struct worker_table *table);
 
 /* Calls fn for every living worker; fn may end it. */
 void worker_each(struct worker_table *table, void (*fn)(struct worker *w, void *arg), void *arg);

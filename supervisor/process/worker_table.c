@@ -117,14 +117,6 @@ struct worker *worker_by_pid(struct worker_table *table, pid_t pid)
     return NULL;
 }
 
-bool worker_table_expects_pids(const struct worker_table *table)
-{
-    for (size_t i = 0; i < table->slot_count; i++)
-        if (table->slots[i] && table->slots[i]->pid == 0)
-            return true;
-    return false;
-}
-
 void worker_set_busy(struct worker *w, bool busy)
 {
     struct worker_table *table = w->station->workers;
