@@ -183,6 +183,7 @@ static int start_daemon(struct front *front, char *error, size_t error_size)
         return -ENODEV;
     }
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(front->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    epoll_keep_set(info->epoll_fd);
     front->source = loop_watch(front->loop, info->epoll_fd, EPOLLIN, on_ready, front);
     if (front->source)
         return 0;
@@ -301,6 +302,7 @@ static void close_connections(struct front *front)
     }
     run(front);
     MHD_stop_daemon(front->daemon);
+    epoll_keep_set(-1);
     while (front->exchanges) {
         front->exchanges->handler_holds = false;
         exchange_release(front->exchanges);

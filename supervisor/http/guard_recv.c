@@ -133,6 +133,7 @@ int guarded_open(struct guarded *c, struct guard_set *set, int fd)
 void guarded_close(struct guarded *c)
 {
     untime_head(c);
+    epoll_keep_forget(&c->keep, c->fd);
     guard_free(&c->guard);
     if (c->fd >= 0 && c->fd < GUARDED_FD_MAX)
         atomic_store_explicit(&table[c->fd], NULL, memory_order_relaxed);

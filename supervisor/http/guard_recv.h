@@ -18,6 +18,7 @@
 #ifndef SUPERVISOR_HTTP_GUARD_RECV_H
 #define SUPERVISOR_HTTP_GUARD_RECV_H
 
+#include "supervisor/http/epoll_keep.h"
 #include "supervisor/http/guard.h"
 #include "supervisor/http/linger.h"
 
@@ -48,6 +49,7 @@ struct guarded {
     char out[GUARD_CANONICAL_MAX]; /* canonical head, not yet handed on */
     uint64_t head_since_ns;
     struct guarded *older, *newer;
+    struct epoll_keep keep;
 };
 
 void guard_set_init(struct guard_set *set, struct loop *loop, const struct guard_limits *limits,

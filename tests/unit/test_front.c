@@ -841,11 +841,11 @@ START_TEST(all_bodies_together_are_limited)
     int fd = dial();
     SAY(fd, "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n16E360\r\n");
     say(fd, body, sizeof(body));
-    expect_refusal(fd, 503, "bodies");
+    expect_refusal(fd, 503, "bodies_max");
     close(fd);
     char text[200];
     ck_assert_int_eq(ask("GET /huge HTTP/1.1\r\n" HOST "\r\n", text, sizeof(text)), 503);
-    ck_assert_ptr_nonnull(strstr(text, "\"limit\":\"bodies\""));
+    ck_assert_ptr_nonnull(strstr(text, "\"limit\":\"bodies_max\""));
     ck_assert_int_eq(ask("POST / HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc", NULL, 0), 200);
 }
 END_TEST
@@ -1010,6 +1010,31 @@ START_TEST(client_that_leaves_before_its_reply)
     close(fd);
     ck_assert_int_eq(ask("GET /release HTTP/1.1\r\n" HOST "\r\n", NULL, 0), 200);
     wait_for_number("/open", 1);
+}
+END_TEST
+
+/* What comes while a connection is suspended must not be forgotten after its reply. */
+START_TEST(what_a_waiting_client_sends_is_read_after_its_reply)
+{
+    start();
+    struct answer a = {0};
+    int fd = dial();
+    SAY(fd, "GET /now HTTP/1.1\r\n" HOST "\r\n");
+    ck_assert_int_eq(hear_answer(fd, &a, false), 200);
+    for (int i = 0; i < 3; i++) {
+        SAY(fd, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
+        wait_for_number("/open", 2);
+        if (i == 2)
+            shutdown(fd, SHUT_WR);
+        else
+            SAY(fd, "GET /now HTTP/1.1\r\n" HOST "\r\n");
+        wait_for_number("/open", 2); /* the loop has been round: it has seen the bytes */
+        ck_assert_int_eq(ask("GET /release HTTP/1.1\r\n" HOST "\r\n", NULL, 0), 200);
+        ck_assert_int_eq(hear_answer(fd, &a, false), 200);
+        ck_assert_int_eq(hear_answer(fd, &a, false), i == 2 ? 0 : 200);
+    }
+    close(fd);
+    forget(&a);
 }
 END_TEST
 
@@ -1334,6 +1359,7 @@ int main(void)
     tcase_add_test(tests, failed_stream_is_cut);
     tcase_add_test(tests, idle_stream_notices_that_its_client_has_gone);
     tcase_add_test(tests, client_that_leaves_before_its_reply);
+    tcase_add_test(tests, what_a_waiting_client_sends_is_read_after_its_reply);
     tcase_add_test(tests, half_closed_client_gets_its_reply_and_the_end);
     tcase_add_test(tests, client_that_leaves_in_the_middle_is_noticed);
     tcase_add_test(tests, connections_are_limited);
