@@ -5,6 +5,7 @@
 #include "supervisor/log/object_log.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
+#include "supervisor/turn/call.h"
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -26,6 +27,7 @@ struct object_table *object_table_new(struct station *station)
 
 static void free_object(struct object *o)
 {
+    call_list_free(&o->queue);
     loop_timer_cancel(&o->retry_timer);
     loop_timer_cancel(&o->removal_timer);
     source_unref(o->accepted);
@@ -86,13 +88,11 @@ struct object *object_add(struct station *station, const char *id, const char *f
     o = make_object(station, id, file);
     if (!o)
         return NULL;
-    unsigned before = HASH_COUNT(table->by_id);
     HASH_ADD_KEYPTR(hh, table->by_id, o->id, strlen(o->id), o);
-    if (HASH_COUNT(table->by_id) == before) { /* HASH_NONFATAL_OOM: it was not added */
-        free_object(o);
-        return NULL;
-    }
-    return o;
+    if (o->hh.tbl)
+        return o;
+    free_object(o);
+    return NULL;
 }
 
 void object_each(struct object_table *table, void (*fn)(struct object *o, void *arg), void *arg)

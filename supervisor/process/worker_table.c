@@ -7,6 +7,7 @@
 #include "supervisor/process/worker_output.h"
 #include "supervisor/process/worker_private.h"
 #include "supervisor/station.h"
+#include "supervisor/turn/call.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -168,6 +169,8 @@ void worker_slot_free(struct worker *w)
 {
     struct worker_table *table = w->station->workers;
     worker_set_busy(w, false);
+    call_list_free(&w->inflight);
+    call_list_free(&w->streams);
     forget_dirty(w);
     loop_timer_cancel(&w->timer);
     loop_unwatch(w->channel_source);

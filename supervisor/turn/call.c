@@ -36,6 +36,12 @@ void call_free(struct call *call)
     free(call);
 }
 
+void call_list_free(struct call_list *list)
+{
+    while (list->head)
+        call_free(call_list_pop(list));
+}
+
 void call_list_append(struct call_list *list, struct call *call)
 {
     call->next = NULL;

@@ -44,6 +44,8 @@ struct call {
 
 struct call *call_new(struct exchange *x, struct object *o, uint64_t now_ns);
 void call_free(struct call *call);
+/* What a forced stop leaves; their exchanges belong to the front. */
+void call_list_free(struct call_list *list);
 void held_reply_free(struct held_reply *reply);
 
 void call_list_append(struct call_list *list, struct call *call);

@@ -81,6 +81,5 @@ void gate_free(struct turns *turns)
         turns->waiters = w->next;
         free(w);
     }
-    while (turns->gated.head)
-        call_free(call_list_pop(&turns->gated));
+    call_list_free(&turns->gated);
 }
