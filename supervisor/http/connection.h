@@ -7,13 +7,10 @@
 #ifndef SUPERVISOR_HTTP_CONNECTION_H
 #define SUPERVISOR_HTTP_CONNECTION_H
 
+#include "common/seeded_hash.h"
 #include "supervisor/http/guard_recv.h"
 
 #include <netinet/in.h>
-#ifndef HASH_NONFATAL_OOM
-#define HASH_NONFATAL_OOM 1
-#endif
-#include <uthash.h>
 
 struct exchange;
 struct front;

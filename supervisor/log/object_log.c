@@ -2,6 +2,7 @@
 #include "supervisor/log/object_log.h"
 
 #include "common/clock.h"
+#include "common/seeded_hash.h"
 #include "common/tsv.h"
 #include "common/utf8.h"
 #include "supervisor/log/log_file.h"
@@ -10,9 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <utlist.h>
-
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
 
 enum {
     OPEN_FILES_MAX = 64,

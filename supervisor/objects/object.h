@@ -8,13 +8,11 @@
 #ifndef SUPERVISOR_OBJECTS_OBJECT_H
 #define SUPERVISOR_OBJECTS_OBJECT_H
 
+#include "common/seeded_hash.h"
 #include "supervisor/objects/object_fsm.h"
 #include "supervisor/objects/source.h"
 #include "supervisor/process/backoff.h"
 #include "supervisor/process/worker.h"
-
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
 
 enum { OBJECT_ID_MAX = 200 /* bytes; a file name holds it with room for a suffix */ };
 

@@ -2,6 +2,7 @@
 #include "supervisor/scribe/checkpoint_merge.h"
 
 #include "common/log.h"
+#include "common/seeded_hash.h"
 #include "supervisor/scribe/checkpoint_group.h"
 #include "supervisor/scribe/merged_state.h"
 #include "supervisor/state/journal_reader.h"
@@ -11,9 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
 
 struct target {
     UT_hash_handle hh;

@@ -2,19 +2,11 @@
 #include "supervisor/scribe/overlay.h"
 
 #include "common/rpc.h"
+#include "common/seeded_hash.h"
 #include "supervisor/scribe/sorted_state.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/random.h>
-#include <xxhash.h>
-
-static uint64_t hash_seed(void);
-
-/* Keys come from clients: seeded, so that nobody can choose colliding ones. */
-#define HASH_FUNCTION(key, len, hash) (hash) = (unsigned)XXH3_64bits_withSeed(key, len, hash_seed())
-#define HASH_NONFATAL_OOM             1
-#include <uthash.h>
 
 struct overlay_entry {
     UT_hash_handle hh;
@@ -24,15 +16,6 @@ struct overlay_entry {
     size_t key_len;
     char key[];
 };
-
-static uint64_t hash_seed(void)
-{
-    static uint64_t seed;
-    while (seed == 0)
-        if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
-            seed = (uintptr_t)&seed; /* better than a constant */
-    return seed;
-}
 
 static struct overlay_entry *add_entry(struct overlay *o, struct span key)
 {
