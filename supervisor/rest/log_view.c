@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/rest/log_view.h"
 
+#include "common/time_text.h"
 #include "supervisor/log/object_log.h"
 #include "supervisor/objects/object.h"
 #include "supervisor/rest/json_reply.h"
@@ -71,10 +72,10 @@ static bool set_parameter(struct log_query *q, const char *name, const char *val
         return query_number(value, 0, UINT32_MAX, &q->ask.offset) ||
                refuse(q, "offset must be a number, 0 or more");
     if (strcmp(name, "since") == 0)
-        return query_time(value, &q->ask.since_us) ||
+        return time_text_parse(value, strlen(value), &q->ask.since_us) ||
                refuse(q, "since must be seconds since 1970 or an ISO 8601 time");
     if (strcmp(name, "until") == 0)
-        return query_time(value, &q->ask.until_us) ||
+        return time_text_parse(value, strlen(value), &q->ask.until_us) ||
                refuse(q, "until must be seconds since 1970 or an ISO 8601 time");
     if (strcmp(name, "follow") == 0)
         return refuse(q, "follow is not served by this version: ask again with since");

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/rest/query.h"
 
-#include "common/clock.h"
 #include "supervisor/http/target.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct query query_of(struct span raw)
 {
@@ -65,46 +62,4 @@ bool query_number(const char *text, uint64_t min, uint64_t max, uint64_t *value)
         return false;
     *value = number;
     return true;
-}
-
-static bool fraction_of(const char *text, uint64_t *us)
-{
-    *us = 0;
-    if (*text == '.') {
-        uint64_t scale = US_PER_S / 10;
-        for (text++; isdigit((unsigned char)*text); text++, scale /= 10)
-            *us += (uint64_t)(*text - '0') * scale;
-    }
-    return *text == '\0' || strcmp(text, "Z") == 0 || strcmp(text, "+00:00") == 0;
-}
-
-static bool iso_time(const char *text, uint64_t *wall_us)
-{
-    struct tm utc = {0};
-    uint64_t us;
-    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
-    if (!end)
-        end = strptime(text, "%Y-%m-%d %H:%M:%S", &utc);
-    if (!end)
-        end = strptime(text, "%Y-%m-%d", &utc);
-    if (!end || !fraction_of(end, &us))
-        return false;
-    time_t seconds = timegm(&utc);
-    if (seconds < 0)
-        return false;
-    *wall_us = (uint64_t)seconds * US_PER_S + us;
-    return true;
-}
-
-bool query_time(const char *text, uint64_t *wall_us)
-{
-    char *end;
-    if (!isdigit((unsigned char)text[0]))
-        return false;
-    double seconds = strtod(text, &end);
-    if (*end == '\0' && isfinite(seconds) && seconds < 1e11) {
-        *wall_us = (uint64_t)(seconds * 1e6);
-        return true;
-    }
-    return iso_time(text, wall_us);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * query - the parameters of a request target, one after the other, decoded; and the numbers and
- * times that they hold. Pure.
+ * query - the parameters of a request target, one after the other, decoded; and the numbers
+ * that they hold. Pure.
  */
 #ifndef SUPERVISOR_REST_QUERY_H
 #define SUPERVISOR_REST_QUERY_H
@@ -21,8 +21,5 @@ void query_free(struct query *q);
 
 /* A decimal number within [min, max]; false for anything else. */
 bool query_number(const char *text, uint64_t min, uint64_t max, uint64_t *value);
-/* Seconds since 1970 (fractions allowed) or ISO 8601 in UTC ("2026-11-21T19:30:00[.5][Z]"), in µs.
- */
-bool query_time(const char *text, uint64_t *wall_us);
 
 #endif

@@ -43,28 +43,6 @@ START_TEST(numbers)
 }
 END_TEST
 
-START_TEST(times)
-{
-    uint64_t us;
-    ck_assert(query_time("1700000000", &us) && us == 1700000000000000);
-    ck_assert(query_time("1700000000.25", &us) && us == 1700000000250000);
-    ck_assert(query_time("2023-11-14T22:13:20Z", &us) && us == 1700000000000000);
-    ck_assert(query_time("2023-11-14 22:13:20.5", &us) && us == 1700000000500000);
-    ck_assert(query_time("2023-11-14T22:13:20.000001+00:00", &us) && us == 1700000000000001);
-    ck_assert(query_time("2023-11-14", &us) && us == 1699920000000000);
-    static const char *const bad[] = {"",
-                                      "now",
-                                      "-5",
-                                      "1e300",
-                                      "2023-11-14T22:13:20+02:00",
-                                      "2023-13-01",
-                                      "nan",
-                                      "2023-11-14T22:13:20x"};
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        ck_assert_msg(!query_time(bad[i], &us), "%s", bad[i]);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("query");
@@ -72,7 +50,6 @@ int main(void)
     tcase_add_test(tc, parameters_come_in_order_decoded);
     tcase_add_test(tc, an_empty_query_has_none);
     tcase_add_test(tc, numbers);
-    tcase_add_test(tc, times);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
