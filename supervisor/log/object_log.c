@@ -81,14 +81,9 @@ struct object_logs *object_logs_new(struct loop *loop, const struct config *conf
         free(logs);
         return NULL;
     }
-    object_logs_configure(logs, config);
-    return logs;
-}
-
-void object_logs_configure(struct object_logs *logs, const struct config *config)
-{
     logs->turn_lines_per_s = config->turn_lines_per_s;
     logs->object_lines_per_s = config->object_lines_per_s;
+    return logs;
 }
 
 struct object_log *object_logs_get(struct object_logs *logs, const char *object_id)

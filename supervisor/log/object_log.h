@@ -19,10 +19,8 @@
 struct object_logs;
 struct object_log; /* lives as long as the object_logs it came from */
 
-/* NULL when memory is short. The limits are copied; see object_logs_configure. */
+/* NULL when memory is short. The limits are copied. */
 struct object_logs *object_logs_new(struct loop *loop, const struct config *config);
-/* The limits of a configuration that was read again. */
-void object_logs_configure(struct object_logs *logs, const struct config *config);
 /* Writes what has gathered, then frees all. */
 void object_logs_free(struct object_logs *logs);
 /* The log of an object, made when missing. NULL when memory is short. */

@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/json_text.h"
 #include "supervisor/http/front.h"
+#include "supervisor/log/object_log.h"
 #include "supervisor/objects/object.h"
 #include "supervisor/process/memory.h"
 #include "supervisor/process/nursery.h"
@@ -140,6 +141,11 @@ static void put_gauge(struct buf *text, const char *name, double value)
     buf_printf(text, "# TYPE %s gauge\n%s %.10g\n", name, name, value);
 }
 
+static void put_counter(struct buf *text, const char *name, uint64_t value)
+{
+    buf_printf(text, "# TYPE %s counter\n%s %llu\n", name, name, (unsigned long long)value);
+}
+
 static void sum_restarts(struct object *o, void *arg)
 {
     *(uint64_t *)arg += o->restarts;
@@ -154,10 +160,8 @@ void view_metrics(struct station *station, struct exchange *x)
     put_gauge(&text, "objectd_objects", (double)object_count(station->objects));
     put_gauge(&text, "objectd_workers", (double)worker_count(station->workers));
     put_gauge(&text, "objectd_supervisor_rss_bytes", (double)memory_rss_bytes(getpid()));
-    buf_printf(&text,
-               "# TYPE objectd_worker_restarts_total counter\n"
-               "objectd_worker_restarts_total %llu\n",
-               (unsigned long long)restarts);
+    put_counter(&text, "objectd_worker_restarts_total", restarts);
+    put_counter(&text, "objectd_log_lines_lost_total", object_logs_lost(station->logs));
     turn_metrics(station->turns, &text);
     store_metrics(station->store, &text);
     front_metrics(station->front, &text);

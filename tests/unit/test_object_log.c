@@ -281,7 +281,10 @@ START_TEST(rotates_at_ten_megabytes_and_keeps_ten)
     memset(big, 'x', 250000);
     big[250000] = '\0';
     config.object_lines_per_s = 1000000;
-    object_logs_configure(logs, &config);
+    object_logs_free(logs);
+    logs = object_logs_new(loop, &config);
+    log_a = object_logs_get(logs, "a");
+    ck_assert_ptr_nonnull(log_a);
     for (int file = 1; file <= 12; file++) {
         for (int i = 0; i < 40; i++)
             write_line(log_a, big);
