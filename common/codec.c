@@ -51,17 +51,6 @@ void codec_put_bytes(struct buf *out, const void *bytes, size_t len)
     buf_append(out, bytes, len);
 }
 
-void codec_put_str(struct buf *out, const char *text)
-{
-    codec_put_bytes(out, text, strlen(text));
-}
-
-void codec_patch_u32(struct buf *out, size_t offset, uint32_t value)
-{
-    if (!out->failed)
-        memcpy(out->data + offset + 1, &value, sizeof(value));
-}
-
 struct codec_reader codec_reader_of(const void *payload, size_t len)
 {
     return (struct codec_reader){.data = payload, .len = len};
@@ -108,14 +97,6 @@ struct span codec_bytes(struct codec_reader *r)
     struct span s = {r->data + r->pos, length};
     r->pos += length;
     return s;
-}
-
-uint32_t codec_count(struct codec_reader *r, size_t min_group_size)
-{
-    uint32_t count = codec_u32(r);
-    if (!r->failed && count > (r->len - r->pos) / min_group_size)
-        r->failed = true;
-    return r->failed ? 0 : count;
 }
 
 bool codec_finish(struct codec_reader *r)

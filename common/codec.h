@@ -38,9 +38,6 @@ void codec_put_u32(struct buf *out, uint32_t value);
 void codec_put_u64(struct buf *out, uint64_t value);
 /* Fails the buf when len does not fit 32 bits. */
 void codec_put_bytes(struct buf *out, const void *bytes, size_t len);
-void codec_put_str(struct buf *out, const char *text);
-/* Overwrites a u32 written earlier; offset is that of its tag byte. */
-void codec_patch_u32(struct buf *out, size_t offset, uint32_t value);
 
 struct codec_reader {
     const char *data;
@@ -54,11 +51,6 @@ uint8_t codec_u8(struct codec_reader *r);
 uint32_t codec_u32(struct codec_reader *r);
 uint64_t codec_u64(struct codec_reader *r);
 struct span codec_bytes(struct codec_reader *r);
-/*
- * A count of repeated groups, refused when fewer than min_group_size bytes a group are left: a
- * hostile count can then never drive an allocation or a long loop.
- */
-uint32_t codec_count(struct codec_reader *r, size_t min_group_size);
 /* True when every field read was whole and nothing is left over. */
 bool codec_finish(struct codec_reader *r);
 

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <unistd.h>
 
 static const char *const level_names[] = {"DEBUG", "INFO", "WARNING", "ERROR"};
@@ -28,25 +27,6 @@ void log_setup(const char *process, enum log_format format, enum log_level thres
 enum log_level log_threshold(void)
 {
     return logger.threshold;
-}
-
-bool log_level_parse(const char *text, enum log_level *level)
-{
-    static const struct {
-        const char *name;
-        enum log_level level;
-    } names[] = {{"debug", LOG_LEVEL_DEBUG},
-                 {"info", LOG_LEVEL_INFO},
-                 {"warning", LOG_LEVEL_WARN},
-                 {"warn", LOG_LEVEL_WARN},
-                 {"error", LOG_LEVEL_ERROR}};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcasecmp(text, names[i].name) == 0) {
-            *level = names[i].level;
-            return true;
-        }
-    }
-    return false;
 }
 
 static void write_whole(const char *bytes, size_t len)

@@ -24,8 +24,6 @@ enum exit_code {
 
 /* `process` names the role in every line ("objectd", "objectd-scribe"); borrowed for good. */
 void log_setup(const char *process, enum log_format format, enum log_level threshold);
-/* "debug", "info", "warning"/"warn", "error"; false for anything else. */
-bool log_level_parse(const char *text, enum log_level *level);
 enum log_level log_threshold(void);
 
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -149,7 +149,6 @@ struct rpc_field {
     struct span name;
     struct span value;
 };
-enum { RPC_FIELD_MIN = 5 + 5 };
 
 struct rpc_turn_done {
     uint32_t status; /* HTTP, 200..599 */

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/notify.h"
 
-#include "common/clock.h"
 #include "common/log.h"
 
-#include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-enum { STATUS_MAX = 512 };
 
 static struct {
     struct sockaddr_un address;
@@ -86,15 +81,6 @@ void notify_ready(void)
     tell("READY=1");
 }
 
-void notify_reloading(void)
-{
-    char message[64];
-    /* The time is what Type=notify-reload compares; older managers ignore it. */
-    snprintf(message, sizeof(message), "RELOADING=1\nMONOTONIC_USEC=%llu",
-             (unsigned long long)(clock_mono_ns() / 1000));
-    tell(message);
-}
-
 void notify_stopping(void)
 {
     tell("STOPPING=1");
@@ -108,18 +94,4 @@ void notify_watchdog(void)
 uint64_t notify_watchdog_interval(void)
 {
     return manager.watchdog_ns;
-}
-
-void notify_status(const char *format, ...)
-{
-    char message[STATUS_MAX] = "STATUS=";
-    va_list ap;
-    va_start(ap, format);
-    vsnprintf(message + 7, sizeof(message) - 7, format, ap);
-    va_end(ap);
-    for (char *c = message; *c; c++) {
-        if (*c == '\n')
-            *c = ' '; /* a newline would begin another assignment */
-    }
-    tell(message);
 }

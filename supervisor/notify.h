@@ -15,10 +15,7 @@
  */
 void notify_setup(void);
 void notify_ready(void);
-void notify_reloading(void); /* followed by notify_ready() */
 void notify_stopping(void);
-/* One line for "systemctl status". */
-void notify_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void notify_watchdog(void);
 /* How often notify_watchdog() should be called: half the limit, in ns; 0: not asked for. */
 uint64_t notify_watchdog_interval(void);

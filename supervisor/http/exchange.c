@@ -149,16 +149,6 @@ bool exchange_query(const struct exchange *x, const char *name, struct buf *out)
     return target_query(x->request.query, name, out);
 }
 
-void exchange_set_context(struct exchange *x, void *context)
-{
-    x->context = context;
-}
-
-void *exchange_context(const struct exchange *x)
-{
-    return x->context;
-}
-
 void exchange_set_request_id(struct exchange *x, const char *id)
 {
     if (x->request.request_id.len)

@@ -42,10 +42,6 @@ struct span exchange_header(const struct exchange *x, const char *name);
 /* Value of a query parameter, percent-decoded into out; false when absent. */
 bool exchange_query(const struct exchange *x, const char *name, struct buf *out);
 
-/* A free slot for whoever handles the exchange. */
-void exchange_set_context(struct exchange *x, void *context);
-void *exchange_context(const struct exchange *x);
-
 struct exchange_field {
     const char *name;
     const char *value;

@@ -28,7 +28,6 @@ struct exchange {
     struct front *front;
     struct connection *connection; /* NULL: the client has gone */
     struct MHD_Connection *mhd;    /* NULL likewise */
-    void *context;
     enum guard_method method;
     unsigned status;     /* of the reply; 0 before */
     unsigned refused;    /* a policy's verdict: status to answer with */

@@ -225,12 +225,6 @@ void store_dump(struct store *store, struct object_state *object, const char *ke
     buf_free(&writes);
 }
 
-void store_dump_cancel(struct store *store, void *arg)
-{
-    if (store->scribe)
-        scribe_cancel(store->scribe, arg);
-}
-
 /* --- recovery --- */
 
 static bool replay_wants(void *arg, struct span object_id, uint64_t seq)

@@ -75,9 +75,6 @@ int store_snapshot(struct store *store, struct object_state *object, int *checkp
 typedef void (*store_dump_fn)(void *arg, int err, int fd, uint64_t size);
 void store_dump(struct store *store, struct object_state *object, const char *key,
                 const char *prefix, const char *suffix, store_dump_fn done, void *arg);
-/* Forgets a pending dump: its done will not be called. */
-void store_dump_cancel(struct store *store, void *arg);
-
 /* Number of keys as of the last checkpoint plus those written since; an estimate, for metadata. */
 uint64_t store_key_estimate(struct store *store, struct object_state *object);
 
