@@ -62,11 +62,11 @@ setup_packages() {
     done < <(grep -v '^#' "$repository/packaging/debian-packages")
     [ ${#missing[@]} -gt 0 ] || return 0
     say "installing with apt-get, which needs root: ${missing[*]}"
-    export DEBIAN_FRONTEND=noninteractive
-    as_root apt-get update -qq || say "apt-get update failed; trying with the lists that are here"
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 ||
-        die "apt-get could not install: ${missing[*]}"
+    mkdir -p "$repository/build"
+    as_root apt-get update -qq >/dev/null ||
+        say "apt-get update failed; trying with the lists that are here"
+    quietly "$repository/build/apt.log" as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -q --no-install-recommends "${missing[@]}"
 }
 
 # Runs a command with its output in a file, shown only when it fails.
