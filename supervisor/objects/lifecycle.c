@@ -371,10 +371,11 @@ static void candidate_died(struct worker *w, int wait_status)
 /* Calls that a draining worker left behind when it died. */
 static void serve_leftovers(struct object *o)
 {
-    if (o->queue.count && o->phase == OBJECT_GONE)
+    if (o->phase == OBJECT_GONE)
         turn_fail_queue(o->station->turns, o);
     else if (o->queue.count)
         lifecycle_demand(o);
+    turn_dispatch(o->station->turns, o);
 }
 
 void lifecycle_worker_dead(struct worker *w, int wait_status)

@@ -9,12 +9,6 @@
 #include <errno.h>
 #include <sys/epoll.h>
 
-void worker_unwatch_channel(struct worker *w)
-{
-    loop_unwatch(w->channel_source);
-    w->channel_source = NULL;
-}
-
 void worker_blame_protocol(struct worker *w, const char *reason)
 {
     if (w->state == WORKER_REAPED)
@@ -92,7 +86,7 @@ void worker_handle_frames(struct worker *w)
     struct frame f;
     int got;
     while ((got = channel_next(&w->channel, &f, &reason)) > 0) {
-        if (w->state == WORKER_KILLED && w->blame == WORKER_BLAME_PROTOCOL)
+        if (w->blame == WORKER_BLAME_PROTOCOL)
             return; /* nothing that it says counts any more */
         if (!handle_frame(w, &f, &reason)) {
             got = -EPROTO;
@@ -105,6 +99,15 @@ void worker_handle_frames(struct worker *w)
         worker_blame_protocol(w, got == -EPROTO ? reason : strerror(-got));
 }
 
+/* Its death is reported by the reaper; a draining worker may take its time to it. */
+void worker_lose_channel(struct worker *w)
+{
+    loop_unwatch(w->channel_source);
+    w->channel_source = NULL;
+    if (w->state != WORKER_DRAINING && w->state != WORKER_KILLED)
+        worker_kill(w, w->blame);
+}
+
 static void on_channel(void *arg, uint32_t events)
 {
     struct worker *w = arg;
@@ -113,9 +116,7 @@ static void on_channel(void *arg, uint32_t events)
         if (n == -EAGAIN)
             return;
         if (n <= 0) {
-            worker_unwatch_channel(w); /* death is reported by the reaper */
-            if (w->state != WORKER_DRAINING && w->state != WORKER_KILLED)
-                worker_kill(w, w->blame);
+            worker_lose_channel(w);
             return;
         }
         struct worker_table *table = w->station->workers;

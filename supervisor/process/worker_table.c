@@ -30,7 +30,7 @@ static void flush_worker(struct worker *w)
 {
     int err = channel_flush(&w->channel);
     if (err && err != -EAGAIN) {
-        worker_unwatch_channel(w); /* its death is on the way */
+        worker_lose_channel(w);
         return;
     }
     loop_rewatch(w->channel_source, err ? EPOLLIN | EPOLLOUT : EPOLLIN);

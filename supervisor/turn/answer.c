@@ -375,13 +375,18 @@ static void answer_crashed(struct worker *w, struct call *call, int wait_status)
                      worker_death_text(wait_status));
 }
 
-/* The newest call that had begun; a page that lies can only hurt the worker's own calls. */
+/*
+ * The newest call that had begun; a page that lies can only hurt the worker's own calls. What broke
+ * the protocol was not listened to further: any of its calls may have begun.
+ */
 static uint64_t newest_begun(const struct worker *w)
 {
     uint64_t running = w->page->running_id;
     uint64_t oldest = w->inflight.head ? w->inflight.head->id : 0;
-    bool must_be_oldest = w->blame == WORKER_BLAME_PROTOCOL || w->blame == WORKER_BLAME_DEADLINE;
-    return must_be_oldest || running > w->last_sent_id ? oldest : running;
+    if (w->blame == WORKER_BLAME_PROTOCOL)
+        return w->last_sent_id;
+    bool says_nothing = w->blame == WORKER_BLAME_DEADLINE && running == 0;
+    return says_nothing || running > w->last_sent_id ? oldest : running;
 }
 
 static void requeue(struct turns *turns, struct call *call)
