@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 #define REMOVAL_GRACE_NS (100 * NS_PER_MS)
 #define IDLE_SWEEP_NS    (1 * NS_PER_S)
@@ -112,21 +111,13 @@ static void reject_candidate(struct object *o)
     turn_dispatch(station->turns, o);
 }
 
-static uint32_t jitter(void)
-{
-    uint32_t value = 0;
-    if (getrandom(&value, sizeof(value), 0) != sizeof(value))
-        value = (uint32_t)clock_mono_ns();
-    return value;
-}
-
 static void on_retry(void *arg);
 
 static void wait_before_retry(struct object *o)
 {
     struct station *station = o->station;
-    loop_timer_set(station->loop, &o->retry_timer, backoff_delay(&o->backoff, jitter()), on_retry,
-                   o);
+    loop_timer_set(station->loop, &o->retry_timer, backoff_delay(&o->backoff, backoff_jitter()),
+                   on_retry, o);
 }
 
 /* A start failed. With an accepted source to fall back on, that one is tried at once. */
@@ -333,10 +324,6 @@ void lifecycle_worker_ready(struct worker *w, struct span metadata)
         candidate_failed(w);
         return;
     }
-    if (loading_is_new(o)) { /* else: started again, or fallen back: the newer one's error stays */
-        o->version++;
-        loading_forget_error(o);
-    }
     lifecycle_event(o, OBJECT_EV_READY);
 }
 
@@ -358,13 +345,17 @@ void lifecycle_worker_answered(struct worker *w)
 
 static void candidate_died(struct worker *w, int wait_status)
 {
-    if (w->blame == WORKER_BLAME_LOAD_TIME)
+    if (w->pid == 0) {
+        loading_note_error(w->object, 0, LOADING_NO_TRACEBACK, "no worker could be started");
+        loading_drop(w->object);
+    } else if (w->blame == WORKER_BLAME_LOAD_TIME) {
         loading_note_error(w->object, 0, LOADING_NO_TRACEBACK,
                            "its import took longer than workers.start_timeout (%.3g s)",
                            (double)w->station->config.start_timeout_ns / 1e9);
-    else
+    } else {
         loading_note_error(w->object, 0, LOADING_NO_TRACEBACK,
                            "the worker ended while importing: %s", worker_death_text(wait_status));
+    }
     candidate_failed(w);
 }
 

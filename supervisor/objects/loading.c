@@ -135,6 +135,11 @@ bool loading_is_new(const struct object *o)
 
 void loading_accept(struct object *o)
 {
+    if (loading_is_new(o)) { /* else: started again, or fallen back: the newer one's error stays */
+        o->version++;
+        loading_forget_error(o);
+        backoff_reset(&o->backoff);
+    }
     source_unref(o->accepted);
     o->accepted = o->loading;
     o->loading = NULL;
@@ -147,6 +152,11 @@ void loading_reject(struct object *o)
         return;
     o->rejected = o->loading->hash;
     o->has_rejected = true;
+    loading_drop(o);
+}
+
+void loading_drop(struct object *o)
+{
     source_unref(o->loading);
     o->loading = NULL;
 }
@@ -154,12 +164,14 @@ void loading_reject(struct object *o)
 int loading_start(struct object *o)
 {
     int err = -ENOENT;
-    source_unref(o->loading);
+    loading_drop(o);
     o->loading = pick_source(o);
     if (!o->loading)
         return err;
     o->candidate = worker_spawn(o->station->workers, o, fill_load, &err);
-    if (err)
+    if (err) {
         loading_note_error(o, 0, LOADING_NO_TRACEBACK, "no worker: %s", strerror(-err));
+        loading_drop(o);
+    }
     return err;
 }

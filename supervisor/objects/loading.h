@@ -19,6 +19,8 @@ bool loading_is_new(const struct object *o);
 void loading_accept(struct object *o);
 /* It did not: its source is not tried again until the file changes. */
 void loading_reject(struct object *o);
+/* It never had a process: no fault of the source. */
+void loading_drop(struct object *o);
 
 /* Keeps and logs why the newest source does not load; line 0: unknown. */
 #define LOADING_NO_TRACEBACK ((struct span){"", 0})

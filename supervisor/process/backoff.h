@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * backoff - how long to wait before something that died young is started again. Pure.
+ * backoff - how long to wait before something that died young is started again. Pure, but for
+ * backoff_jitter().
  */
 #ifndef SUPERVISOR_PROCESS_BACKOFF_H
 #define SUPERVISOR_PROCESS_BACKOFF_H
@@ -23,5 +24,7 @@ void backoff_reset(struct backoff *b);
  * spread by jitter (any number) over -25 % … +25 %.
  */
 uint64_t backoff_delay(const struct backoff *b, uint32_t jitter);
+/* A random number for it. */
+uint32_t backoff_jitter(void);
 
 #endif

@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -186,10 +185,8 @@ static void send_waiting(struct nursery *n)
 
 static void start_again_later(struct nursery *n)
 {
-    uint32_t jitter = 0;
-    if (getrandom(&jitter, sizeof(jitter), 0) != sizeof(jitter))
-        jitter = (uint32_t)clock_mono_ns();
-    loop_timer_set(n->station->loop, &n->restart, backoff_delay(&n->backoff, jitter), start, n);
+    uint64_t delay_ns = backoff_delay(&n->backoff, backoff_jitter());
+    loop_timer_set(n->station->loop, &n->restart, delay_ns, start, n);
 }
 
 static void start(void *arg)

@@ -131,9 +131,9 @@ static int start_process(struct scribe *s)
 
 static void hold_back(struct scribe *s)
 {
-    uint32_t jitter = (uint32_t)(clock_mono_ns() / 1000);
+    uint64_t delay_ns = backoff_delay(&s->backoff, backoff_jitter());
     if (!s->stopping)
-        loop_timer_set(s->loop, &s->restart, backoff_delay(&s->backoff, jitter), on_restart, s);
+        loop_timer_set(s->loop, &s->restart, delay_ns, on_restart, s);
 }
 
 static void on_restart(void *arg)

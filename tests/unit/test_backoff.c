@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: supervisor/process/backoff.c */
+/* links: supervisor/process/backoff.c common/clock.c */
 #include "supervisor/process/backoff.h"
 
 #include <check.h>
