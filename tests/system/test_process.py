@@ -296,6 +296,29 @@ def test_killed_helper_is_replaced(station, role):
     assert station.state("second")["n"] >= 1
 
 
+def test_more_cold_objects_than_a_socket_holds(station):
+    """Workers asked for while the nursery is busy wait for it; none is refused."""
+    names = [f"cold{i}" for i in range(400)]
+    for name in names:
+        station.put(f"{name}.py", HELLO)
+    wait_until(lambda: set(names) <= set(station.object_ids()))
+    nursery = station.children("nursery")[0].pid
+    os.kill(nursery, signal.SIGSTOP)
+    connections = []
+    try:
+        for name in names:
+            connections.append(station.connect())
+            connections[-1].sendall(b"GET /objects/%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                                    % name.encode())
+        wait_until(lambda: station.status()["turns"]["outstanding"] == len(names))
+    finally:
+        os.kill(nursery, signal.SIGCONT)
+    for connection in connections:
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
+        connection.close()
+    assert station.children("nursery")[0].pid == nursery
+
+
 def test_killed_idle_worker_is_replaced(station):
     station.allow(r"worker|crash|died|killed|ended")
     station.deploy("pid.py", "import os\ndef GET(request):\n    return os.getpid()\n")

@@ -313,6 +313,47 @@ def test_stream_that_fails(station):
         station.get("/objects/fails")
 
 
+def test_worker_dies_in_a_stream(station):
+    """Its clients see the body break off, and the station lives."""
+    station.allow(r"crash|died|exit|ended")
+    station.deploy("dies.py", "import os\n"
+                              "def GET(request):\n    def g():\n        yield 'a'\n"
+                              "        yield 'b'\n        os._exit(3)\n    return g()\n"
+                              "def POST(request):\n    return {'ok': True}\n")
+    for _ in range(2):
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            station.get("/objects/dies")
+        wait_until(lambda: station.post("/objects/dies").status == 200)
+
+
+def test_stream_past_its_deadline_costs_no_other_call(station):
+    """The worker has to be killed; a call behind the stream had not begun and is served."""
+    station.allow(r"killed|died|deadline|grace")
+    station.deploy("stuck.py", """
+import time
+__endpoint__ = {'timeout': 0.5}
+def GET(request):
+    def g():
+        yield 'a'
+        open(request['begun'], 'w').close()
+        while True:
+            try:
+                time.sleep(60)
+            except BaseException:
+                pass
+    return g()
+def POST(request):
+    return _state_manager.increment('n')
+""")
+    begun = station.folder / "begun"
+    s = station.connect()
+    s.sendall(b"GET /objects/stuck?begun=%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
+              % str(begun).encode())
+    wait_until(begun.exists)
+    assert station.post("/objects/stuck").json() == 1
+    s.close()
+
+
 def test_stream_may_not_write(station):
     station.deploy("writes.py", "def GET(request):\n"
                                 "    def g():\n"
