@@ -8,7 +8,7 @@
  * from then on and are closed once sent (or when the channel is freed).
  *
  * Reading: channel_receive() does one recvmsg; channel_next() yields each whole frame. A frame's
- * payload and descriptors are borrowed until the next call of either; frame_take_fd() takes one,
+ * payload and descriptors are borrowed until the next call of either; channel_take_fd() takes one,
  * the rest is closed.
  *
  * The socket may be blocking or not. One thread.
@@ -85,8 +85,7 @@ int channel_next(struct channel *c, struct frame *f, const char **reason);
 /* Takes descriptor i of the frame last returned by channel_next; the caller closes it. */
 int channel_take_fd(struct channel *c, size_t i);
 
-/* Parses frames of a raw region (a dead worker's unsent output); no descriptors. As channel_next.
- */
+/* Parses frames of a raw region, such as a worker's outbox; no descriptors. As channel_next. */
 int frame_parse(struct span *region, enum rpc_sender peer, struct frame *f, const char **reason);
 
 #endif

@@ -4,7 +4,7 @@
  *
  * JSON lines by default, text on a terminal. Each line goes out with one write(2). The words are
  * fixed: log_debug/info/warn/error report, die() says that the environment is wrong and exits with
- * the code given (operate.md), bug() says that an invariant of ours is broken and exits 70.
+ * the code given, bug() says that an invariant of ours is broken and exits 70.
  */
 #ifndef COMMON_LOG_H
 #define COMMON_LOG_H

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tsv - fields of the tab-separated files (data-format: \\ \t \n \r \0 stand for backslash, tab,
+ * tsv - fields of the tab-separated files (\\ \t \n \r \0 stand for backslash, tab,
  * newline, carriage return and NUL; nothing else is escaped).
  */
 #ifndef COMMON_TSV_H

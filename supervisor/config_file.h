@@ -2,8 +2,8 @@
 /*
  * config_file - the configuration file, read with libconfuse.
  *
- * Values already in the struct are replaced by those of the file. Supervisor, start-up and reload
- * only; one file at a time (libconfuse's callbacks carry no argument).
+ * Values already in the struct are replaced by those of the file. Supervisor, start-up only; one
+ * file at a time (libconfuse's callbacks carry no argument).
  */
 #ifndef SUPERVISOR_CONFIG_FILE_H
 #define SUPERVISOR_CONFIG_FILE_H

@@ -5,7 +5,7 @@
  *
  * The table is config_keys.def. Values from the file, the environment, the command line and the
  * defaults all pass through config_value_set(), so each is checked in the same way. Supervisor,
- * start-up and reload only.
+ * start-up only.
  */
 #ifndef SUPERVISOR_CONFIG_VALUE_H
 #define SUPERVISOR_CONFIG_VALUE_H

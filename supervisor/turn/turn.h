@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * turn - the journey of a call through the station: admission, queue, CALL frame, TURN_DONE,
- * commit, output gate, reply. The heart of objectd; architecture.md, "The turn".
+ * commit, output gate, reply. The heart of objectd; ARCHITECTURE.md, "One request".
  *
  *   turn_admit     a complete request for an object; limits, then the queue of the object
  *   turn_dispatch  queue -> worker, as far as the worker is there and its window is open
