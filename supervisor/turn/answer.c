@@ -167,7 +167,7 @@ static void answer_refused(struct turns *turns, struct call *call, int error)
                      (unsigned long long)turns->station->config.turn_writes_max);
         return;
     default:
-        answer_error(turns, call, 503, "\"limit\":\"memory\"",
+        answer_error(turns, call, 503, error == -ENOMEM ? "\"limit\":\"memory\"" : NULL,
                      "the station could not take the turn (%s): nothing was written",
                      strerror(-error));
     }
