@@ -166,6 +166,11 @@ static void answer_refused(struct turns *turns, struct call *call, int error)
                      "written",
                      (unsigned long long)turns->station->config.turn_writes_max);
         return;
+    case -ESTALE:
+        answer_error(turns, call, 503, NULL,
+                     "%s was removed and came back while this ran: nothing was written",
+                     call->object->id);
+        return;
     default:
         answer_error(turns, call, 503, error == -ENOMEM ? "\"limit\":\"memory\"" : NULL,
                      "the station could not take the turn (%s): nothing was written",
@@ -236,8 +241,11 @@ static int take_body(struct worker *w, const struct frame *f, uint64_t size, int
 
 static int commit(struct worker *w, struct call *call, const struct rpc_turn_done *m)
 {
+    struct worker_ref serving = w->object->worker;
     if (m->write_count == 0)
         return 0;
+    if (worker_ref_set(serving) && !worker_ref_is(serving, w))
+        return -ESTALE; /* another one has a copy of the state without these writes */
     int err = store_commit(w->station->store, w->object->state, call_client_request_id(call),
                            m->writes, m->write_count, &call->commit_seq);
     if (!err)

@@ -5,6 +5,7 @@ management queries show of them."""
 import os
 import re
 import shutil
+import threading
 
 import pytest
 from station import scaled, wait_until
@@ -91,6 +92,31 @@ def test_two_files_with_one_id(new_station):
 
 
 # --- found by inotify ---
+
+
+def test_removed_and_back_while_a_call_runs(station):
+    """The old worker's turn must not write over what the new one has written meanwhile."""
+    source = ("import os, time\ndef GET(request):\n    n = _state_manager.get('n', 0)\n"
+              "    open(request['begun'], 'w').close()\n"
+              "    while not os.path.exists(request['until']):\n        time.sleep(0.005)\n"
+              "    _state_manager.set('n', n + 1)\n"
+              "def POST(request):\n    return _state_manager.increment('n')\n")
+    station.deploy("back.py", source)
+    assert station.post("/objects/back").json() == 1
+    begun, until = station.folder / "begun", station.folder / "until"
+    slow = []
+    thread = threading.Thread(target=lambda: slow.append(
+        station.get(f"/objects/back?begun={begun}&until={until}")))
+    thread.start()
+    wait_until(begun.exists)
+    os.unlink(station.objects / "back.py")
+    wait_until(lambda: "back" not in station.object_ids())
+    station.deploy("back.py", source)
+    assert station.post("/objects/back").json() == 2
+    until.touch()
+    thread.join()
+    assert slow[0].status == 503 and "removed" in slow[0].json()["error"]
+    assert station.post("/objects/back").json() == 3
 
 
 def test_new_changed_removed(station):
