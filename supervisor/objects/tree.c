@@ -2,6 +2,7 @@
 #include "supervisor/objects/tree.h"
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/station.h"
@@ -18,6 +19,7 @@
 
 enum {
     TREE_DEPTH_MAX = 32,
+    ROOT_CHECK_S = 1,
     WATCHED_EVENTS = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE |
                      IN_ONLYDIR | IN_EXCL_UNLINK | IN_DONT_FOLLOW,
 };
@@ -32,6 +34,9 @@ struct folder {
 struct tree_watch {
     struct station *station;
     int fd;
+    dev_t root_dev; /* which folder is watched as the objects folder; 0, 0: none */
+    ino_t root_ino;
+    struct loop_timer root_timer;
     struct loop_source *source;
     struct folder *by_wd;
 };
@@ -254,6 +259,39 @@ static void rescan(struct tree_watch *t)
     scan_folder(t, "", 0);
 }
 
+/* --- the objects folder itself --- */
+
+static bool stat_root(const struct tree_watch *t, struct stat *st)
+{
+    return stat(t->station->config.objects_dir, st) == 0 && S_ISDIR(st->st_mode);
+}
+
+static void remember_root(struct tree_watch *t, const struct stat *st)
+{
+    t->root_dev = st->st_dev;
+    t->root_ino = st->st_ino;
+}
+
+/*
+ * Another folder may take its place: renamed, made again, a link or mount that leads elsewhere.
+ * inotify tells none of that, so its identity is compared now and then.
+ */
+static void check_root(void *arg)
+{
+    struct tree_watch *t = arg;
+    struct stat st;
+    if (!stat_root(t, &st))
+        st = (struct stat){0};
+    if (st.st_dev != t->root_dev || st.st_ino != t->root_ino) {
+        log_warn("the objects folder %s is %s", t->station->config.objects_dir,
+                 st.st_ino ? "another one now" : "gone");
+        unwatch_below(t, "");
+        remember_root(t, &st);
+        rescan(t);
+    }
+    loop_timer_set(t->station->loop, &t->root_timer, ROOT_CHECK_S * NS_PER_S, check_root, t);
+}
+
 /* --- inotify --- */
 
 static void on_folder_event(struct tree_watch *t, const char *path, uint32_t mask)
@@ -302,6 +340,8 @@ static void on_event(struct tree_watch *t, const struct inotify_event *event)
     if (!f)
         return;
     if (event->mask & IN_IGNORED) {
+        if (*f->prefix == '\0') /* made again it may get the same number */
+            remember_root(t, &(struct stat){0});
         forget_folder(t, f);
         return;
     }
@@ -346,7 +386,9 @@ struct tree_watch *tree_watch_new(struct station *station)
     t->source = loop_watch(station->loop, t->fd, EPOLLIN, on_inotify, t);
     if (!t->source)
         die(EXIT_CODE_ENVIRONMENT, "cannot watch inotify: %m");
+    remember_root(t, &st);
     scan_folder(t, "", 0);
+    loop_timer_set(station->loop, &t->root_timer, ROOT_CHECK_S * NS_PER_S, check_root, t);
     return t;
 }
 
@@ -357,6 +399,7 @@ void tree_watch_free(struct tree_watch *t)
         return;
     HASH_ITER (hh, t->by_wd, f, next)
         forget_folder(t, f);
+    loop_timer_cancel(&t->root_timer);
     loop_unwatch(t->source);
     close(t->fd);
     free(t);

@@ -183,6 +183,24 @@ def test_folders(station):
     wait_gone(station, "moved_x_y_z")
 
 
+def test_another_objects_folder(station):
+    """The folder itself is removed and made again, then swapped by two renames."""
+    station.allow("objects folder .* is (gone|another one now)")
+    station.deploy("here.py", "def GET(request):\n    return 'here'\n")
+    shutil.rmtree(station.objects)
+    wait_until(lambda: station.object_ids() == [], what="here is still listed")
+    station.objects.mkdir()
+    station.deploy("again.py", "def GET(request):\n    return 'again'\n")
+    assert station.get("/objects/again").text == "again"
+    new = station.folder / "new"
+    (new / "sub").mkdir(parents=True)
+    (new / "swapped.py").write_text("def GET(request):\n    return 'swapped'\n")
+    os.rename(station.objects, station.folder / "old")
+    os.rename(new, station.objects)
+    wait_until(lambda: station.object_ids() == ["swapped"], what="the swap was not seen")
+    station.deploy("sub/later.py", "def GET(request):\n    return 'later'\n")
+
+
 def test_many_at_once(station):
     """A burst, in new folders that appear while files are written into them."""
     count = scaled(600, 60)
