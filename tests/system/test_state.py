@@ -332,6 +332,7 @@ def test_read_only_state_folder_is_no_lost_data(station):
         pytest.skip("root may write everywhere")
     station.allow("checkpoint")
     station.deploy("store.py", STORE)
+    (station.data / "state").mkdir(exist_ok=True)
     os.chmod(station.data / "state", 0o500)
     station.post("/objects/store", {"set": [["k", 1]]})
     station.kill9()
