@@ -82,7 +82,7 @@ static int pass(void *arg, int fd, bool sort)
     int err = merged_state_open(&m, fd, &d->overlay, sort);
     if (!err)
         err = d->what->key.len > 0 ? put_one(d, &m) : put_entries(d, &m);
-    if (err == -EBADMSG && *m.file.file.error)
+    if (err == -EBADMSG && m.file.file.error && *m.file.file.error)
         report_damage(d, &m.file.file, m.file.file.error);
     merged_state_close(&m);
     put_span(&d->document.text, d->what->suffix);

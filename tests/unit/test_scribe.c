@@ -162,6 +162,22 @@ START_TEST(large_jobs_pass_the_socket)
 }
 END_TEST
 
+/* No file whose reader would say what is wrong. */
+START_TEST(damage_above_no_file)
+{
+    struct buf writes = BUF_INIT;
+    rpc_write_encode(&writes,
+                     &(struct rpc_write){RPC_WRITE_SET, span_of("k"), span_of("{not json")});
+    pid_t pid = scribe_pid(scribe);
+    scribe_dump(scribe, "a", NULL, (struct span){writes.data, writes.len}, 1, "<", ">", on_document,
+                &answers[0]);
+    run_until(1);
+    ck_assert_int_eq(answers[0].err, -EBADMSG);
+    ck_assert_int_eq(scribe_pid(scribe), pid);
+    buf_free(&writes);
+}
+END_TEST
+
 START_TEST(death_fails_what_is_under_way_and_nothing_else)
 {
     pid_t first = scribe_pid(scribe);
@@ -357,6 +373,7 @@ int main(int argc, char **argv)
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, jobs_of_all_kinds_in_order);
     tcase_add_test(tcase, large_jobs_pass_the_socket);
+    tcase_add_test(tcase, damage_above_no_file);
     tcase_add_test(tcase, death_fails_what_is_under_way_and_nothing_else);
     tcase_add_test(tcase, last_answers_of_the_dead_count);
     tcase_add_test(tcase, signals_for_the_group_are_left_to_the_supervisor);
