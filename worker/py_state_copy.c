@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/py_state_copy.h"
 
+#include "common/json_scan.h"
 #include "common/log.h"
 #include "common/state_file.h"
 #include "worker/py_json.h"
@@ -166,12 +167,14 @@ PyObject *py_state_copy_get(PyObject *key)
     return value;
 }
 
+#define TOO_DEEP "the value is circular or nested too deeply for JSON"
+
 /* json.dumps complains in three ways; state has one. */
 static PyObject *as_type_error(void)
 {
     if (PyErr_ExceptionMatches(PyExc_RecursionError)) {
         PyErr_Clear();
-        PyErr_SetString(PyExc_TypeError, "the value is circular or nested too deeply for JSON");
+        PyErr_SetString(PyExc_TypeError, TOO_DEEP);
     } else if (PyErr_ExceptionMatches(PyExc_ValueError)) {
         PyObject *exception = py_take_exception();
         PyErr_Format(PyExc_TypeError, "not a JSON value: %S", exception);
@@ -203,6 +206,11 @@ PyObject *py_state_copy_store(PyObject *value)
     PyObject *owner = py_json_encode(value, &text);
     if (!owner)
         return as_type_error();
+    if (!json_scan_valid(text)) { /* the object may have raised the interpreter's own limit */
+        Py_DECREF(owner);
+        PyErr_SetString(PyExc_TypeError, TOO_DEEP);
+        return NULL;
+    }
     PyObject *stored = PyBytes_FromStringAndSize(text.data, (Py_ssize_t)text.len);
     Py_DECREF(owner);
     return stored;

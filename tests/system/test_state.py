@@ -248,6 +248,26 @@ def POST(request, _state_manager):
     assert reply.text == "ok", reply
 
 
+def test_deep_values_end_at_one_limit(station):
+    """An object that raises Python's own limit cannot store what no one could read any more."""
+    station.deploy("deep.py", """
+import sys
+sys.setrecursionlimit(20000)
+def POST(request):
+    value = []
+    for _ in range(int(request['depth']) - 1):
+        value = [value]
+    _state_manager.set('value', value)
+    return {}
+""")
+    assert station.post("/objects/deep", {"depth": 1000}).status == 200
+    deepest = station.get("/objects/deep?state=true")
+    for depth in (1100, 5000):
+        refused = station.post("/objects/deep", {"depth": depth})
+        assert refused.status == 500 and "nested too deeply" in refused.json()["error"]
+    assert station.get("/objects/deep?state=true").body == deepest.body
+
+
 def test_increments(station):
     station.deploy("inc.py", "def POST(request):\n    return _state_manager.increment('n', request['by'])\n")
     with station.client() as client:
