@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/objects/endpoint.h"
 
-#include "common/clock.h"
-#include "supervisor/objects/object.h"
-#include "supervisor/station.h"
-
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,30 +25,45 @@ static bool seconds_of(const json_t *endpoint, const char *key, uint64_t *ns, ch
     return true;
 }
 
-bool endpoint_apply(struct object *o, const struct station *station, struct span metadata,
-                    char *problem, size_t problem_size)
+struct endpoint endpoint_default(const struct config *config)
 {
-    uint64_t timeout_ns = station->config.timeout_ns;
-    uint64_t idle_ns = station->config.idle_timeout_ns;
-    json_t *root = json_loadb(metadata.data, metadata.len, 0, NULL);
-    const json_t *endpoint = json_object_get(root, "endpoint");
-    bool ok = json_is_object(endpoint);
-    if (!ok)
+    return (struct endpoint){.timeout_ns = config->timeout_ns,
+                             .idle_timeout_ns = config->idle_timeout_ns};
+}
+
+static bool read_settings(struct endpoint *e, const json_t *endpoint, char *problem,
+                          size_t problem_size)
+{
+    if (!json_is_object(endpoint)) {
         snprintf(problem, problem_size, "__endpoint__ is not a JSON object");
-    ok = ok && seconds_of(endpoint, "timeout", &timeout_ns, problem, problem_size) &&
-         seconds_of(endpoint, "idle_timeout", &idle_ns, problem, problem_size);
-    bool raw_query = json_is_true(json_object_get(endpoint, "raw_query"));
-    json_decref(root);
-    char *text = ok ? span_dup(metadata) : NULL;
-    if (!text) {
-        if (ok)
-            snprintf(problem, problem_size, "no memory");
         return false;
     }
-    free(o->metadata);
-    o->metadata = text;
-    o->raw_query = raw_query;
-    o->timeout_ns = timeout_ns;
-    o->idle_timeout_ns = idle_ns;
+    e->raw_query = json_is_true(json_object_get(endpoint, "raw_query"));
+    return seconds_of(endpoint, "timeout", &e->timeout_ns, problem, problem_size) &&
+           seconds_of(endpoint, "idle_timeout", &e->idle_timeout_ns, problem, problem_size);
+}
+
+bool endpoint_parse(struct endpoint *e, const struct config *config, struct span metadata,
+                    char *problem, size_t problem_size)
+{
+    struct endpoint parsed = endpoint_default(config);
+    json_t *root = json_loadb(metadata.data, metadata.len, 0, NULL);
+    bool ok = read_settings(&parsed, json_object_get(root, "endpoint"), problem, problem_size);
+    json_decref(root);
+    if (!ok)
+        return false;
+    parsed.metadata = span_dup(metadata);
+    if (!parsed.metadata) {
+        snprintf(problem, problem_size, "no memory");
+        return false;
+    }
+    endpoint_free(e);
+    *e = parsed;
     return true;
+}
+
+void endpoint_free(struct endpoint *e)
+{
+    free(e->metadata);
+    e->metadata = NULL;
 }

@@ -2,7 +2,6 @@
 #include "supervisor/objects/lifecycle.h"
 
 #include "common/clock.h"
-#include "supervisor/objects/endpoint.h"
 #include "supervisor/objects/loading.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
@@ -36,7 +35,7 @@ static void run_waiters(struct object *o)
 
 int lifecycle_when_loaded(struct object *o, void (*fn)(void *arg), void *arg)
 {
-    if (o->metadata || (o->phase == OBJECT_BACKOFF && o->load_error)) {
+    if (o->endpoint.metadata || (o->phase == OBJECT_BACKOFF && o->load_error)) {
         fn(arg);
         return 0;
     }
@@ -250,7 +249,7 @@ static void sweep_object(struct object *o, void *arg)
     struct worker *w = worker_get(station->workers, o->worker);
     if (!w || w->state != WORKER_READY || w->streams.count || o->queue.count)
         return;
-    if (loop_now(station->loop) - o->used_ns >= o->idle_timeout_ns)
+    if (loop_now(station->loop) - o->used_ns >= o->endpoint.idle_timeout_ns)
         lifecycle_event(o, OBJECT_EV_IDLE);
 }
 
@@ -318,7 +317,8 @@ void lifecycle_worker_ready(struct worker *w, struct span metadata)
     if (!is_candidate(w))
         return;
     char problem[200];
-    if (!endpoint_apply(o, w->station, metadata, problem, sizeof(problem))) {
+    if (!endpoint_parse(&o->next_endpoint, &w->station->config, metadata, problem,
+                        sizeof(problem))) {
         loading_note_error(o, 0, LOADING_NO_TRACEBACK, "%s", problem);
         worker_kill(w, WORKER_BLAME_UNWANTED);
         candidate_failed(w);

@@ -140,6 +140,9 @@ void loading_accept(struct object *o)
         loading_forget_error(o);
         backoff_reset(&o->backoff);
     }
+    endpoint_free(&o->endpoint);
+    o->endpoint = o->next_endpoint;
+    o->next_endpoint.metadata = NULL;
     source_unref(o->accepted);
     o->accepted = o->loading;
     o->loading = NULL;

@@ -37,7 +37,8 @@ static void free_object(struct object *o)
     free(o->conflict);
     free(o->load_error);
     free(o->load_traceback);
-    free(o->metadata);
+    endpoint_free(&o->endpoint);
+    endpoint_free(&o->next_endpoint);
     free(o);
 }
 
@@ -70,8 +71,7 @@ static struct object *make_object(struct station *station, const char *id, const
     o->file = strdup(file);
     o->state = store_object(station->store, id);
     o->log = object_logs_get(station->logs, id);
-    o->timeout_ns = station->config.timeout_ns;
-    o->idle_timeout_ns = station->config.idle_timeout_ns;
+    o->endpoint = endpoint_default(&station->config);
     if (!o->id || !o->file || !o->state || !o->log) {
         free_object(o);
         return NULL;

@@ -9,6 +9,7 @@
 #define SUPERVISOR_OBJECTS_OBJECT_H
 
 #include "common/seeded_hash.h"
+#include "supervisor/objects/endpoint.h"
 #include "supervisor/objects/object_fsm.h"
 #include "supervisor/objects/source.h"
 #include "supervisor/process/backoff.h"
@@ -38,9 +39,9 @@ struct object {
     char *load_error; /* why nothing serves, or why the newest file does not; NULL */
     char *load_traceback;
     uint32_t load_line;
-    uint64_t version; /* accepted sources since the station started */
-    char *metadata;   /* JSON text of READY; NULL: never loaded */
-    bool raw_query;   /* __endpoint__["raw_query"]: no query parameter is reserved */
+    uint64_t version;              /* accepted sources since the station started */
+    struct endpoint endpoint;      /* of what serves */
+    struct endpoint next_endpoint; /* of the candidate, once it is ready */
 
     struct call_list queue;                   /* not yet sent to a worker */
     struct object *next_queued, *prev_queued; /* list of objects with a queue */
@@ -49,9 +50,7 @@ struct object {
     struct loop_timer retry_timer;   /* end of the backoff */
     struct loop_timer removal_timer; /* the file is missing */
     struct object_waiter *waiters;   /* lifecycle_when_loaded */
-    uint64_t timeout_ns;             /* of a turn; __endpoint__["timeout"] or the default */
-    uint64_t idle_timeout_ns;
-    uint64_t used_ns; /* monotonic, last dispatch */
+    uint64_t used_ns;                /* monotonic, last dispatch */
 
     uint64_t turns, errors, crashes, restarts;
     UT_hash_handle hh;

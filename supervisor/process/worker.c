@@ -52,7 +52,7 @@ void worker_settle(struct worker *w)
         send_exit(w);
 }
 
-void worker_event(struct worker *w, enum worker_event event)
+enum worker_action worker_event(struct worker *w, enum worker_event event)
 {
     struct worker_step step = worker_fsm_step(w->state, event);
     w->state = step.next;
@@ -68,11 +68,12 @@ void worker_event(struct worker *w, enum worker_event event)
         worker_blame_protocol(w, worker_event_name(event));
         break;
     case WORKER_DO_NOTHING:
-    case WORKER_DO_ANNOUNCE: /* the frame's handler does it: it has the content */
+    case WORKER_DO_ANNOUNCE:
     case WORKER_DO_REPORT:
     case WORKER_DO_BURY:
         break;
     }
+    return step.action;
 }
 
 void worker_kill(struct worker *w, enum worker_blame blame)

@@ -108,8 +108,11 @@ static inline bool worker_ref_is(struct worker_ref ref, const struct worker *w)
     return ref.generation == w->ref.generation && ref.slot == w->ref.slot;
 }
 
-/* Feeds an event to the state machine and does what it says. */
-void worker_event(struct worker *w, enum worker_event event);
+/*
+ * Feeds an event to the state machine and does what it says; ANNOUNCE and REPORT are left to the
+ * caller, who has the content. Returns the action.
+ */
+enum worker_action worker_event(struct worker *w, enum worker_event event);
 void worker_kill(struct worker *w, enum worker_blame blame);
 /* To be called after frames were put into w->channel: it is flushed at the end of the round. */
 void worker_touch(struct worker *w);

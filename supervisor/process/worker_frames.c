@@ -25,12 +25,8 @@ static bool on_ready(struct worker *w, const struct frame *f, const char **reaso
     if (!rpc_ready_decode(f->payload, &m))
         return false;
     loop_timer_cancel(&w->timer);
-    struct worker_ref ref = w->ref;
-    struct worker_table *table = w->station->workers;
-    enum worker_state before = w->state;
-    worker_event(w, WORKER_EV_LOADED);
-    if ((before == WORKER_SPAWNED || before == WORKER_LOADING) && worker_get(table, ref))
-        table->hooks.ready(w, m.metadata);
+    if (worker_event(w, WORKER_EV_LOADED) == WORKER_DO_ANNOUNCE)
+        w->station->workers->hooks.ready(w, m.metadata);
     return true;
 }
 
@@ -40,9 +36,7 @@ static bool on_load_failed(struct worker *w, const struct frame *f, const char *
     *reason = "malformed LOAD_FAILED";
     if (!rpc_load_failed_decode(f->payload, &m))
         return false;
-    enum worker_state before = w->state;
-    worker_event(w, WORKER_EV_LOAD_FAILED);
-    if (before == WORKER_SPAWNED || before == WORKER_LOADING)
+    if (worker_event(w, WORKER_EV_LOAD_FAILED) == WORKER_DO_REPORT)
         w->station->workers->hooks.load_failed(w, &m);
     return true;
 }

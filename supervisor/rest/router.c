@@ -59,7 +59,7 @@ struct undecided {
 
 static void call_object(struct object *o, struct exchange *x, struct span name)
 {
-    if (exchange_request(x)->query.len && !o->raw_query && object_views_serve(o, x))
+    if (exchange_request(x)->query.len && !o->endpoint.raw_query && object_views_serve(o, x))
         return;
     turn_admit(o->station->turns, o, x, name);
 }
@@ -73,7 +73,7 @@ static void decide(void *arg)
 
 static void serve_object(struct object *o, struct exchange *x, struct span name)
 {
-    if (o->metadata || !object_views_reserved(x)) {
+    if (o->endpoint.metadata || !object_views_reserved(x)) {
         call_object(o, x, name);
         return;
     }

@@ -253,7 +253,8 @@ static int commit(struct worker *w, struct call *call, const struct rpc_turn_don
     return err;
 }
 
-static void accept_turn(struct worker *w, struct call *call, const struct rpc_turn_done *m,
+/* False: refused, or its reply cannot be given; the call is answered. */
+static bool accept_turn(struct worker *w, struct call *call, const struct rpc_turn_done *m,
                         int body_fd)
 {
     struct turns *turns = w->station->turns;
@@ -263,7 +264,7 @@ static void accept_turn(struct worker *w, struct call *call, const struct rpc_tu
             close(body_fd);
         poison(w, err);
         answer_refused(turns, call, err);
-        return;
+        return false;
     }
     log_turn(w, call, m->status);
     err = held_reply_take(&call->reply, m, body_fd);
@@ -272,11 +273,12 @@ static void accept_turn(struct worker *w, struct call *call, const struct rpc_tu
                      err == -E2BIG ? "the handler set more than %d reply fields"
                                    : "no memory for the reply (%d fields at most)",
                      CALL_FIELDS_MAX);
-        return;
+        return false;
     }
     call->gate_seq = store_newest(w->object->state);
     w->gated_streams += call->reply.is_stream;
     gate_hold(turns, call);
+    return true;
 }
 
 /* The worker has answered: more for it, or for whoever waits for its silence. */
@@ -313,13 +315,16 @@ bool answer_turn_done(struct worker *w, const struct frame *f, const char **reas
     w->progress_ns = call->answered_ns = loop_now(w->station->loop);
     w->turns++;
     count_outcome(turns, w->object, m.outcome);
+    bool taken = false;
     if (!call->exchange || call->id <= w->refuse_through) {
         if (body_fd >= 0)
             close(body_fd);
         drop_turn(turns, call, w->refuse_error);
     } else {
-        accept_turn(w, call, &m, body_fd);
+        taken = accept_turn(w, call, &m, body_fd);
     }
+    if (m.stream && !taken)
+        stream_refuse(w, f->id);
     after_answer(w);
     return true;
 }
@@ -369,7 +374,7 @@ static void answer_crashed(struct worker *w, struct call *call, int wait_status)
         turns->timed_out++;
         answer_error(turns, call, 504, "\"limit\":\"timeout\"",
                      "the call ran longer than %.3g s and did not stop; its worker was killed",
-                     (double)w->object->timeout_ns / 1e9);
+                     (double)w->object->endpoint.timeout_ns / 1e9);
         return;
     }
     turns->crashed++;

@@ -46,7 +46,7 @@ static uint64_t age(uint64_t now, uint64_t then)
 static void check_worker(struct worker *w, const struct config *config, uint64_t now)
 {
     uint64_t running = w->page->running_id, started = w->page->started_ns;
-    uint64_t timeout = w->object->timeout_ns;
+    uint64_t timeout = w->object->endpoint.timeout_ns;
     if (w->pid == 0 || w->state == WORKER_KILLED)
         return;
     bool owes_answer = w->inflight.count > 0;

@@ -22,6 +22,11 @@ static struct worker *worker_of(const struct call *call)
     return worker_get(call->object->station->workers, call->worker);
 }
 
+void stream_refuse(struct worker *w, uint64_t id)
+{
+    send_empty(w, RPC_STREAM_CANCEL, id);
+}
+
 static void on_pull(void *context)
 {
     struct call *call = context;

@@ -45,6 +45,8 @@ bool answer_turn_done(struct worker *w, const struct frame *f, const char **reas
 bool answer_outside_writes(struct worker *w, const struct frame *f, const char **reason);
 
 /* stream.c */
+/* The stream of an answer that was not taken: its generator is closed. */
+void stream_refuse(struct worker *w, uint64_t id);
 void stream_start(struct turns *turns, struct call *call, const struct exchange_reply *head);
 bool stream_chunk(struct worker *w, const struct frame *f, const char **reason);
 bool stream_end(struct worker *w, const struct frame *f, const char **reason);
