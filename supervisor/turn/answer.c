@@ -311,7 +311,7 @@ bool answer_turn_done(struct worker *w, const struct frame *f, const char **reas
     *reason = "a body that is not a sealed memfd of its size";
     if (take_body(w, f, m.body_size, &body_fd) < 0)
         return false;
-    call_list_remove(&w->inflight, call);
+    turn_take_back(turns, w, call);
     w->progress_ns = call->answered_ns = loop_now(w->station->loop);
     w->turns++;
     count_outcome(turns, w->object, m.outcome);
@@ -415,11 +415,14 @@ void turn_worker_dead(struct worker *w, int wait_status)
 {
     struct turns *turns = w->station->turns;
     uint64_t begun = newest_begun(w);
-    while (w->inflight.head && w->inflight.head->id <= begun)
-        answer_crashed(w, call_list_pop(&w->inflight), wait_status);
+    while (w->inflight.head && w->inflight.head->id <= begun) {
+        struct call *call = w->inflight.head;
+        turn_take_back(turns, w, call);
+        answer_crashed(w, call, wait_status);
+    }
     while (w->inflight.tail) {
         struct call *call = w->inflight.tail;
-        call_list_remove(&w->inflight, call);
+        turn_take_back(turns, w, call);
         if (call->exchange)
             requeue(turns, call);
         else

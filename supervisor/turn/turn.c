@@ -56,7 +56,7 @@ static bool admit(struct turns *turns, struct object *o, struct exchange *x)
                        (unsigned long long)c->queue_object_max, o->id);
         return false;
     }
-    if (turns->queued >= c->queue_station_max) {
+    if (turns->queued + turns->sent - turns->occupied >= c->queue_station_max) {
         turns->rejected_queue_station++;
         exchange_error(x, 503, "\"limit\":\"queue_station_max\"",
                        "%llu calls wait on this station already (limits.queue_station_max)",
@@ -174,6 +174,20 @@ static bool can_take_calls(const struct object *o, const struct worker *w)
            w->inflight.count < TURN_WINDOW;
 }
 
+void turn_hand_over(struct turns *turns, struct worker *w, struct call *call)
+{
+    turns->occupied += w->inflight.count == 0;
+    turns->sent++;
+    call_list_append(&w->inflight, call);
+}
+
+void turn_take_back(struct turns *turns, struct worker *w, struct call *call)
+{
+    call_list_remove(&w->inflight, call);
+    turns->sent--;
+    turns->occupied -= w->inflight.count == 0;
+}
+
 static void send_next(struct turns *turns, struct object *o, struct worker *w)
 {
     struct call *call = dequeue(turns, o);
@@ -188,7 +202,7 @@ static void send_next(struct turns *turns, struct object *o, struct worker *w)
     }
     if (w->inflight.count == 0)
         w->progress_ns = call->sent_ns;
-    call_list_append(&w->inflight, call);
+    turn_hand_over(turns, w, call);
     w->last_sent_id = call->id;
     worker_event(w, WORKER_EV_CALL);
 }

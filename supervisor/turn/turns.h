@@ -18,7 +18,9 @@ struct gate_waiter {
 struct turns {
     struct station *station;
     uint64_t last_call_id;
-    size_t queued; /* calls in the queues of all objects */
+    size_t queued;   /* calls in the queues of all objects */
+    size_t sent;     /* calls in the hands of all workers */
+    size_t occupied; /* workers that have any: each runs one of them */
     size_t outstanding;
     struct call_list gated;      /* by gate_seq, smallest first */
     struct gate_waiter *waiters; /* by seq, smallest first */
@@ -28,6 +30,10 @@ struct turns {
     uint64_t done, raised, timed_out, crashed, refused, commits;
     uint64_t rejected_queue_object, rejected_queue_station, rejected_queue_timeout;
 };
+
+/* turn.c: a call goes to its worker, and comes back one way or another. */
+void turn_hand_over(struct turns *turns, struct worker *w, struct call *call);
+void turn_take_back(struct turns *turns, struct worker *w, struct call *call);
 
 /* gate.c */
 void gate_hold(struct turns *turns, struct call *call);

@@ -421,14 +421,3 @@ def test_log_forms(shared):
     assert found["c"]["level"] == "CRITICAL" and found["c"]["text"] == "tab\tnl\n"
     assert found["by level"]["level"] == "INFO"
     assert any("user_login" in str(e) and "me" in str(e) for e in logs)
-
-
-def test_get_logs(shared):
-    """What an object reads of its own log: at least what its earlier turns wrote."""
-    object_id = make(shared, "def POST(request):\n    _logger.warning('w', a=1)\n"
-                             "    _logger.info('i')\n    return {}\n"
-                             "def GET(request):\n"
-                             "    return [e['message'] for e in _logger.get_logs(level='WARNING')]\n")
-    assert shared.post(f"/objects/{object_id}").status == 200
-    wait_until(lambda: shared.get(f"/objects/{object_id}").json() == ["w"],
-               what=lambda: shared.get(f"/objects/{object_id}").text)
