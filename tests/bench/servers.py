@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -80,8 +81,48 @@ def peers(folder):
     ]
 
 
+class Quiet:
+    """Waits for the others on a shared machine: a run begins when both cores have been idle for a
+    moment, or when the patience of the whole benchmark is used up; counts how often it was not."""
+
+    def __init__(self, patience):
+        self.patience = patience  # seconds, all waits together
+        self.runs = self.disturbed = 0
+
+    @staticmethod
+    def busy():
+        """Share of the processors in use during a fifth of a second."""
+
+        def times():
+            fields = [int(n) for n in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+            return sum(fields), fields[3] + fields[4]
+
+        total, idle = times()
+        time.sleep(0.2)
+        total2, idle2 = times()
+        return 1 - (idle2 - idle) / max(1, total2 - total)
+
+    def wait(self):
+        self.runs += 1
+        calm = 0
+        while calm < 2:
+            begun = time.monotonic()
+            calm = calm + 1 if self.busy() < 0.08 else 0
+            self.patience -= time.monotonic() - begun
+            if self.patience <= 0:
+                self.disturbed += calm < 2
+                return
+
+    def __str__(self):
+        return f"{self.runs - self.disturbed} of {self.runs} runs began on an idle machine"
+
+
+quiet = Quiet(600)
+
+
 def wrk(port, path, seconds, connections=64):
     """One run: {"requests", "rate", "p50_us", "p99_us", …}; errors of any kind end the benchmark."""
+    quiet.wait()
     url = f"http://127.0.0.1:{port}{path}"
     done = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s",
                            HERE / "report.lua", url],
