@@ -214,7 +214,7 @@ static void store_fds(struct channel *c, struct msghdr *msg)
     }
 }
 
-ssize_t channel_receive(struct channel *c)
+static ssize_t receive(struct channel *c, int flags)
 {
     if (c->in_pos > 0) {
         buf_consume(&c->in, c->in_pos);
@@ -234,7 +234,7 @@ ssize_t channel_receive(struct channel *c)
                          .msg_controllen = sizeof(control)};
     ssize_t n;
     do
-        n = recvmsg(c->fd, &msg, MSG_CMSG_CLOEXEC);
+        n = recvmsg(c->fd, &msg, MSG_CMSG_CLOEXEC | flags);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return -errno;
@@ -242,6 +242,16 @@ ssize_t channel_receive(struct channel *c)
     c->in.len += (size_t)n;
     c->received += (uint64_t)n;
     return n;
+}
+
+ssize_t channel_receive(struct channel *c)
+{
+    return receive(c, 0);
+}
+
+ssize_t channel_receive_now(struct channel *c)
+{
+    return receive(c, MSG_DONTWAIT);
 }
 
 static int protocol_error(const char **reason, const char *text)

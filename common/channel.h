@@ -77,6 +77,8 @@ static inline bool channel_has_output(const struct channel *c)
 
 /* One recvmsg: bytes received, 0 at end of file, -EAGAIN, or another -errno. */
 ssize_t channel_receive(struct channel *c);
+/* The same without waiting, on a blocking socket too. */
+ssize_t channel_receive_now(struct channel *c);
 /*
  * 1: *f is the next frame. 0: no whole frame is left. -EPROTO: the other end breaks the protocol
  * (*reason says how, a static string); -ENOMEM.

@@ -265,12 +265,13 @@ static bool wait_for_input(void)
  * the time of about two wake-ups, and yielding, is quicker than sleeping. Under load calls come in
  * batches, and nothing waits.
  */
-static void wait_eagerly(void)
+static ssize_t receive_eagerly(void)
 {
-    struct pollfd rpc = {.fd = FD_RPC, .events = POLLIN};
     uint64_t until = clock_mono_ns() + EAGER_NS;
-    while (poll(&rpc, 1, 0) == 0 && clock_mono_ns() < until)
+    ssize_t n;
+    while ((n = channel_receive_now(&worker.channel)) == -EAGAIN && clock_mono_ns() < until)
         sched_yield();
+    return n;
 }
 
 static void receive(bool is_lone)
@@ -280,9 +281,9 @@ static void receive(bool is_lone)
     if (!is_alone && !wait_for_input())
         return;
     py_embed_release();
-    if (is_lone && is_alone)
-        wait_eagerly();
-    ssize_t n = channel_receive(&worker.channel);
+    ssize_t n = is_lone && is_alone ? receive_eagerly() : -EAGAIN;
+    if (n == -EAGAIN)
+        n = channel_receive(&worker.channel);
     py_embed_acquire();
     if (n == 0 || n == -ECONNRESET)
         _exit(EXIT_CODE_OK); /* the supervisor is gone */
