@@ -82,7 +82,7 @@ static const struct worker_step table[WORKER_STATES][WORKER_EVENTS] =
             {
                 [WORKER_EV_FORKED] = STEP(REAPED, NOTHING),
                 [WORKER_EV_LOADED] = STEP(REAPED, NOTHING),
-                [WORKER_EV_LOAD_FAILED] = STEP(REAPED, NOTHING),
+                [WORKER_EV_LOAD_FAILED] = STEP(REAPED, REPORT), /* its last words say why */
                 [WORKER_EV_CALL] = STEP(REAPED, NOTHING),
                 [WORKER_EV_ANSWERED] = STEP(REAPED, NOTHING),
                 [WORKER_EV_DRAIN] = STEP(REAPED, NOTHING),

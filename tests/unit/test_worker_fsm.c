@@ -62,7 +62,7 @@ static const struct worker_step expected[WORKER_STATES][WORKER_EVENTS] = {
                        {S(REAPED), A(BURY)}},
     [WORKER_REAPED] = {{S(REAPED), A(NOTHING)},
                        {S(REAPED), A(NOTHING)},
-                       {S(REAPED), A(NOTHING)},
+                       {S(REAPED), A(REPORT)},
                        {S(REAPED), A(NOTHING)},
                        {S(REAPED), A(NOTHING)},
                        {S(REAPED), A(NOTHING)},
