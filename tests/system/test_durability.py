@@ -259,6 +259,7 @@ def test_short_and_interrupted_writes(new_station, tmp_path):
     source = REPOSITORY / "tests" / "system" / "short_writes.c"
     run("cc", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", library, source, "-ldl")
     station = ledger_station(new_station, env={"LD_PRELOAD": str(library)})
+    station.allow("^log of ledger: No space")  # logs may lose lines: half a header is not finished
     ledger = Ledger(8)
     for _ in range(2):
         station.start()
