@@ -159,8 +159,9 @@ static void announce(void)
 }
 
 /*
- * Backwards, but for two. The front first: it sends what the turns have answered. The store next: it
- * runs the loop until the scribe has written what is dirty, so the other parts must still be there.
+ * Backwards, but for two. The front first: it sends what the turns have answered. The store next:
+ * it runs the loop until the scribe has written what is dirty, so the other parts must still be
+ * there.
  */
 static void stop_parts(void)
 {

@@ -35,7 +35,8 @@ struct signals *signals_new(struct loop *loop, void (*fn)(void *arg, int signo),
     sigemptyset(&set);
     for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++)
         sigaddset(&set, watched[i]);
-    if (!signals || sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+    if (!signals || sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
+        signal(SIGUSR2, SIG_IGN) == SIG_ERR)
         die(EXIT_CODE_ENVIRONMENT, "signals: %m");
     signals->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals->fd < 0)
@@ -64,5 +65,6 @@ void signals_unblock(void)
     for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++)
         signal(watched[i], SIG_DFL);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGUSR2, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }

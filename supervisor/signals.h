@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * signals - HUP, TERM, INT, USR1 and CHLD as events of the loop; PIPE is ignored.
+ * signals - HUP, TERM, INT, USR1 and CHLD as events of the loop; PIPE and USR2 are ignored.
  *
  * The signals are blocked and read from a signalfd. A child must begin with signals_unblock(), or
  * it would inherit the mask. Loop thread only.

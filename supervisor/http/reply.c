@@ -138,18 +138,20 @@ static int check(struct exchange *x, const struct exchange_reply *reply)
 }
 
 /* What the client gets when the reply itself cannot be sent; too simple to fail but for memory. */
-static int build_instead(struct exchange *x, int err)
+static int build_instead(struct exchange *x, const struct exchange_reply *asked, int err)
 {
     static const char invalid[] =
         "{\"status\":\"error\",\"error\":\"the handler's status or headers are not valid HTTP\"}";
-    static const char full[] = "{\"status\":\"error\",\"error\":\"the station holds too many "
-                               "bodies\",\"limit\":\"bodies_max\"}";
-    const char *text = err == -ENOSPC ? full : invalid;
-    struct exchange_field retry = {"Retry-After", "1"};
-    struct exchange_reply reply = {.status = err == -ENOSPC ? 503 : 500,
+    /* No 503: the call has run, and nobody must be told to run it again. */
+    static const char full[] = "{\"status\":\"error\",\"error\":\"the call has run, and its reply "
+                               "does not fit beside the bodies that the station holds\","
+                               "\"limit\":\"bodies_max\"}";
+    bool is_large = err == -ENOSPC;
+    const char *text = is_large ? full : invalid;
+    struct exchange_reply reply = {.status = 500,
                                    .content_type = "application/json; charset=utf-8",
-                                   .fields = &retry,
-                                   .field_count = err == -ENOSPC,
+                                   .fields = asked->fields,
+                                   .field_count = is_large ? asked->field_count : 0,
                                    .body = strdup(text),
                                    .body_size = strlen(text)};
     return reply.body ? build(x, &reply) : -ENOMEM;
@@ -194,7 +196,7 @@ void exchange_reply(struct exchange *x, const struct exchange_reply *reply)
         else
             err = build(x, reply);
         if (err == -EINVAL || err == -ENOSPC)
-            build_instead(x, err);
+            build_instead(x, reply, err);
         reply_send(x);
     }
     front->open--;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 enum { NURSERY_PAYLOAD_MAX = 4096 };
+#define RESTART_MAX_NS (1 * NS_PER_S)
 
 /* A request that was sent, or waits for the nursery to come up. */
 struct spawn {
@@ -157,11 +158,16 @@ static int send_spawn(struct nursery *n, struct spawn *s)
     return err;
 }
 
-static void fail_spawn(struct nursery *n, struct spawn *s, int error)
+static void close_spawn_fds(struct spawn *s)
 {
     for (int i = 0; i < 4; i++)
         if (s->fds[i] >= 0)
             close(s->fds[i]);
+}
+
+static void fail_spawn(struct nursery *n, struct spawn *s, int error)
+{
+    close_spawn_fds(s);
     struct worker_ref ref = s->ref;
     free(s);
     worker_spawn_failed(n->station->workers, ref, error);
@@ -186,6 +192,8 @@ static void send_waiting(struct nursery *n)
 static void start_again_later(struct nursery *n)
 {
     uint64_t delay_ns = backoff_delay(&n->backoff, backoff_jitter());
+    if (delay_ns > RESTART_MAX_NS)
+        delay_ns = RESTART_MAX_NS; /* every cold object of the station waits for it */
     loop_timer_set(n->station->loop, &n->restart, delay_ns, start, n);
 }
 
@@ -258,6 +266,20 @@ int nursery_spawn(struct nursery *n, struct worker_ref ref, const int fds[4])
     if (n->source)
         send_waiting(n);
     return 0;
+}
+
+bool nursery_cancel(struct nursery *n, struct worker_ref ref)
+{
+    for (struct spawn **link = &n->waiting; *link; link = &(*link)->next) {
+        struct spawn *s = *link;
+        if (s->ref.generation != ref.generation)
+            continue;
+        *link = s->next;
+        close_spawn_fds(s);
+        free(s);
+        return true;
+    }
+    return false;
 }
 
 pid_t nursery_pid(const struct nursery *n)

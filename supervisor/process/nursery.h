@@ -19,6 +19,8 @@ void nursery_free(struct nursery *nursery);
  * worker_spawned or worker_spawn_failed. 0 or -errno.
  */
 int nursery_spawn(struct nursery *nursery, struct worker_ref ref, const int fds[4]);
+/* Takes a request back that was not sent yet; false when it was, or never was one. */
+bool nursery_cancel(struct nursery *nursery, struct worker_ref ref);
 /* 0 when it is down. */
 pid_t nursery_pid(const struct nursery *nursery);
 /* It may have forked a worker whose pid it has not told yet. */

@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/shared_page.h"
 #include "supervisor/objects/object.h"
+#include "supervisor/process/nursery.h"
 #include "supervisor/process/worker_private.h"
 #include "supervisor/station.h"
 
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+enum { LAST_RECEIVES_MAX = 1024 /* something it left behind may still write to its socket */ };
 #define EXIT_GRACE_NS (5 * NS_PER_S) /* from EXIT to SIGKILL */
 
 static bool has_work(const struct worker *w)
@@ -22,8 +24,11 @@ static bool has_work(const struct worker *w)
 
 static void kill_process(struct worker *w)
 {
-    if (w->pid == 0)
-        return; /* FORKED will come, and brings us here again */
+    if (w->pid == 0) { /* FORKED will come, and brings us here again, unless nobody was asked yet */
+        if (nursery_cancel(w->station->nursery, w->ref))
+            worker_exited(w, 0);
+        return;
+    }
     kill(-w->pid, SIGKILL);
     kill(w->pid, SIGKILL);
 }
@@ -90,7 +95,7 @@ void worker_kill(struct worker *w, enum worker_blame blame)
  */
 static void receive_rest(struct worker *w)
 {
-    while (channel_receive(&w->channel) > 0)
+    for (int i = 0; i < LAST_RECEIVES_MAX && channel_receive(&w->channel) > 0; i++)
         worker_handle_frames(w);
     uint64_t base = w->page->outbox_base;
     uint32_t written = w->page->outbox_written;

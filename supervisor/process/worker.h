@@ -113,6 +113,7 @@ static inline bool worker_ref_is(struct worker_ref ref, const struct worker *w)
  * caller, who has the content. Returns the action.
  */
 enum worker_action worker_event(struct worker *w, enum worker_event event);
+/* A worker that was never forked is gone on return. */
 void worker_kill(struct worker *w, enum worker_blame blame);
 /* To be called after frames were put into w->channel: it is flushed at the end of the round. */
 void worker_touch(struct worker *w);

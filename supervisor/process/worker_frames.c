@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/log/object_log.h"
 #include "supervisor/objects/object.h"
@@ -53,6 +54,9 @@ static bool on_log(struct worker *w, const struct frame *f, const char **reason)
         call = call_list_find(&w->streams, f->id);
     if (call)
         call_request_id(call, request_id, sizeof(request_id));
+    uint64_t now_us = clock_wall_us();
+    if (m.wall_us > now_us)
+        m.wall_us = now_us;
     object_log_write(w->object->log, m.level, m.wall_us, m.message, span_of(request_id),
                      w->object->version, m.fields);
     return true;

@@ -128,6 +128,15 @@ static int write_all(int fd, struct iovec iov[2], uint64_t offset)
     return 0;
 }
 
+/* A file that has no name any more keeps nothing: somebody removed the data folder. */
+static int still_there(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    return st.st_nlink > 0 ? 0 : -ENOENT;
+}
+
 static int write_part(const struct committer_part *part)
 {
     struct iovec iov[2] = {
@@ -135,6 +144,8 @@ static int write_part(const struct committer_part *part)
         {(void *)part->records.data, part->records.len},
     };
     int err = FAILPOINT("journal-write");
+    if (!err)
+        err = still_there(part->fd);
     if (!err)
         err = write_all(part->fd, iov, part->offset);
     return err ? err : FAILPOINT("journal-written");

@@ -4,8 +4,10 @@
  * goes to the gate) or refused (the worker's copy is poisoned: every answer under way is refused
  * too and the worker gets RESET).
  */
+#include "common/json_scan.h"
 #include "common/memfd.h"
 #include "common/shared_page.h"
+#include "common/utf8.h"
 #include "supervisor/log/object_log.h"
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/state/store.h"
@@ -239,6 +241,18 @@ static int take_body(struct worker *w, const struct frame *f, uint64_t size, int
     return -EPROTO;
 }
 
+/* What a worker writes is read by others from now on: only whole JSON under keys that are text. */
+static bool writes_are_sound(struct span writes)
+{
+    struct codec_reader r = codec_reader_of(writes.data, writes.len);
+    struct rpc_write w;
+    while (rpc_write_next(&r, &w))
+        if (!utf8_valid(w.key.data, w.key.len) ||
+            (w.op == RPC_WRITE_SET && !json_scan_valid(w.value)))
+            return false;
+    return true;
+}
+
 static int commit(struct worker *w, struct call *call, const struct rpc_turn_done *m)
 {
     struct worker_ref serving = w->object->worker;
@@ -305,6 +319,9 @@ bool answer_turn_done(struct worker *w, const struct frame *f, const char **reas
     *reason = "malformed TURN_DONE";
     if (!rpc_turn_done_decode(f->payload, &m))
         return false;
+    *reason = "a write that is not JSON under a key of UTF-8";
+    if (!writes_are_sound(m.writes))
+        return false;
     *reason = "an answer to a call that is not the oldest under way";
     if (!call || call->id != f->id)
         return false;
@@ -341,7 +358,7 @@ bool answer_outside_writes(struct worker *w, const struct frame *f, const char *
     struct rpc_outside_writes m;
     uint64_t seq;
     *reason = "malformed OUTSIDE_WRITES";
-    if (!rpc_outside_writes_decode(f->payload, &m))
+    if (!rpc_outside_writes_decode(f->payload, &m) || !writes_are_sound(m.writes))
         return false;
     if (w->reset_id) {
         note_lost_writes(w, "an earlier turn was refused");
