@@ -4,6 +4,7 @@ full disk."""
 
 import contextlib
 import fcntl
+import http.client
 import os
 import random
 import re
@@ -542,3 +543,22 @@ def test_damage_is_reported_by_check(killed):
     done = station.objectctl("check", str(station.data))
     assert done.returncode != 0 and path.name in done.stdout + done.stderr
     restore(station, saved)
+
+
+def test_removed_data_folder(new_station):
+    """Writes into a journal that has no name any more are never acknowledged."""
+    station = new_station().start()
+    station.allow(r"journal|log of|checkpoint|stopping|No such file")
+    station.deploy("n.py", "def POST(request):\n    return _state_manager.increment('n')\n")
+    assert station.post("/objects/n").status == 200
+    shutil.rmtree(station.data)
+    try:
+        reply = station.post("/objects/n")
+    except (OSError, http.client.HTTPException):
+        pass
+    else:
+        assert reply.status != 200, reply
+    assert station.wait() == 71
+    station.data.mkdir(exist_ok=True)
+    station.start()
+    assert station.post("/objects/n").status == 200
