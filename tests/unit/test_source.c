@@ -83,7 +83,9 @@ START_TEST(reads_with_hash_and_limit)
     ck_assert(source_hash_equal(a->hash, same->hash));
     ck_assert_ptr_null(source_read(inside, "a.py", 5, &err));
     ck_assert_int_eq(err, -EFBIG);
-    source_unref(source_ref(a));
+    ck_assert_ptr_eq(source_ref(a), a);
+    source_unref(a);
+    ck_assert_str_eq(a->text, "x = 1\n"); /* one reference is left */
     source_unref(a);
     source_unref(same);
     source_unref(NULL);
