@@ -48,7 +48,7 @@ static void print_help(void)
           "  --version   print the version\n"
           "  --help      print this; objectctl COMMAND --help tells more\n\n"
           "Exit codes: 0 well, 1 the station says it is not, 64 usage, 69 unreachable,\n"
-          "71 a folder that cannot be read.\n",
+          "70 trouble on this side, 71 a folder that cannot be read.\n",
           stdout);
 }
 
