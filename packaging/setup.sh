@@ -95,6 +95,12 @@ setup_build() {
     local dir=$repository/$1
     shift
     bootstrap_if_needed
+    if [ -f "$repository/config.status" ]; then
+        # automake refuses to build elsewhere from a tree that was configured itself.
+        say "removing what ./configure made in the tree itself (make distclean)"
+        make -C "$repository" -s distclean >/dev/null 2>&1 ||
+            die "the tree was configured itself: run 'make distclean' in $repository, then start me again"
+    fi
     mkdir -p "$dir"
     # Configured again when the arguments or ./configure are others than last time.
     if [ ! -f "$dir/Makefile" ] || [ "$repository/configure" -nt "$dir/config.status" ] ||

@@ -12,13 +12,13 @@ enum { PAGE = 1000, COLUMNS = 5 };
 /* What a column shows: the first of these members that is there. */
 static const struct {
     const char *head;
-    const char *members[3];
+    const char *members[4];
 } columns[COLUMNS] = {
     {"ID", {"object_id"}},
     {"STATE", {"phase", "state"}},
     {"TURNS", {"turns"}},
     {"FILE", {"file", "path"}},
-    {"REMARK", {"conflict", "error", "reason"}},
+    {"REMARK", {"load_error", "conflict", "error", "reason"}},
 };
 
 /* All pages as one answer; the caller's. */

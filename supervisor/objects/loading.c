@@ -27,7 +27,7 @@ void loading_note_error(struct object *o, uint32_t line, struct span traceback, 
     o->load_traceback = traceback.len ? span_dup(traceback) : NULL;
     o->load_line = line;
     object_note(o, "ERROR", "%s does not load: %s", o->file, o->load_error ? o->load_error : "?");
-    log_info("%s does not load: %s", o->file, o->load_error ? o->load_error : "?");
+    log_warn("%s does not load: %s", o->file, o->load_error ? o->load_error : "?");
 }
 
 void loading_forget_error(struct object *o)

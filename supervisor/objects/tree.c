@@ -43,6 +43,11 @@ struct tree_watch {
 
 static void scan_folder(struct tree_watch *t, const char *prefix, unsigned depth);
 
+static bool is_hidden(const char *name)
+{
+    return name[0] == '.' || name[0] == '_';
+}
+
 /* --- files --- */
 
 static bool file_exists(const struct tree_watch *t, const char *file)
@@ -77,11 +82,25 @@ static bool yields_to_other(struct tree_watch *t, struct object *o, const char *
     return false;
 }
 
+/* A Python file that nobody hid, and that cannot be an object, is a surprise worth a word. */
+static void warn_of_name(const char *file)
+{
+    size_t len = strlen(file);
+    const char *base = strrchr(file, '/');
+    base = base ? base + 1 : file;
+    if (len > 3 && strcmp(file + len - 3, ".py") == 0 && !is_hidden(base))
+        log_warn("%s is no object: its name needs letters, digits, '_', '.' and '-' only, %d bytes "
+                 "with its folders",
+                 file, OBJECT_ID_MAX);
+}
+
 static void file_present(struct tree_watch *t, const char *file)
 {
     char id[OBJECT_ID_MAX + 1];
-    if (!object_id_of_path(file, id))
+    if (!object_id_of_path(file, id)) {
+        warn_of_name(file);
         return;
+    }
     struct object *o = object_find(t->station->objects, id, strlen(id));
     bool is_new = !o;
     if (!o)
@@ -126,11 +145,6 @@ static void path_absent(struct tree_watch *t, const char *file)
 }
 
 /* --- folders --- */
-
-static bool is_hidden(const char *name)
-{
-    return name[0] == '.' || name[0] == '_';
-}
 
 static void watch_folder(struct tree_watch *t, const char *prefix)
 {

@@ -44,7 +44,9 @@ def test_objects_found_at_start(new_station):
     (station.objects / ".hidden.py").write_text(HELLO)
     (station.objects / ".git").mkdir()
     (station.objects / ".git" / "inside.py").write_text(HELLO)
+    station.allow(r"is no object")
     station.start()
+    assert station.logged("sp ace.py is no object") and station.logged("ümlaut.py is no object")
     ids = station.object_ids()
     assert ids == sorted(["hello", "basics_counter", "a_b_c_deep", "x-1.2", "Upper"])
     for object_id in ids:
