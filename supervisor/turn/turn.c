@@ -178,6 +178,7 @@ void turn_hand_over(struct turns *turns, struct worker *w, struct call *call)
 {
     turns->occupied += w->inflight.count == 0;
     turns->sent++;
+    store_expect_more(turns->station->store, true);
     call_list_append(&w->inflight, call);
 }
 
@@ -185,6 +186,7 @@ void turn_take_back(struct turns *turns, struct worker *w, struct call *call)
 {
     call_list_remove(&w->inflight, call);
     turns->sent--;
+    store_expect_more(turns->station->store, turns->sent > 0);
     turns->occupied -= w->inflight.count == 0;
 }
 
