@@ -35,12 +35,6 @@ struct spare {
     bool pending; /* the committer is making it */
 };
 
-/*
- * How long a batch waits for records of turns under way: about one fdatasync. Twice as many share
- * it then, and the processor that it costs goes to turns. (A loop that sleeps ends it after 1 ms.)
- */
-#define GATHER_NS 150000ull
-
 struct journal {
     struct journal_options options;
     struct committer *committer;
@@ -74,10 +68,6 @@ struct journal {
     uint64_t synced_seq;
     struct record_position claimed; /* newest position that a line written names */
     struct record_position written; /* end of what is written */
-
-    bool expects_more;        /* turns are under way */
-    uint64_t gather_since_ns; /* a batch waits for them since then; 0: none does */
-    struct loop_timer gather_timer;
 
     struct committer_job spare_job, remove_job;
     bool removing;
@@ -279,13 +269,6 @@ static void hand_over(struct journal *j)
     submit_write(j, j->gathered.len > 0);
 }
 
-static void end_gathering(void *arg)
-{
-    struct journal *j = arg;
-    j->gather_since_ns = 0;
-    hand_over(j);
-}
-
 /*
  * Nothing came after the last batch: a line without records says that it is durable, so that later
  * damage to it is not taken for a torn tail. Not synced; it costs one write.
@@ -403,32 +386,10 @@ static void wait_for_result(struct journal *j)
     take_results(j);
 }
 
-/* Does it pay to let the batch grow for a moment? */
-static bool gathers_on(struct journal *j)
-{
-    bool may_wait = j->expects_more && !j->writing && j->gathered.len > 0 && !j->sync_wanted;
-    uint64_t now = loop_now(j->options.loop);
-    if (!may_wait || (j->gather_since_ns && now - j->gather_since_ns >= GATHER_NS)) {
-        j->gather_since_ns = 0;
-        return false;
-    }
-    if (j->gather_since_ns == 0) {
-        j->gather_since_ns = now;
-        loop_timer_set(j->options.loop, &j->gather_timer, NS_PER_MS, end_gathering, j);
-    }
-    return true;
-}
-
-void journal_expect_more(struct journal *j, bool more)
-{
-    j->expects_more = more;
-}
-
 void journal_round(struct journal *j)
 {
     notify(j);
-    if (!gathers_on(j))
-        hand_over(j);
+    hand_over(j);
 }
 
 void journal_flush(struct journal *j)
@@ -629,7 +590,6 @@ static void free_journal(struct journal *j)
     loop_timer_cancel(&j->spare_timer);
     loop_timer_cancel(&j->sync_timer);
     loop_timer_cancel(&j->idle_timer);
-    loop_timer_cancel(&j->gather_timer);
     committer_free(j->committer);
     if (j->spare.fd >= 0)
         close(j->spare.fd);

@@ -53,8 +53,6 @@ bool journal_refuses(const struct journal *j, uint64_t payload);
 void journal_skip(struct journal *j, uint64_t seq);
 /* Hands the gathered batch over when the committer is idle. */
 void journal_round(struct journal *j);
-/* Turns are under way: a batch may wait a moment for their records, never longer than 1 ms. */
-void journal_expect_more(struct journal *j, bool more);
 /* Blocks until everything appended is durable in the sense of the mode. */
 void journal_flush(struct journal *j);
 

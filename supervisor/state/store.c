@@ -328,11 +328,6 @@ static void on_journal_durable(void *arg)
     store->on_durable(store->arg);
 }
 
-void store_expect_more(struct store *store, bool more)
-{
-    journal_expect_more(store->journal, more);
-}
-
 static void on_round(void *arg)
 {
     struct store *store = arg;

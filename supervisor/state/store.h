@@ -52,9 +52,6 @@ struct object_state *store_object(struct store *store, const char *object_id);
 int store_commit(struct store *store, struct object_state *object, struct span request_id,
                  struct span writes, uint32_t write_count, uint64_t *seq);
 
-/* Says whether turns are under way, so that their records may share a batch (at most 1 ms). */
-void store_expect_more(struct store *store, bool more);
-
 /* Sequence number of the newest accepted record of the object; 0 none since the start. */
 uint64_t store_newest(const struct object_state *object);
 /* Everything up to this number survives what the durability mode promises to survive. */

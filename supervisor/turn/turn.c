@@ -178,7 +178,6 @@ void turn_hand_over(struct turns *turns, struct worker *w, struct call *call)
 {
     turns->occupied += w->inflight.count == 0;
     turns->sent++;
-    store_expect_more(turns->station->store, true);
     call_list_append(&w->inflight, call);
 }
 
@@ -186,7 +185,6 @@ void turn_take_back(struct turns *turns, struct worker *w, struct call *call)
 {
     call_list_remove(&w->inflight, call);
     turns->sent--;
-    store_expect_more(turns->station->store, turns->sent > 0);
     turns->occupied -= w->inflight.count == 0;
 }
 

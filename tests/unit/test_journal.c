@@ -56,28 +56,6 @@ START_TEST(what_comes_during_a_sync_shares_the_next)
 }
 END_TEST
 
-START_TEST(a_batch_waits_a_moment_for_turns_under_way)
-{
-    fixture_open();
-    fixture_wait(fixture_append("first", "1"));
-    uint64_t batches = journal_counters(fixture.journal)->batches;
-    journal_expect_more(fixture.journal, true);
-    fixture_append("key", "1");
-    journal_round(fixture.journal);
-    ck_assert_uint_eq(journal_counters(fixture.journal)->batches, batches);
-    uint64_t seq = fixture_append("key", "2");
-    journal_round(fixture.journal);
-    fixture_wait(seq); /* nothing more comes: it goes all the same, and as one */
-    ck_assert_uint_eq(journal_counters(fixture.journal)->batches, batches + 1);
-    journal_expect_more(fixture.journal, false);
-    seq = fixture_append("key", "3");
-    journal_round(fixture.journal);
-    ck_assert_uint_eq(journal_counters(fixture.journal)->batches, batches + 2);
-    fixture_wait(seq);
-    expect_after_restart(4);
-}
-END_TEST
-
 START_TEST(nothing_counts_as_durable_before_its_batch)
 {
     fixture_open();
@@ -412,7 +390,6 @@ int main(void)
     tcase_add_checked_fixture(tc, fixture_setup, fixture_teardown);
     tcase_add_test(tc, numbers_rise_by_one_and_become_durable_in_order);
     tcase_add_test(tc, what_comes_during_a_sync_shares_the_next);
-    tcase_add_test(tc, a_batch_waits_a_moment_for_turns_under_way);
     tcase_add_test(tc, nothing_counts_as_durable_before_its_batch);
     tcase_add_loop_test(tc, modes_sync_as_they_promise, 0, 3);
     tcase_add_loop_test(tc, segments_follow_each_other, 0, 3);
