@@ -376,6 +376,7 @@ static void on_result(void *arg, uint32_t events)
     (void)events;
     struct journal *j = arg;
     take_results(j);
+    hand_over(j); /* first: the disk need not wait until the replies of the last batch are sent */
     notify(j);
 }
 
