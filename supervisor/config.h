@@ -53,6 +53,8 @@ struct config {
     uint64_t queue_station_max;       /* 16384 */
     uint64_t source_max;              /* 1 MiB, one object file */
     uint64_t turn_writes_max;         /* 8 MiB, state written by one turn */
+    uint64_t workers_object_max;      /* 64, workers of one object */
+    uint64_t concurrent_max;          /* 256, turns at once in one worker */
 
     /* workers {} */
     uint64_t timeout_ns;       /* 30 s, execution */

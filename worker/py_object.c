@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/py_object.h"
 
+#include "worker/py_endpoint.h"
 #include "worker/py_error.h"
 #include "worker/py_handlers.h"
 #include "worker/py_json.h"
@@ -151,22 +152,10 @@ static int run_source(struct loading *l)
 
 /* --- what READY says --- */
 
-static PyObject *endpoint_of(struct loading *l)
-{
-    PyObject *endpoint = PyDict_GetItemString(l->names, "__endpoint__");
-    if (!endpoint)
-        return PyDict_New();
-    if (!PyDict_Check(endpoint))
-        return PyErr_Format(PyExc_TypeError, "__endpoint__ is a dict, not %.100s",
-                            Py_TYPE(endpoint)->tp_name);
-    Py_INCREF(endpoint);
-    return endpoint;
-}
-
 static int put_metadata(struct loading *l, struct buf *out)
 {
     struct span text;
-    PyObject *endpoint = endpoint_of(l);
+    PyObject *endpoint = py_endpoint_of(l->names);
     PyObject *methods = endpoint ? py_handlers_list() : NULL;
     PyObject *all =
         methods ? Py_BuildValue("{sOsO}", "endpoint", endpoint, "methods", methods) : NULL;

@@ -316,7 +316,7 @@ void lifecycle_worker_ready(struct worker *w, struct span metadata)
     struct object *o = w->object;
     if (!is_candidate(w))
         return;
-    char problem[200];
+    char problem[ENDPOINT_PROBLEM_SIZE];
     if (!endpoint_parse(&o->next_endpoint, &w->station->config, metadata, problem,
                         sizeof(problem))) {
         loading_note_error(o, 0, LOADING_NO_TRACEBACK, "%s", problem);

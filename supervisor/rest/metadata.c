@@ -30,7 +30,7 @@ static void set_default(json_t *m, const char *key, const char *value)
 
 static void set_declared(json_t *m, const struct object *o)
 {
-    json_t *ready = o->endpoint.metadata ? json_loads(o->endpoint.metadata, 0, NULL) : NULL;
+    json_t *ready = o->endpoint.metadata ? json_loads(o->endpoint.metadata, JSON_ALLOW_NUL, NULL) : NULL;
     json_object_update(m, json_object_get(ready, "endpoint"));
     json_object_set(m, "methods", json_object_get(ready, "methods"));
     json_decref(ready);

@@ -391,11 +391,26 @@ def test_metadata_query(station):
     assert worker["rss_bytes"] > 1000000
 
 
-def test_metadata_of_a_wrong_type(station):
-    station.allow(r"timeout|does not load")
-    station.deploy("wrong.py", "__endpoint__ = {'timeout': 'soon'}\n" + HELLO)
+@pytest.mark.parametrize("endpoint, message", [
+    ("{'timeout': 'soon'}", '__endpoint__["timeout"] is "soon": it must be a number of seconds'),
+    ("{'workers': 3}", '__endpoint__["workers"] above 1 needs'),
+    ("{'stateless': True, 'workers': 1000}", "from 1 to 64 (limits.workers_object_max)"),
+    ("{'schedule': {'nobody': 5}}", "__endpoint__[\"schedule\"] names 'nobody'"),
+    ("{'subscribe': {'event': 'nobody'}}", "__endpoint__[\"subscribe\"] names 'nobody'"),
+    ("{'subscribe': {'event': 7}}", '__endpoint__["subscribe"] names 7'),
+    ("{'limits': {'memory_mb': -1}}", '__endpoint__["limits"]["memory_mb"] is -1'),
+])
+def test_a_wrong_endpoint_rejects_the_deploy(station, endpoint, message):
+    station.allow(r"does not load")
+    station.deploy("wrong.py", f"__endpoint__ = {endpoint}\n" + HELLO)
     reply = station.get("/objects/wrong")
-    assert reply.status in (500, 503) and "timeout" in reply.text
+    assert reply.status == 500 and message in reply.json()["error"], reply
+    station.put("wrong.py", "__endpoint__ = {'timeout': 5}\n" + HELLO)
+    wait_until(lambda: "Hello" in station.get("/objects/wrong").text)
+    station.put("wrong.py", f"__endpoint__ = {endpoint}\ndef GET(request):\n    return 'new'\n")
+    wait_until(lambda: message in station.get(
+        "/objects/wrong?metadata=true").json()["metadata"].get("load_error", ""))
+    assert "Hello" in station.get("/objects/wrong").text  # the old one serves on
 
 
 def test_state_query(station):
