@@ -153,6 +153,7 @@ void rpc_call_encode(struct buf *out, const struct rpc_call *m)
     put_span(out, m->request_id);
     put_span(out, m->user);
     codec_put_u64(out, m->expires_ns);
+    codec_put_u32(out, m->management);
 }
 
 bool rpc_call_decode(struct span payload, struct rpc_call *m)
@@ -168,7 +169,9 @@ bool rpc_call_decode(struct span payload, struct rpc_call *m)
     m->request_id = codec_bytes(&r);
     m->user = codec_bytes(&r);
     m->expires_ns = codec_u64(&r);
+    m->management = codec_u32(&r);
     return codec_finish(&r) && m->path_skip <= m->target.len &&
+           (m->management == 0 || (m->management >= 400 && m->management < 500)) &&
            !(m->body_size > 0 && m->body.len > 0);
 }
 

@@ -117,6 +117,7 @@ struct rpc_call {
     struct span request_id;  /* of the client; empty: the worker derives one from boot and id */
     struct span user;        /* as authenticated; empty: nobody */
     uint64_t expires_ns;     /* monotonic: not begun by then, it is refused; 0: never */
+    uint32_t management;     /* status that refuses management actions; 0: they are allowed */
 };
 void rpc_call_encode(struct buf *out, const struct rpc_call *m);
 bool rpc_call_decode(struct span payload, struct rpc_call *m);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/py_object.h"
 
+#include "worker/py_action.h"
 #include "worker/py_endpoint.h"
 #include "worker/py_error.h"
 #include "worker/py_handlers.h"
@@ -182,6 +183,8 @@ static int load_module(struct loading *l, struct buf *metadata)
     py_scope_leave();
     if (!err)
         err = py_handlers_find(l->names, l->injected);
+    if (!err)
+        err = py_action_find(l->names, l->injected);
     return err ? err : put_metadata(l, metadata);
 }
 

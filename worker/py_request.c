@@ -386,6 +386,35 @@ int py_request_fill(PyObject *self)
     return has_data || query_text(&r->call).len == 0 ? 0 : merge_slot(r, SLOT_QUERY);
 }
 
+/* Given once, and not twice with the same name. */
+static bool is_one_pair(struct request *r, enum slot slot)
+{
+    PyObject *pairs = r->slots[slot];
+    return pairs && PyList_GET_SIZE(pairs) == 1;
+}
+
+bool py_request_is_single(PyObject *self, bool *from_query)
+{
+    struct request *r = as_request(self);
+    PyObject *files = r->slots[SLOT_FILES];
+    *from_query = false;
+    if (PyDict_GET_SIZE(self) != 1)
+        return false;
+    switch (body_kind(r)) {
+    case BODY_JSON:
+        return r->slots[SLOT_JSON] && PyDict_Check(r->slots[SLOT_JSON]) &&
+               PyDict_GET_SIZE(r->slots[SLOT_JSON]) == 1;
+    case BODY_FORM:
+    case BODY_MULTIPART:
+        return is_one_pair(r, SLOT_FORM_PAIRS) && !(files && PyDict_GET_SIZE(files) > 0);
+    case BODY_NONE:
+        *from_query = true;
+        return is_one_pair(r, SLOT_QUERY_PAIRS);
+    default:
+        return false;
+    }
+}
+
 PyObject *py_request_id(PyObject *self)
 {
     return cached(as_request(self), SLOT_REQUEST_ID);

@@ -11,6 +11,8 @@
 #include "common/rpc.h"
 #include "worker/py_compat.h"
 
+#include <stdbool.h>
+
 int py_request_init(void);
 /* Borrows the call's spans until py_request_detach(); takes body_fd in any case. */
 PyObject *py_request_new(uint64_t id, const struct rpc_call *call, int body_fd);
@@ -19,6 +21,11 @@ PyObject *py_request_new(uint64_t id, const struct rpc_call *call, int body_fd);
  * what it claims to be (the client's fault), or with another exception.
  */
 int py_request_fill(PyObject *request);
+/*
+ * Is the dict one value that came alone: the only member of a JSON object, the only field of a form
+ * without files, or (*from_query) the only query parameter of a request without a body?
+ */
+bool py_request_is_single(PyObject *request, bool *from_query);
 /* The turn is over: copies what the request borrows, if anybody but the caller holds it. */
 void py_request_detach(PyObject *request);
 /* Its id as str, a new reference. */

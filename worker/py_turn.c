@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/json_text.h"
+#include "worker/py_action.h"
 #include "worker/py_async.h"
 #include "worker/py_error.h"
 #include "worker/py_handlers.h"
@@ -153,12 +154,28 @@ static int finish(uint64_t id, struct reply *reply, PyObject *result, PyObject *
     return err;
 }
 
-static void run(uint64_t id, const struct call_plan *plan, PyObject *request, bool is_head,
-                struct reply *reply)
+/* What runs: a handler, or a function that an action calls. */
+struct run {
+    const struct call_plan *plan;
+    const struct action *action; /* NULL: a handler */
+    bool is_head;
+};
+
+static PyObject *run_plan(const struct run *how, PyObject *request)
+{
+    PyObject *result = run_handler(how->plan, request);
+    if (!result || !how->action)
+        return result;
+    PyObject *answer = py_action_answer(how->action, result);
+    Py_DECREF(result);
+    return answer;
+}
+
+static void run(uint64_t id, const struct run *how, PyObject *request, struct reply *reply)
 {
     py_scope_enter(SCOPE_TURN, id, request);
-    PyObject *result = run_handler(plan, request);
-    int err = result ? finish(id, reply, result, request, is_head) : -1;
+    PyObject *result = run_plan(how, request);
+    int err = result ? finish(id, reply, result, request, how->is_head) : -1;
     Py_XDECREF(result);
     if (err == -EFBIG)
         answer_too_much(reply);
@@ -167,21 +184,47 @@ static void run(uint64_t id, const struct call_plan *plan, PyObject *request, bo
     py_scope_leave();
 }
 
+static void refuse_action(const struct rpc_call *call, const char *name, struct reply *reply)
+{
+    reply_error(reply, call->management, RPC_OUTCOME_REFUSED,
+                "the action %s is management, which is not allowed here (security management)",
+                name);
+}
+
+static void run_or_refuse(uint64_t id, struct run *how, PyObject *request,
+                          const struct rpc_call *call, struct reply *reply)
+{
+    if (how->action && call->management) {
+        refuse_action(call, how->action->name, reply);
+        return;
+    }
+    if (how->action)
+        how->plan = &how->action->plan;
+    if (how->plan)
+        run(id, how, request, reply);
+    else
+        answer_without_handler(reply, call->method);
+}
+
 void py_turn_run(uint64_t id, const struct rpc_call *call, int body_fd, struct reply *reply)
 {
     reply_clear(reply);
-    const struct call_plan *plan = py_handlers_get(call->method);
-    if (!plan) {
+    struct run how = {.plan = py_handlers_get(call->method),
+                      .is_head = span_equal(call->method, "HEAD")};
+    bool may_act = py_action_possible(call->method);
+    if (!how.plan && !may_act) {
         if (body_fd >= 0)
             close(body_fd);
         answer_without_handler(reply, call->method);
         return;
     }
     PyObject *request = py_request_new(id, call, body_fd);
-    if (!request || py_request_fill(request) < 0)
+    if (!request || py_request_fill(request) < 0) {
         refuse_body(reply);
-    else
-        run(id, plan, request, span_equal(call->method, "HEAD"), reply);
+    } else {
+        how.action = may_act ? py_action_of(request) : NULL;
+        run_or_refuse(id, &how, request, call, reply);
+    }
     if (request)
         py_request_detach(request);
     Py_XDECREF(request);

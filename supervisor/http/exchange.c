@@ -144,6 +144,14 @@ struct span exchange_header(const struct exchange *x, const char *name)
     return head_field(x->request.head, name);
 }
 
+unsigned exchange_management(const struct exchange *x, const char **why)
+{
+    const struct exchange_request *r = &x->request;
+    bool is_unix = strcmp(r->remote_addr, "unix") == 0;
+    return access_management(x->front->access, r->is_local, is_unix,
+                             exchange_header(x, "Authorization"), why);
+}
+
 bool exchange_query(const struct exchange *x, const char *name, struct buf *out)
 {
     return target_query(x->request.query, name, out);

@@ -39,6 +39,8 @@ void exchange_set_request_id(struct exchange *x, const char *id);
 /* Value of a header field (first of that name, case-insensitive, trimmed); data NULL when absent.
  */
 struct span exchange_header(const struct exchange *x, const char *name);
+/* 0 when management is allowed, else the status to refuse with, and *why (static). */
+unsigned exchange_management(const struct exchange *x, const char **why);
 /* Value of a query parameter, percent-decoded into out; false when absent. */
 bool exchange_query(const struct exchange *x, const char *name, struct buf *out);
 

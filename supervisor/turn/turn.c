@@ -148,6 +148,13 @@ static int dup_body(const struct exchange_request *request, int *fd)
     return *fd < 0 ? -errno : 0;
 }
 
+/* Only a POST can be an action. */
+static uint32_t management_of(const struct exchange *x)
+{
+    const char *why;
+    return span_equal(exchange_request(x)->method, "POST") ? exchange_management(x, &why) : 0;
+}
+
 static int send_call(struct worker *w, struct call *call)
 {
     const struct exchange_request *request = exchange_request(call->exchange);
@@ -162,7 +169,8 @@ static int send_call(struct worker *w, struct call *call)
                          .body_size = fd < 0 ? 0 : request->body_size,
                          .remote_addr = span_of(request->remote_addr),
                          .request_id = request->request_id,
-                         .expires_ns = call->arrived_ns + w->station->config.queue_timeout_ns};
+                         .expires_ns = call->arrived_ns + w->station->config.queue_timeout_ns,
+                         .management = management_of(call->exchange)};
     size_t frame = channel_begin(&w->channel, RPC_CALL, call->id);
     rpc_call_encode(&w->channel.out, &m);
     return channel_end(&w->channel, frame, &fd, fd >= 0 ? 1 : 0);

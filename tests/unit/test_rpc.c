@@ -73,7 +73,8 @@ START_TEST(call_round_trip)
                          .body = span_of("{}"),
                          .remote_addr = span_of("::1"),
                          .request_id = span_of("r1"),
-                         .user = span_of("")},
+                         .user = span_of(""),
+                         .management = 403},
                     got;
     rpc_call_encode(&out, &m);
     ck_assert(rpc_call_decode(span_of_buf(&out), &got));
@@ -81,6 +82,7 @@ START_TEST(call_round_trip)
     ck_assert(span_equal(got.head, "Host: a\r\n") && span_equal(got.body, "{}"));
     ck_assert(span_equal(got.remote_addr, "::1") && span_equal(got.request_id, "r1"));
     ck_assert_uint_eq(got.path_skip, 10);
+    ck_assert_uint_eq(got.management, 403);
     ASSERT_ONLY_WHOLE(call, out);
     buf_free(&out);
 }
@@ -98,6 +100,11 @@ START_TEST(call_refuses_contradictions)
     m.body_size = 1;
     rpc_call_encode(&out, &m);
     ck_assert(!rpc_call_decode(span_of_buf(&out), &got)); /* two bodies */
+    buf_reset(&out, 0);
+    m.body_size = 0;
+    m.management = 200;
+    rpc_call_encode(&out, &m);
+    ck_assert(!rpc_call_decode(span_of_buf(&out), &got)); /* refuses with success */
     buf_free(&out);
 }
 END_TEST
