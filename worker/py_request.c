@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/py_request.h"
 
-#include "worker/head.h"
+#include "common/head.h"
 #include "worker/py_json.h"
 #include "worker/py_request_parts.h"
 #include "worker/py_response.h"

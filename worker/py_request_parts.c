@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/py_request_parts.h"
 
+#include "common/head.h"
 #include "common/memfd.h"
-#include "worker/head.h"
-#include "worker/multipart.h"
+#include "common/multipart.h"
+#include "common/urlencoded.h"
 #include "worker/py_upload.h"
-#include "worker/urlencoded.h"
 
 #include <string.h>
 
@@ -308,11 +308,12 @@ static int add_field(PyObject *fields, const struct multipart_part *part)
                        py_text(part->content.data, part->content.len));
 }
 
-static int read_parts(struct multipart *m, PyObject *owner, PyObject *fields, PyObject *files)
+static int read_parts(struct multipart *m, struct span rest, PyObject *owner, PyObject *fields,
+                      PyObject *files)
 {
     struct multipart_part part;
     int got;
-    for (size_t count = 0; (got = multipart_next(m, &part)) == 1; count++) {
+    for (size_t count = 0; (got = multipart_next(m, &rest, &part)) == 1; count++) {
         if (count == PARTS_MAX) {
             PyErr_Format(PyExc_ValueError, "more than %d parts", PARTS_MAX);
             return -1;
@@ -330,13 +331,13 @@ int py_request_parts_multipart(PyObject *owner, struct span content_type, PyObje
 {
     struct span body = {PyBytes_AS_STRING(owner), (size_t)PyBytes_GET_SIZE(owner)};
     struct multipart m;
-    if (multipart_open(&m, content_type, body) < 0) {
+    if (multipart_open(&m, content_type) < 0) {
         PyErr_Format(PyExc_ValueError, "malformed multipart body: %s", m.error);
         return -1;
     }
     *fields = PyList_New(0);
     *files = PyDict_New();
-    if (*fields && *files && read_parts(&m, owner, *fields, *files) == 0)
+    if (*fields && *files && read_parts(&m, body, owner, *fields, *files) == 0)
         return 0;
     Py_CLEAR(*fields);
     Py_CLEAR(*files);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: worker/urlencoded.c worker/head.c common/codec.c common/buf.c */
+/* links: common/urlencoded.c common/head.c common/codec.c common/buf.c */
 /*
  * The first byte says what the rest is: '0' a query string, '1' header fields, '2' a field with
  * parameters, '3' cookies. All pieces must lie inside the input and the loops end.
  */
-#include "worker/urlencoded.h"
+#include "common/urlencoded.h"
 
-#include "worker/head.h"
+#include "common/head.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: worker/multipart.c worker/head.c common/codec.c common/buf.c */
+/* links: common/multipart.c common/head.c common/urlencoded.c common/codec.c common/buf.c */
 /* Bodies of multipart/form-data: what parts they give, and which are refused. */
-#include "worker/multipart.h"
+#include "common/multipart.h"
 
 #include "common/buf.h"
 
@@ -86,9 +86,10 @@ START_TEST(gives_parts)
     struct multipart m;
     struct multipart_part part;
     struct buf out = BUF_INIT;
-    int got = multipart_open(&m, span_of(cases[_i].type), span_of(cases[_i].body));
+    struct span rest = span_of(cases[_i].body);
+    int got = multipart_open(&m, span_of(cases[_i].type));
     if (got == 0)
-        while ((got = multipart_next(&m, &part)) == 1)
+        while ((got = multipart_next(&m, &rest, &part)) == 1)
             put_part(&out, &part);
     if (got < 0) {
         ck_assert_int_eq(got, -EBADMSG);
@@ -96,6 +97,78 @@ START_TEST(gives_parts)
     }
     ck_assert_str_eq(buf_str(&out), cases[_i].parts);
     buf_free(&out);
+}
+END_TEST
+
+/* The same cases as they arrive, in pieces of 1, 2, … bytes. */
+static void step_through(struct buf *out, const char *type, const char *body, size_t piece)
+{
+    struct multipart m;
+    struct multipart_part part;
+    struct buf head = BUF_INIT, content = BUF_INIT;
+    size_t len = strlen(body), shown = piece < len ? piece : len, at = 0, used;
+    enum multipart_event event = MULTIPART_MORE;
+    if (multipart_open(&m, span_of(type)) < 0) {
+        buf_printf(out, "ERROR %s", m.error);
+        return;
+    }
+    while (event != MULTIPART_END && event != MULTIPART_BAD) {
+        struct span window = {body + at, shown - at};
+        event = multipart_step(&m, window, shown == len, &used, &part);
+        ck_assert_uint_le(used, window.len);
+        at += used;
+        ck_assert(event != MULTIPART_MORE || shown < len);
+        ck_assert_uint_le(shown - at, MULTIPART_WINDOW_MAX);
+        if (event == MULTIPART_MORE)
+            shown = shown + piece < len ? shown + piece : len;
+        if (event == MULTIPART_PART) {
+            buf_reset(&head, SIZE_MAX);
+            buf_reset(&content, SIZE_MAX);
+            put_part(&head, &part);
+            head.len--; /* the ";" */
+        }
+        if (event == MULTIPART_DATA)
+            put(&content, part.content);
+        if (event == MULTIPART_PART_END) {
+            put(out, (struct span){head.data, head.len});
+            put(out, (struct span){content.data, content.len});
+            buf_putc(out, ';');
+        }
+    }
+    if (event == MULTIPART_BAD)
+        buf_printf(out, "ERROR %s", m.error);
+    buf_free(&head);
+    buf_free(&content);
+}
+
+START_TEST(gives_the_same_in_pieces)
+{
+    for (size_t piece = 1; piece < 90; piece++) {
+        struct buf out = BUF_INIT;
+        step_through(&out, cases[_i].type, cases[_i].body, piece);
+        ck_assert_str_eq(buf_str(&out), cases[_i].parts);
+        buf_free(&out);
+    }
+}
+END_TEST
+
+START_TEST(file_names_are_decoded)
+{
+    static const struct {
+        const char *text;
+        bool is_encoded;
+        const char *name;
+    } names[] = {{"a \\\"b\\\".txt", false, "a \"b\".txt"},
+                 {"n%C3%BC+.txt", true, "n\xc3\xbc+.txt"},
+                 {"100%", false, "100%"}};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct multipart_part part = {.filename = span_of(names[i].text),
+                                      .filename_is_encoded = names[i].is_encoded};
+        struct buf out = BUF_INIT;
+        multipart_put_filename(&out, &part);
+        ck_assert_str_eq(buf_str(&out), names[i].name);
+        buf_free(&out);
+    }
 }
 END_TEST
 
@@ -108,8 +181,9 @@ START_TEST(long_header_is_refused)
     for (int i = 0; i < MULTIPART_HEADER_MAX; i++)
         buf_putc(&body, 'x');
     buf_puts(&body, "\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--B--");
-    ck_assert_int_eq(multipart_open(&m, span_of(TYPE), (struct span){body.data, body.len}), 0);
-    ck_assert_int_eq(multipart_next(&m, &part), -EBADMSG);
+    struct span rest = {body.data, body.len};
+    ck_assert_int_eq(multipart_open(&m, span_of(TYPE)), 0);
+    ck_assert_int_eq(multipart_next(&m, &rest, &part), -EBADMSG);
     buf_free(&body);
 }
 END_TEST
@@ -123,12 +197,13 @@ START_TEST(any_byte_in_content)
     for (int i = 0; i < 256; i++)
         buf_putc(&body, (char)i);
     buf_puts(&body, "\r\n--B--");
-    ck_assert_int_eq(multipart_open(&m, span_of(TYPE), (struct span){body.data, body.len}), 0);
-    ck_assert_int_eq(multipart_next(&m, &part), 1);
+    struct span rest = {body.data, body.len};
+    ck_assert_int_eq(multipart_open(&m, span_of(TYPE)), 0);
+    ck_assert_int_eq(multipart_next(&m, &rest, &part), 1);
     ck_assert_uint_eq(part.content.len, 256);
     for (int i = 0; i < 256; i++)
         ck_assert_int_eq((unsigned char)part.content.data[i], i);
-    ck_assert_int_eq(multipart_next(&m, &part), 0);
+    ck_assert_int_eq(multipart_next(&m, &rest, &part), 0);
     buf_free(&body);
 }
 END_TEST
@@ -138,6 +213,8 @@ int main(void)
     Suite *suite = suite_create("multipart");
     TCase *tcase = tcase_create("multipart");
     tcase_add_loop_test(tcase, gives_parts, 0, sizeof(cases) / sizeof(cases[0]));
+    tcase_add_loop_test(tcase, gives_the_same_in_pieces, 0, sizeof(cases) / sizeof(cases[0]));
+    tcase_add_test(tcase, file_names_are_decoded);
     tcase_add_test(tcase, long_header_is_refused);
     tcase_add_test(tcase, any_byte_in_content);
     suite_add_tcase(suite, tcase);

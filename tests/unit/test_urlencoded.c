@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: worker/urlencoded.c worker/head.c common/codec.c common/buf.c */
+/* links: common/urlencoded.c common/head.c common/codec.c common/buf.c */
 /* Pairs of query strings and forms, header fields with their parameters, cookies. */
-#include "worker/urlencoded.h"
+#include "common/urlencoded.h"
 
 #include "common/buf.h"
-#include "worker/head.h"
+#include "common/head.h"
 
 #include <check.h>
 #include <stdlib.h>

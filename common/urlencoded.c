@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "worker/urlencoded.h"
+#include "common/urlencoded.h"
 
 static struct span cut(struct span *rest, char end)
 {

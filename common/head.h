@@ -4,8 +4,8 @@
  * them. Everything is borrowed from the text; malformed lines are skipped (the front has refused
  * them).
  */
-#ifndef WORKER_HEAD_H
-#define WORKER_HEAD_H
+#ifndef COMMON_HEAD_H
+#define COMMON_HEAD_H
 
 #include "common/codec.h"
 

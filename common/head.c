@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "worker/head.h"
+#include "common/head.h"
 
 #include <strings.h>
 

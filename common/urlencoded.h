@@ -6,8 +6,8 @@
  * Decoding is lenient as browsers are: a '%' without two hex digits stands for itself. What comes
  * out may hold any byte, NUL included.
  */
-#ifndef WORKER_URLENCODED_H
-#define WORKER_URLENCODED_H
+#ifndef COMMON_URLENCODED_H
+#define COMMON_URLENCODED_H
 
 #include "common/codec.h"
 
