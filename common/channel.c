@@ -367,24 +367,3 @@ int channel_take_fd(struct channel *c, size_t i)
     c->frame_fds[i] = -1;
     return fd;
 }
-
-int frame_parse(struct span *region, enum rpc_sender peer, struct frame *f, const char **reason)
-{
-    struct rpc_header h;
-    if (region->len == 0)
-        return 0;
-    if (region->len < sizeof(h))
-        return protocol_error(reason, "cut off in a header");
-    memcpy(&h, region->data, sizeof(h));
-    int err = check_header(&h, peer, RPC_INLINE_MAX, reason);
-    if (err)
-        return err;
-    if (h.flags || h.fds)
-        return protocol_error(reason, "descriptors in a region");
-    if (region->len - sizeof(h) < h.length)
-        return protocol_error(reason, "cut off in a payload");
-    *f = (struct frame){h.type, h.id, {region->data + sizeof(h), h.length}, 0};
-    region->data += sizeof(h) + h.length;
-    region->len -= sizeof(h) + h.length;
-    return 1;
-}

@@ -87,7 +87,4 @@ int channel_next(struct channel *c, struct frame *f, const char **reason);
 /* Takes descriptor i of the frame last returned by channel_next; the caller closes it. */
 int channel_take_fd(struct channel *c, size_t i);
 
-/* Parses frames of a raw region, such as a worker's outbox; no descriptors. As channel_next. */
-int frame_parse(struct span *region, enum rpc_sender peer, struct frame *f, const char **reason);
-
 #endif

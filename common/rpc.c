@@ -70,7 +70,7 @@ void rpc_write_encode(struct buf *out, const struct rpc_write *w)
 
 bool rpc_write_next(struct codec_reader *r, struct rpc_write *w)
 {
-    if (r->failed || r->pos == r->len)
+    if (r->pos == r->len)
         return false;
     uint8_t op = codec_u8(r);
     w->op = op;
@@ -211,7 +211,7 @@ void rpc_field_encode(struct buf *out, const struct rpc_field *f)
 
 bool rpc_field_next(struct codec_reader *r, struct rpc_field *f)
 {
-    if (r->failed || r->pos == r->len)
+    if (r->pos == r->len)
         return false;
     f->name = codec_bytes(r);
     f->value = codec_bytes(r);

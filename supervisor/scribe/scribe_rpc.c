@@ -22,7 +22,7 @@ void scribe_rpc_object_encode(struct buf *out, const struct scribe_rpc_object *o
 
 bool scribe_rpc_object_next(struct codec_reader *r, struct scribe_rpc_object *o)
 {
-    if (r->failed || r->pos == r->len)
+    if (r->pos == r->len)
         return false;
     o->object_id = codec_bytes(r);
     o->after_seq = codec_u64(r);

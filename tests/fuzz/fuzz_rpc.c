@@ -3,10 +3,13 @@
  * supervisor/scribe/scribe_rpc.c */
 /*
  * Both ends of every RPC socket against arbitrary bytes. The first byte says what the rest is:
- *   0x00-0x3f  one payload for the decoder of that number; what decodes must encode to the same
- * bytes 0x40-0x7f  a stream of frames to a channel whose other end is a supervisor, worker, nursery
- * or scribe (low two bits); bit 2: after a good HELLO; bit 3: a sealed memfd rides along 0x80-0xff
- * a region of a dead worker's outbox
+ *   0x00-0x3f  wire number of a message (one byte), then a payload for its decoder; what decodes
+ *              must encode to the same bytes
+ *   0x40-0x7f  a stream of frames to a channel whose other end is a supervisor, worker, nursery or
+ *              scribe (low two bits); bit 2: after a good HELLO; bit 3: a descriptor rides
+ *              along (bits 4 and 5: enum rider)
+ *   0x80-0xff  the unsent rest of a dead worker's outbox
+ * tests/fuzz/seeds_rpc.py makes inputs that reach every branch of the decoders.
  */
 #include "common/channel.h"
 #include "common/memfd.h"
@@ -16,76 +19,114 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define DECODE_AND_ENCODE(prefix, name)                                \
-    static void try_##name(struct span payload)                        \
+enum { PAYLOAD_MAX = 2 * RPC_INLINE_MAX };
+
+/* A row a message: its struct, decoder and encoder have one name. */
+#define MESSAGES(PAYLOAD, EMPTY)                   \
+    PAYLOAD(HELLO, rpc_hello)                      \
+    PAYLOAD(LOAD, rpc_load)                        \
+    PAYLOAD(RESET, rpc_reset)                      \
+    PAYLOAD(CALL, rpc_call)                        \
+    PAYLOAD(READY, rpc_ready)                      \
+    PAYLOAD(LOAD_FAILED, rpc_load_failed)          \
+    PAYLOAD(TURN_DONE, rpc_turn_done)              \
+    PAYLOAD(STREAM_CHUNK, rpc_stream_chunk)        \
+    PAYLOAD(STREAM_END, rpc_stream_end)            \
+    PAYLOAD(LOG, rpc_log)                          \
+    PAYLOAD(OUTSIDE_WRITES, rpc_outside_writes)    \
+    PAYLOAD(SPAWN, rpc_spawn)                      \
+    PAYLOAD(SPAWNED, rpc_spawned)                  \
+    PAYLOAD(SPAWN_FAILED, rpc_spawn_failed)        \
+    PAYLOAD(CHECKPOINT, scribe_rpc_checkpoint)     \
+    PAYLOAD(CHECKPOINTED, scribe_rpc_checkpointed) \
+    PAYLOAD(DUMP, scribe_rpc_dump)                 \
+    PAYLOAD(SEARCH, scribe_rpc_search)             \
+    PAYLOAD(DOCUMENT, scribe_rpc_document)         \
+    EMPTY(STREAM_PULL)                             \
+    EMPTY(STREAM_CANCEL)                           \
+    EMPTY(EXIT)                                    \
+    EMPTY(RESET_DONE)
+
+#define DECODE_AND_ENCODE(NAME, message)                               \
+    static void try_##NAME(struct span payload)                        \
     {                                                                  \
-        struct prefix##_##name m;                                      \
+        struct message m;                                              \
         struct buf out = BUF_INIT;                                     \
-        if (!prefix##_##name##_decode(payload, &m))                    \
+        if (!message##_decode(payload, &m))                            \
             return;                                                    \
-        prefix##_##name##_encode(&out, &m);                            \
+        message##_encode(&out, &m);                                    \
         if (!buf_ok(&out) || out.len != payload.len ||                 \
             (out.len && memcmp(out.data, payload.data, out.len) != 0)) \
             abort();                                                   \
         buf_free(&out);                                                \
     }
+#define NOTHING(NAME)
+MESSAGES(DECODE_AND_ENCODE, NOTHING)
 
-DECODE_AND_ENCODE(rpc, hello)
-DECODE_AND_ENCODE(rpc, load)
-DECODE_AND_ENCODE(rpc, reset)
-DECODE_AND_ENCODE(rpc, call)
-DECODE_AND_ENCODE(rpc, ready)
-DECODE_AND_ENCODE(rpc, load_failed)
-DECODE_AND_ENCODE(rpc, turn_done)
-DECODE_AND_ENCODE(rpc, stream_chunk)
-DECODE_AND_ENCODE(rpc, stream_end)
-DECODE_AND_ENCODE(rpc, log)
-DECODE_AND_ENCODE(rpc, outside_writes)
-DECODE_AND_ENCODE(rpc, spawn)
-DECODE_AND_ENCODE(rpc, spawned)
-DECODE_AND_ENCODE(rpc, spawn_failed)
-DECODE_AND_ENCODE(scribe_rpc, checkpoint)
-DECODE_AND_ENCODE(scribe_rpc, checkpointed)
-DECODE_AND_ENCODE(scribe_rpc, dump)
-DECODE_AND_ENCODE(scribe_rpc, search)
-DECODE_AND_ENCODE(scribe_rpc, document)
-
-static void (*const payloads[])(struct span payload) = {
-    try_hello,          try_load,      try_reset,        try_call,         try_ready,
-    try_load_failed,    try_turn_done, try_stream_chunk, try_stream_end,   try_log,
-    try_outside_writes, try_spawn,     try_spawned,      try_spawn_failed, try_checkpoint,
-    try_checkpointed,   try_dump,      try_search,       try_document,
-};
-enum { PAYLOADS = sizeof(payloads) / sizeof(payloads[0]) };
-
-static void try_payload(unsigned which, struct span payload)
+static void try_empty(struct span payload)
 {
-    payloads[which % PAYLOADS](payload);
     rpc_empty_decode(payload);
 }
 
-static void read_all(struct channel *c)
+static const struct {
+    uint16_t type;
+    void (*try)(struct span payload);
+} decoders[] = {
+#define PAYLOAD_ROW(NAME, message) {RPC_##NAME, try_##NAME},
+#define EMPTY_ROW(NAME)            {RPC_##NAME, try_empty},
+    MESSAGES(PAYLOAD_ROW, EMPTY_ROW)};
+enum { DECODERS = sizeof(decoders) / sizeof(decoders[0]) };
+
+enum {
+    MESSAGES_IN_TABLE = 0
+#define RPC_MESSAGE(name, number, sender, fds, meaning) +1
+#include "common/rpc_messages.def"
+#undef RPC_MESSAGE
+};
+static_assert(DECODERS == MESSAGES_IN_TABLE, "every message is fuzzed");
+
+static void try_payload(uint16_t type, struct span payload)
+{
+    for (size_t i = 0; i < DECODERS; i++)
+        if (decoders[i].type == type)
+            decoders[i].try(payload);
+}
+
+/* All whole frames of what was received; false when the peer broke the protocol. */
+static bool try_frames(struct channel *c)
 {
     const char *reason;
     struct frame f;
-    for (;;) {
-        int got = channel_next(c, &f, &reason);
-        if (got < 0)
-            return;
-        if (got > 0) {
-            if (f.fd_count && f.id % 2)
-                close(channel_take_fd(c, 0));
-            continue;
-        }
-        if (channel_receive(c) <= 0)
-            return;
+    int got;
+    while ((got = channel_next(c, &f, &reason)) > 0) {
+        try_payload(f.type, f.payload);
+        if (f.fd_count && f.id % 2)
+            close(channel_take_fd(c, 0));
+    }
+    return got == 0;
+}
+
+enum rider { SECOND_HALF, NOTHING_IN_IT, NOT_SEALED, NO_MEMFD };
+
+static int rider_new(enum rider rider, struct span bytes)
+{
+    size_t half = bytes.len / 2;
+    switch (rider) {
+    case SECOND_HALF:
+        return memfd_of("fuzz", bytes.data + half, bytes.len - half);
+    case NOTHING_IN_IT:
+        return memfd_of("fuzz", "", 0);
+    case NOT_SEALED:
+        return memfd_new("fuzz");
+    default:
+        return dup(STDERR_FILENO);
     }
 }
 
-static void send_with_memfd(int fd, struct span bytes)
+static void send_with_rider(int fd, enum rider rider, struct span bytes)
 {
     char control[CMSG_SPACE(sizeof(int))] = {0};
-    int memfd = memfd_of("fuzz", bytes.data, bytes.len / 2);
+    int rider_fd = rider_new(rider, bytes);
     struct iovec iov = {(void *)bytes.data, bytes.len};
     struct msghdr msg = {.msg_iov = &iov,
                          .msg_iovlen = 1,
@@ -95,10 +136,10 @@ static void send_with_memfd(int fd, struct span bytes)
     cmsg->cmsg_level = SOL_SOCKET;
     cmsg->cmsg_type = SCM_RIGHTS;
     cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(cmsg), &memfd, sizeof(int));
+    memcpy(CMSG_DATA(cmsg), &rider_fd, sizeof(int));
     if (sendmsg(fd, &msg, MSG_NOSIGNAL) < 0)
         abort();
-    close(memfd);
+    close(rider_fd);
 }
 
 static void try_channel(uint8_t mode, struct span bytes)
@@ -110,29 +151,32 @@ static void try_channel(uint8_t mode, struct span bytes)
     if (bytes.len == 0 || bytes.len > 32768 ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sockets) < 0)
         return;
-    channel_init(&reader, sockets[0], self, peer, 65536);
+    channel_init(&reader, sockets[0], self, peer, PAYLOAD_MAX);
     if (mode & 4) {
-        channel_init(&hello, sockets[1], peer, self, 65536);
+        channel_init(&hello, sockets[1], peer, self, PAYLOAD_MAX);
         channel_flush(&hello);
         hello.fd = -1;
         channel_free(&hello);
     }
     if (mode & 8)
-        send_with_memfd(sockets[1], bytes);
+        send_with_rider(sockets[1], (enum rider)(mode >> 4 & 3), bytes);
     else if (write(sockets[1], bytes.data, bytes.len) < 0)
         abort();
     close(sockets[1]);
-    read_all(&reader);
+    while (try_frames(&reader) && channel_receive(&reader) > 0)
+        ;
     channel_free(&reader);
 }
 
-static void try_region(struct span region)
+/* As worker.c does with it: the channel is greeted, nothing but these bytes will come. */
+static void try_outbox(struct span rest)
 {
-    struct frame f;
-    const char *reason;
-    while (frame_parse(&region, RPC_FROM_WORKER, &f, &reason) > 0)
-        for (unsigned i = 0; i < PAYLOADS; i++)
-            payloads[i](f.payload);
+    struct channel reader;
+    channel_init(&reader, -1, RPC_FROM_SUPERVISOR, RPC_FROM_WORKER, PAYLOAD_MAX);
+    reader.greeted = true;
+    buf_append(&reader.in, rest.data, rest.len);
+    try_frames(&reader);
+    channel_free(&reader);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -140,11 +184,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     struct span rest = {(const char *)data + 1, size - 1};
-    if (data[0] < 0x40)
-        try_payload(data[0], rest);
-    else if (data[0] < 0x80)
+    if (data[0] < 0x40 && size > 1)
+        try_payload(data[1], (struct span){(const char *)data + 2, size - 2});
+    else if (data[0] >= 0x40 && data[0] < 0x80)
         try_channel(data[0], rest);
-    else
-        try_region(rest);
+    else if (data[0] >= 0x80)
+        try_outbox(rest);
     return 0;
 }

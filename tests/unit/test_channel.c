@@ -251,29 +251,6 @@ START_TEST(nothing_leaks)
 }
 END_TEST
 
-START_TEST(a_region_parses_like_a_socket)
-{
-    struct frame f;
-    const char *reason;
-    channel_flush(&worker);
-    put_chunk(&worker, 1, "abc", 3, 0, -1);
-    put_chunk(&worker, 2, "", 0, 0, -1);
-    struct span region = {worker.out.data, worker.out.len};
-    ck_assert_int_eq(frame_parse(&region, RPC_FROM_WORKER, &f, &reason), 1);
-    ck_assert_uint_eq(f.id, 1);
-    ck_assert_int_eq(frame_parse(&region, RPC_FROM_WORKER, &f, &reason), 1);
-    ck_assert_uint_eq(f.id, 2);
-    ck_assert_int_eq(frame_parse(&region, RPC_FROM_WORKER, &f, &reason), 0);
-    for (size_t cut = 1; cut < worker.out.len; cut++) {
-        region = (struct span){worker.out.data, cut};
-        int got;
-        while ((got = frame_parse(&region, RPC_FROM_WORKER, &f, &reason)) > 0)
-            ;
-        ck_assert(got == -EPROTO || region.len == 0);
-    }
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("channel");
@@ -287,7 +264,6 @@ int main(void)
     tcase_add_test(tc, the_first_frame_must_be_our_hello);
     tcase_add_loop_test(tc, another_version_or_role_is_refused, 0, 2);
     tcase_add_test(tc, a_full_socket_keeps_the_rest);
-    tcase_add_test(tc, a_region_parses_like_a_socket);
     suite_add_tcase(suite, tc);
     TCase *leaks = tcase_create("leaks");
     tcase_add_test(leaks, nothing_leaks);

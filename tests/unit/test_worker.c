@@ -1162,11 +1162,11 @@ START_TEST(unsent_answers_are_in_the_page)
     unsigned answers = 0, logs = 0;
     while (driver_next(&worker, &f)) /* what the delay timer may have sent */
         answers += f.type == RPC_TURN_DONE;
-    struct span region = {worker.page->outbox + worker.page->outbox_sent,
-                          worker.page->outbox_written - worker.page->outbox_sent};
     const char *reason = NULL;
+    buf_append(&worker.channel.in, worker.page->outbox + worker.page->outbox_sent,
+               worker.page->outbox_written - worker.page->outbox_sent);
     int got;
-    while ((got = frame_parse(&region, RPC_FROM_WORKER, &f, &reason)) == 1) {
+    while ((got = channel_next(&worker.channel, &f, &reason)) == 1) {
         answers += f.type == RPC_TURN_DONE;
         logs += f.type == RPC_LOG;
     }

@@ -1,0 +1,210 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Inputs for fuzz_rpc that reach every branch of the decoders.
+
+Usage: tests/fuzz/seeds_rpc.py FOLDER    writes a file a seed
+
+A new message needs a row in PAYLOADS: a list of payloads, each a list of fields. Every payload is
+also cut off in each field, gets a wrong tag in each field, and a byte too many; so a row needs one
+good payload, and one for every rule that its decoder has beyond the types of its fields.
+tests/system/test_fuzz_seeds.py fails for a message without a row and for a branch not reached.
+"""
+
+import re
+import struct
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NUMBERS = {name: int(number) for name, number in
+           re.findall(r"^RPC_MESSAGE\((\w+), (\d+)",
+                      (REPOSITORY / "common" / "rpc_messages.def").read_text(), re.M)}
+
+
+def u8(value):
+    return b"b" + struct.pack("=B", value)
+
+
+def u32(value):
+    return b"w" + struct.pack("=I", value)
+
+
+def u64(value):
+    return b"q" + struct.pack("=Q", value)
+
+
+def text(value):
+    return b"s" + struct.pack("=I", len(value)) + value
+
+
+def write(op=1, key=b"k", value=b"1"):
+    return u8(op) + text(key) + text(value)
+
+
+def field(name=b"X-A", value=b"1"):
+    return text(name) + text(value)
+
+
+def broken_writes(before, after=()):
+    """Payloads with a group of writes that makes no sense, each for another reason."""
+    groups = [(1, write(op=9)), (1, write(op=1, value=b"")), (1, write(op=2)),
+              (1, write(key=b"")), (2, write()), (1, write() + b"b")]
+    return [[*before, u32(count), text(group), *after] for count, group in groups]
+
+
+TWO_WRITES = [u32(2), text(write() + write(op=2, value=b""))]
+NO_WRITES = [u32(0), text(b"")]
+
+
+def state(has_checkpoint=1, writes=TWO_WRITES):
+    return [u8(has_checkpoint), *writes]
+
+
+def broken_fields(before, after=()):
+    groups = [(1, field(name=b"")), (2, field()), (1, field() + b"s")]
+    return [[*before, u32(count), text(group), *after] for count, group in groups]
+
+
+def call(path_skip=8, body=b"{}", body_size=0, management=0):
+    return [text(b"GET"), text(b"/objects/a?x=1"), u32(path_skip), text(b"Host: a\r\n"), text(body),
+            u64(body_size), text(b"::1"), text(b"r1"), text(b"ann"), u64(5), u32(management)]
+
+
+def turn_done(status=200, outcome=0, stream=0, body=b"hi", body_size=0, writes=TWO_WRITES):
+    return [u32(status), u8(outcome), u8(stream), text(b"text/plain"), u32(1), text(field()),
+            text(body), u64(body_size), *writes]
+
+
+LOAD = [text(b"a"), text(b"/a.py"), text(b"x = 1\n"), text(b"{}")]
+DUMP = [text(b"a"), text(b"k"), text(b"{"), text(b"}")]
+SEARCH = [text(b"a"), text(b"INFO"), u64(100), u64(0), u64(1), u64(2)]
+ONE_OBJECT = text(b"a") + u64(1) + u64(9)
+
+PAYLOADS = {
+    "HELLO": [[u32(1), u32(2)]],
+    "LOAD": [[*LOAD, *state()], [*LOAD, *state(has_checkpoint=2)],
+             *broken_writes([*LOAD, u8(0)])],
+    "RESET": [state(), state(writes=NO_WRITES), state(has_checkpoint=2), *broken_writes([u8(1)])],
+    "CALL": [call(), call(path_skip=99), call(body_size=9), call(body=b"", body_size=9),
+             call(management=403), call(management=399), call(management=500)],
+    "STREAM_PULL": [[]],
+    "STREAM_CANCEL": [[]],
+    "EXIT": [[]],
+    "READY": [[text(b'{"endpoint":{},"methods":["GET"]}')]],
+    "LOAD_FAILED": [[text(b"SyntaxError: x"), text(b"line 1"), u32(1)]],
+    "TURN_DONE": [turn_done(), turn_done(status=199), turn_done(status=600), turn_done(outcome=4),
+                  turn_done(outcome=1), turn_done(outcome=1, writes=NO_WRITES),
+                  turn_done(outcome=1, stream=1, body=b"", writes=NO_WRITES),
+                  turn_done(stream=2), turn_done(stream=1), turn_done(stream=1, body=b""),
+                  turn_done(stream=1, body=b"", body_size=9), turn_done(body_size=9),
+                  turn_done(body=b"", body_size=9),
+                  *broken_fields(turn_done()[:4], turn_done()[6:]),
+                  *broken_writes(turn_done()[:8])],
+    "STREAM_CHUNK": [[text(b"abc"), u64(0)], [text(b""), u64(9)], [text(b"abc"), u64(9)]],
+    "STREAM_END": [[text(b"ValueError: x")]],
+    "LOG": [[text(b"INFO"), u64(1), text(b"hello"), text(b'{"a":1}')]],
+    "OUTSIDE_WRITES": [TWO_WRITES, *broken_writes([])],
+    "RESET_DONE": [[]],
+    "SPAWN": [[u32(1), u64(2)]],
+    "SPAWNED": [[u32(1), u64(2), u32(3)]],
+    "SPAWN_FAILED": [[u32(1), u64(2), u32(12)]],
+    "CHECKPOINT": [[u32(1), text(ONE_OBJECT)], [u32(2), text(ONE_OBJECT)],
+                   [u32(1), text(ONE_OBJECT + b"s")], [u32(1), text(text(b"") + u64(1) + u64(9))]],
+    "CHECKPOINTED": [[u32(0), u32(5), u64(9)], [u32(0), u32(4096), u64(9)]],
+    "DUMP": [[*DUMP, *TWO_WRITES], [text(b""), *DUMP[1:], *TWO_WRITES], *broken_writes(DUMP)],
+    "SEARCH": [[*SEARCH, u32(1), text(field())], [text(b""), *SEARCH[1:], u32(0), text(b"")],
+               *broken_fields(SEARCH)],
+    "DOCUMENT": [[u32(0), u64(9)], [u32(4096), u64(9)]],
+}
+
+
+def variants(fields):
+    """A payload, and what is wrong with it in every way that its fields' types allow."""
+    yield b"".join(fields)
+    yield b"".join(fields) + b"b"
+    for i, each in enumerate(fields):
+        before = b"".join(fields[:i])
+        yield before
+        yield before + each[:-1]
+        yield before + each[:1]
+        yield before + b"?" + each[1:] + b"".join(fields[i + 1:])
+
+
+PEERS = {"supervisor": 0, "worker": 1, "nursery": 2, "scribe": 3}
+GREETED, WITH_MEMFD = 4, 8
+EMPTY_MEMFD, UNSEALED_MEMFD, NO_MEMFD = 16, 32, 48  # instead of the second half of the input
+SPILLED = 1
+
+
+def frame(name, payload=b"", flags=0, fds=0, number=1, length=None):
+    length = len(payload) if length is None else length
+    return struct.pack("=IHBBQ", length, NUMBERS.get(name, 999), fds, flags, number) + payload
+
+
+def hello(version=1, role=2):
+    return frame("HELLO", u32(version) + u32(role))
+
+
+def spilled(name, size, **more):
+    """A frame whose payload is the memfd: the second half of the whole input."""
+    head = frame(name, flags=SPILLED, length=size, **more)
+    return head + b"\0" * (2 * size - len(head))
+
+
+def channels():
+    log, chunk = b"".join(PAYLOADS["LOG"][0]), b"".join(PAYLOADS["STREAM_CHUNK"][1])
+    greeted = PEERS["worker"] | GREETED
+    with_memfd = greeted | WITH_MEMFD
+    yield PEERS["worker"], hello() + frame("LOG", log)
+    for wrong in (hello(version=2), hello(role=1), frame("HELLO", b"w"), frame("LOG", log)):
+        yield PEERS["worker"], wrong
+    for peer, number in PEERS.items():
+        yield number | GREETED, frame("HELLO") + peer.encode()
+        for name in NUMBERS:
+            yield number | GREETED, frame(name, b"".join(PAYLOADS.get(name, [[]])[0]))
+    yield greeted, frame("unknown")
+    yield greeted, frame("LOG", log, fds=9)
+    yield greeted, frame("LOG", log, flags=2)
+    yield greeted, frame("LOG", length=200000)
+    yield greeted, frame("LOG", length=100000)
+    yield greeted, frame("LOG", length=9)
+    yield greeted, frame("LOG", log)[:9]
+    yield greeted, frame("LOG", log) * 3
+    yield greeted, frame("LOG", flags=SPILLED, length=100)
+    yield greeted, frame("STREAM_CHUNK", chunk, fds=1)
+    for number in (1, 2):
+        yield with_memfd, frame("STREAM_CHUNK", chunk, fds=1, number=number)
+    yield with_memfd, spilled("LOG", 64)
+    yield with_memfd, spilled("LOG", 64)[:-2]
+    yield with_memfd, spilled("STREAM_CHUNK", 64, fds=1)
+    for other in (EMPTY_MEMFD, UNSEALED_MEMFD, NO_MEMFD):
+        yield with_memfd | other, frame("RESET_DONE", flags=SPILLED)
+
+
+def outboxes():
+    log, chunk = b"".join(PAYLOADS["LOG"][0]), b"".join(PAYLOADS["STREAM_CHUNK"][1])
+    yield frame("LOG", log) + frame("STREAM_CHUNK", chunk)
+    yield frame("LOG", log) + frame("STREAM_CHUNK", chunk, fds=1)
+    yield frame("LOG", log)[:-1]
+
+
+def seeds():
+    """Pairs of a name and the bytes."""
+    for name, payloads in PAYLOADS.items():
+        unique = dict.fromkeys(v for fields in payloads for v in variants(fields))
+        for i, payload in enumerate(unique):
+            yield f"{name.lower()}-{i}", bytes([0, NUMBERS[name]]) + payload
+    for i, (mode, sent) in enumerate(channels()):
+        yield f"channel-{i}", bytes([0x40 | mode]) + sent
+    for i, rest in enumerate(outboxes()):
+        yield f"outbox-{i}", b"\x80" + rest
+
+
+def main(folder):
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for name, content in seeds():
+        (Path(folder) / name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
