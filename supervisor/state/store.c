@@ -184,6 +184,13 @@ int store_commit(struct store *store, struct object_state *object, struct span r
 
 /* --- reading --- */
 
+static uint32_t encode_all(const struct object_state *object, struct buf *out)
+{
+    memtable_encode(&object->frozen, out);
+    memtable_encode(&object->active, out);
+    return (uint32_t)(object->frozen.count + object->active.count);
+}
+
 int store_snapshot(struct store *store, struct object_state *object, int *checkpoint_fd,
                    struct buf *writes, uint32_t *write_count)
 {
@@ -194,9 +201,7 @@ int store_snapshot(struct store *store, struct object_state *object, int *checkp
     uint64_t count = object->frozen.count + object->active.count;
     if (count > UINT32_MAX)
         return -EOVERFLOW;
-    memtable_encode(&object->frozen, writes);
-    memtable_encode(&object->active, writes);
-    *write_count = (uint32_t)count;
+    *write_count = encode_all(object, writes);
     if (!buf_ok(writes))
         return -ENOMEM;
     int fd = object_state_open_file(store->data_dir, object->id);
@@ -204,6 +209,16 @@ int store_snapshot(struct store *store, struct object_state *object, int *checkp
         return fd;
     *checkpoint_fd = fd < 0 ? -1 : fd;
     return 0;
+}
+
+static uint32_t encode_key(const struct object_state *object, struct span key, struct buf *out)
+{
+    struct rpc_write w = {.key = key};
+    if (!memtable_get(&object->active, key, &w.op, &w.value) &&
+        !memtable_get(&object->frozen, key, &w.op, &w.value))
+        return 0;
+    rpc_write_encode(out, &w);
+    return 1;
 }
 
 void store_dump(struct store *store, struct object_state *object, const char *key,
@@ -214,12 +229,10 @@ void store_dump(struct store *store, struct object_state *object, const char *ke
         return;
     }
     struct buf writes = BUF_INIT;
-    memtable_encode(&object->frozen, &writes);
-    memtable_encode(&object->active, &writes);
+    uint32_t count = key ? encode_key(object, span_of(key), &writes) : encode_all(object, &writes);
     if (buf_ok(&writes))
-        scribe_dump(store->scribe, object->id, key, (struct span){writes.data, writes.len},
-                    (uint32_t)(object->frozen.count + object->active.count), prefix, suffix, done,
-                    arg);
+        scribe_dump(store->scribe, object->id, key, (struct span){writes.data, writes.len}, count,
+                    prefix, suffix, done, arg);
     else
         done(arg, -ENOMEM, -1, 0);
     buf_free(&writes);

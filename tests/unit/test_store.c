@@ -793,15 +793,22 @@ static void dump_done(void *arg, int err, int fd, uint64_t size)
     *(int *)arg = err;
 }
 
+static void expect_dump(const char *key, const char *what)
+{
+    int err = 1;
+    store_dump(store, store_object(store, "demo"), key, "{", "}", dump_done, &err);
+    ck_assert_int_eq(err, 0);
+    ck_assert_str_eq(dumped, what);
+}
+
 START_TEST(a_dump_takes_the_newer_writes_along)
 {
     open_store();
     write_key("a", "1");
     write_key("b", "1");
-    int err = 1;
-    store_dump(store, store_object(store, "demo"), "b", "{", "}", dump_done, &err);
-    ck_assert_int_eq(err, 0);
-    ck_assert_str_eq(dumped, "demo b 2 { }");
+    expect_dump(NULL, "demo - 2 { }");
+    expect_dump("b", "demo b 1 { }"); /* of one key, just its own */
+    expect_dump("c", "demo c 0 { }");
 }
 END_TEST
 
