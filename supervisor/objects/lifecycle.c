@@ -281,9 +281,9 @@ void lifecycle_source_changed(struct object *o)
     loop_timer_cancel(&o->removal_timer);
     struct source *s =
         source_read(station->config.objects_dir, o->file, station->config.source_max, &err);
-    bool serves = s && !o->loading && o->accepted && source_hash_equal(s->hash, o->accepted->hash);
-    bool loads = s && o->loading && source_hash_equal(s->hash, o->loading->hash);
-    bool rejected = s && o->has_rejected && source_hash_equal(s->hash, o->rejected);
+    bool serves = s && !o->loading && o->accepted && sha256_equal(s->hash, o->accepted->hash);
+    bool loads = s && o->loading && sha256_equal(s->hash, o->loading->hash);
+    bool rejected = s && o->has_rejected && sha256_equal(s->hash, o->rejected);
     source_unref(s);
     if (serves) { /* back to what serves: a newer one that failed is history */
         o->has_rejected = false;

@@ -120,7 +120,7 @@ static struct source *pick_source(struct object *o)
     struct source *s = source_read(c->objects_dir, o->file, c->source_max, &err);
     if (!s)
         note_unreadable(o, err);
-    bool is_rejected = s && o->has_rejected && source_hash_equal(s->hash, o->rejected);
+    bool is_rejected = s && o->has_rejected && sha256_equal(s->hash, o->rejected);
     if ((!s || is_rejected) && o->accepted && o->phase == OBJECT_STARTING) {
         source_unref(s);
         return source_ref(o->accepted);
@@ -130,7 +130,7 @@ static struct source *pick_source(struct object *o)
 
 bool loading_is_new(const struct object *o)
 {
-    return o->loading && (!o->accepted || !source_hash_equal(o->loading->hash, o->accepted->hash));
+    return o->loading && (!o->accepted || !sha256_equal(o->loading->hash, o->accepted->hash));
 }
 
 void loading_accept(struct object *o)

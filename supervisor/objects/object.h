@@ -34,7 +34,7 @@ struct object {
 
     struct source *accepted; /* what serves; NULL: nothing loaded yet */
     struct source *loading;  /* what the candidate loads */
-    struct source_hash rejected;
+    struct sha256 rejected;
     bool has_rejected;
     char *load_error; /* why nothing serves, or why the newest file does not; NULL */
     char *load_traceback;

@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 /* O_NONBLOCK: a FIFO must not hold the loop. */
 enum { OPEN_FLAGS = O_RDONLY | O_CLOEXEC | O_NONBLOCK };
@@ -90,8 +89,7 @@ static struct source *read_source(int fd, size_t max, int *err)
     s->len = (size_t)n;
     s->text[n] = '\0';
     s->references = 1;
-    XXH128_hash_t hash = XXH3_128bits(s->text, s->len);
-    s->hash = (struct source_hash){hash.high64, hash.low64};
+    s->hash = sha256_of(s->text, s->len);
     *err = 0;
     return s;
 }
@@ -108,6 +106,19 @@ struct source *source_read(const char *dir, const char *file, size_t max, int *e
     return s;
 }
 
+struct source *source_of(const char *text, size_t len)
+{
+    struct source *s = malloc(sizeof(*s) + len + 1);
+    if (!s)
+        return NULL;
+    memcpy(s->text, text, len);
+    s->text[len] = '\0';
+    s->len = len;
+    s->references = 1;
+    s->hash = sha256_of(text, len);
+    return s;
+}
+
 struct source *source_ref(struct source *s)
 {
     s->references++;
@@ -118,9 +129,4 @@ void source_unref(struct source *s)
 {
     if (s && --s->references == 0)
         free(s);
-}
-
-bool source_hash_equal(struct source_hash a, struct source_hash b)
-{
-    return a.high == b.high && a.low == b.low;
 }

@@ -5,17 +5,11 @@
 #ifndef SUPERVISOR_OBJECTS_SOURCE_H
 #define SUPERVISOR_OBJECTS_SOURCE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-struct source_hash {
-    uint64_t high, low; /* XXH3, 128 bits */
-};
+#include "common/sha256.h"
 
 struct source {
     unsigned references;
-    struct source_hash hash;
+    struct sha256 hash;
     size_t len;
     char text[];
 };
@@ -25,8 +19,9 @@ struct source {
  * it). One reference. NULL and *err = -errno (-EFBIG above max).
  */
 struct source *source_read(const char *dir, const char *file, size_t max, int *err);
+/* The same of a text in memory. NULL when memory is short. */
+struct source *source_of(const char *text, size_t len);
 struct source *source_ref(struct source *s);
 void source_unref(struct source *s); /* NULL is allowed */
-bool source_hash_equal(struct source_hash a, struct source_hash b);
 
 #endif
