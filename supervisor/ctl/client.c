@@ -2,7 +2,7 @@
 #include "supervisor/ctl/client.h"
 
 #include "supervisor/ctl/command.h"
-#include "supervisor/ctl/table.h"
+#include "supervisor/ctl/printable.h"
 #include "supervisor/ctl/token.h"
 
 #include <curl/curl.h>
@@ -25,8 +25,9 @@ struct transfer {
     const struct request *request;
     struct reply *reply;
     CURL *curl;
-    bool streaming;
+    bool to_sink;
     bool decided;
+    bool ended_by_sink;
 };
 
 static bool set_address(struct client *client, const char *url)
@@ -85,20 +86,26 @@ static void read_media_type(CURL *curl, struct reply *reply)
     reply->media_type[strcspn(reply->media_type, "; ")] = 0;
 }
 
+static bool wants_sink(struct transfer *transfer)
+{
+    const struct request *request = transfer->request;
+    struct reply *reply = transfer->reply;
+    curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &reply->status);
+    read_media_type(transfer->curl, reply);
+    return request->sink && reply->status < 400 && (!request->wants || request->wants(reply));
+}
+
 static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
 {
     struct transfer *transfer = arg;
     size_t len = size * count;
     if (!transfer->decided) {
         transfer->decided = true;
-        read_media_type(transfer->curl, transfer->reply);
-        transfer->streaming =
-            transfer->request->stream && strcmp(transfer->reply->media_type, "application/json");
+        transfer->to_sink = wants_sink(transfer);
     }
-    if (transfer->streaming) {
-        size_t written = fwrite(bytes, 1, len, stdout);
-        fflush(stdout);
-        return written;
+    if (transfer->to_sink) {
+        transfer->ended_by_sink = !transfer->request->sink(transfer->request->sink_arg, bytes, len);
+        return transfer->ended_by_sink ? 0 : len;
     }
     buf_append(&transfer->reply->body, bytes, len);
     return buf_ok(&transfer->reply->body) ? len : 0;
@@ -112,7 +119,7 @@ static size_t on_head(char *line, size_t size, size_t count, void *arg)
         size_t text = len;
         while (text > 0 && (line[text - 1] == '\n' || line[text - 1] == '\r'))
             text--;
-        table_put_text(stdout, line, text);
+        printable_put(stdout, line, text);
         putchar('\n');
     }
     return len;
@@ -165,25 +172,57 @@ static struct curl_slist *make_fields(const struct client *client, const struct 
     return fields;
 }
 
+/* One part a file, read while it is sent. NULL (reported) when one cannot be read. */
+static curl_mime *make_parts(CURL *curl, const struct request *request)
+{
+    curl_mime *parts = curl_mime_init(curl);
+    for (size_t i = 0; parts && i < request->upload_count; i++) {
+        const char *path = request->uploads[i], *slash = strrchr(path, '/');
+        curl_mimepart *part = curl_mime_addpart(parts);
+        if (!part || curl_mime_name(part, "file") || curl_mime_filedata(part, path) ||
+            curl_mime_filename(part, slash ? slash + 1 : path)) {
+            fprintf(stderr, "objectctl: %s cannot be read\n", path);
+            curl_mime_free(parts);
+            parts = NULL;
+        }
+    }
+    return parts;
+}
+
+static int perform(struct client *client, struct transfer *transfer)
+{
+    CURLcode result = curl_easy_perform(client->curl);
+    if (result == CURLE_OK || transfer->ended_by_sink) {
+        curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &transfer->reply->status);
+        read_media_type(client->curl, transfer->reply);
+        return CTL_OK;
+    }
+    if (!transfer->request->quiet)
+        fprintf(stderr, "objectctl: %s: %s\n", client->url, curl_easy_strerror(result));
+    return CTL_UNREACHABLE;
+}
+
 int client_send(struct client *client, const struct request *request, struct reply *reply)
 {
     struct buf url = BUF_INIT;
+    curl_mime *parts = NULL;
     *reply = (struct reply){0};
     struct transfer transfer = {.request = request, .reply = reply, .curl = client->curl};
     buf_puts(&url, client->base);
     buf_puts(&url, request->target);
     struct curl_slist *fields = make_fields(client, request);
     set_up(client, &transfer, buf_str(&url), fields);
-    CURLcode result = curl_easy_perform(client->curl);
-    if (result == CURLE_OK) {
-        curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &reply->status);
-        read_media_type(client->curl, reply);
-    } else if (!request->quiet) {
-        fprintf(stderr, "objectctl: %s: %s\n", client->url, curl_easy_strerror(result));
-    }
+    int code = CTL_OK;
+    if (request->upload_count > 0 && !(parts = make_parts(client->curl, request)))
+        code = CTL_NOT_FOUND;
+    if (parts)
+        curl_easy_setopt(client->curl, CURLOPT_MIMEPOST, parts);
+    if (code == CTL_OK)
+        code = perform(client, &transfer);
+    curl_mime_free(parts);
     curl_slist_free_all(fields);
     buf_free(&url);
-    return result == CURLE_OK ? CTL_OK : CTL_UNREACHABLE;
+    return code;
 }
 
 void reply_free(struct reply *reply)
@@ -193,6 +232,43 @@ void reply_free(struct reply *reply)
 
 /* --- JSON ----------------------------------------------------------------------------------- */
 
+/* Lines of text (a traceback) stand below their name; a list of words on one line. */
+static void put_detail(const json_t *value)
+{
+    const char *text = json_string_value(value);
+    size_t index;
+    json_t *item;
+    if (text && strchr(text, '\n')) {
+        fputs("\n    ", stderr);
+        printable_put_lines(stderr, text, strlen(text), 4);
+    } else if (json_is_array(value)) {
+        json_array_foreach(value, index, item)
+        {
+            fputs(index ? ", " : "", stderr);
+            printable_put_value(stderr, item);
+        }
+    } else {
+        printable_put_value(stderr, value);
+    }
+    fputc('\n', stderr);
+}
+
+/* "  similar: hello, hello_2" and the like: what the station found worth adding. */
+static void report_details(json_t *json)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(json, name, value)
+    {
+        if (strcmp(name, "status") == 0 || strcmp(name, "error") == 0 || json_is_null(value))
+            continue;
+        fputs("  ", stderr);
+        printable_put(stderr, name, strlen(name));
+        fputs(": ", stderr);
+        put_detail(value);
+    }
+}
+
 void client_report(const struct reply *reply)
 {
     json_t *json = json_loadb(reply->body.data ? reply->body.data : "", reply->body.len, 0, NULL);
@@ -200,31 +276,33 @@ void client_report(const struct reply *reply)
     fprintf(stderr, "objectctl: the station answers %ld", reply->status);
     if (error) {
         fputs(": ", stderr);
-        table_put_text(stderr, error, strlen(error));
+        printable_put(stderr, error, strlen(error));
     }
     fputc('\n', stderr);
+    /* Any other JSON may be an answer of the object's own, which was printed. */
+    if (error && strcmp(json_string_value(json_object_get(json, "status")) ?: "", "error") == 0)
+        report_details(json);
     json_decref(json);
 }
 
-int client_get_json(struct client *client, const char *target, json_t **json)
+int client_exit_code(long status)
 {
-    struct reply reply;
-    json_error_t error;
-    *json = NULL;
-    int result = client_send(client, &(struct request){.target = target}, &reply);
-    if (result == CTL_OK && reply.status >= 400) {
-        client_report(&reply);
-        result = CTL_ERROR;
-    } else if (result == CTL_OK) {
-        *json = json_loadb(reply.body.data ? reply.body.data : "", reply.body.len,
-                           JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
-        if (!*json) {
-            fprintf(stderr, "objectctl: the station's answer is no JSON: %s\n", error.text);
-            result = CTL_ERROR;
-        }
+    switch (status) {
+    case 404:
+    case 410:
+        return CTL_NOT_FOUND;
+    case 401:
+    case 403:
+    case 421:
+        return CTL_DENIED;
+    case 429:
+    case 503:
+    case 504:
+    case 507:
+        return CTL_TRY_AGAIN;
+    default:
+        return status < 400 ? CTL_OK : status < 500 ? CTL_REFUSED : CTL_ERROR;
     }
-    reply_free(&reply);
-    return result;
 }
 
 void client_put_encoded(struct buf *out, const char *text, bool in_path)

@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 struct client;
@@ -28,26 +29,33 @@ struct request {
     size_t body_len;
     const char *content_type; /* of the body */
     bool show_head;           /* status line and fields go to stdout */
-    bool stream;              /* the body goes to stdout as it arrives, unless it is JSON */
     bool quiet;               /* an unreachable station is not reported */
+    char *const *uploads;     /* paths of files that go as multipart/form-data instead of a body */
+    size_t upload_count;
+    /*
+     * Takes the body of a reply below 400 as it arrives, instead of reply->body; false ends the
+     * transfer. NULL: none. Asked once a reply whether it wants it, where wants is not NULL.
+     */
+    bool (*sink)(void *arg, const char *bytes, size_t len);
+    bool (*wants)(const struct reply *reply);
+    void *sink_arg;
 };
 
 /* url: "http://HOST:PORT" or "unix:PATH". NULL (reported) when it is neither. */
 struct client *client_new(const char *url);
 void client_free(struct client *client);
 
-/* CTL_OK whatever the status was, or CTL_UNREACHABLE (reported). Empty the reply with reply_free().
+/*
+ * CTL_OK whatever the status was, CTL_UNREACHABLE, or CTL_NOT_FOUND for an upload that cannot be
+ * read; reported unless quiet. Empty the reply with reply_free().
  */
 int client_send(struct client *client, const struct request *request, struct reply *reply);
 void reply_free(struct reply *reply);
 
-/*
- * GET of a JSON document: the document (the caller's) in *json and CTL_OK; CTL_ERROR after
- * printing what the station said was wrong, CTL_UNREACHABLE.
- */
-int client_get_json(struct client *client, const char *target, json_t **json);
 /* Says on stderr what a reply of status >= 400 says. */
 void client_report(const struct reply *reply);
+/* The exit code of objectctl for the status of a reply. */
+int client_exit_code(long status);
 
 /* Appends text percent-encoded; slashes and @ stay when in_path. */
 void client_put_encoded(struct buf *out, const char *text, bool in_path);

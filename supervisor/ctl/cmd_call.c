@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/buf.h"
-#include "supervisor/ctl/client.h"
-#include "supervisor/ctl/command.h"
+#include "supervisor/ctl/ask.h"
+#include "supervisor/ctl/printable.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -68,64 +69,82 @@ static char *pairs_as_json(const struct call *call)
     return text;
 }
 
-static void print_body(const struct reply *reply)
+/* On a terminal nothing of it may steer that; elsewhere it goes out as it came. */
+static bool put_bytes(void *terminal, const char *bytes, size_t len)
 {
-    bool terminal = isatty(STDOUT_FILENO);
-    if (terminal && strcmp(reply->media_type, "application/json") == 0) {
-        json_t *json = json_loadb(reply->body.data ? reply->body.data : "", reply->body.len,
-                                  JSON_DECODE_ANY, NULL);
-        if (json) {
-            json_dumpf(json, stdout, JSON_ENCODE_ANY | JSON_INDENT(2));
-            putchar('\n');
-            json_decref(json);
-            return;
-        }
-    }
-    if (reply->body.len == 0)
-        return;
-    fwrite(reply->body.data, 1, reply->body.len, stdout);
-    if (reply->body.data[reply->body.len - 1] != '\n' && terminal)
-        putchar('\n');
+    if (*(const bool *)terminal)
+        printable_put_lines(stdout, bytes, len, 0);
+    else
+        fwrite(bytes, 1, len, stdout);
+    return fflush(stdout) == 0;
 }
 
-static int send_call(struct ctl *ctl, const struct call *call)
+/* JSON is gathered, for it may have to be indented; everything else is shown as it arrives. */
+static bool is_shown_at_once(const struct reply *reply)
+{
+    return strcmp(reply->media_type, "application/json") != 0;
+}
+
+static void print_body(const struct reply *reply, bool terminal)
+{
+    json_t *json = NULL;
+    if (terminal && strcmp(reply->media_type, "application/json") == 0)
+        json = json_loadb(reply->body.data ? reply->body.data : "", reply->body.len,
+                          JSON_DECODE_ANY, NULL);
+    if (json)
+        ask_print(json);
+    else if (reply->body.len > 0)
+        put_bytes(&terminal, reply->body.data, reply->body.len);
+    if (terminal && !json)
+        putchar('\n');
+    json_decref(json);
+}
+
+static int send_call(struct ctl *ctl, const struct call *call, const char *target, const char *body)
+{
+    struct reply reply;
+    bool terminal = isatty(STDOUT_FILENO) && !ctl->json;
+    struct request request = {.method = call->method,
+                              .target = target,
+                              .body = body,
+                              .body_len = body ? strlen(body) : 0,
+                              .content_type = "application/json",
+                              .show_head = call->show_head,
+                              .sink = put_bytes,
+                              .wants = is_shown_at_once,
+                              .sink_arg = &terminal};
+    if (!ask_client(ctl))
+        return CTL_USAGE;
+    int code = client_send(ctl->client, &request, &reply);
+    if (code == CTL_OK) {
+        print_body(&reply, terminal);
+        code = client_exit_code(reply.status);
+        if (code != CTL_OK && fflush(stdout) == 0)
+            client_report(&reply);
+    }
+    reply_free(&reply);
+    return code;
+}
+
+static int run_call(struct ctl *ctl, const struct call *call)
 {
     struct buf target = BUF_INIT;
-    struct reply reply;
     char *made = NULL;
-    buf_puts(&target, "/objects/");
-    client_put_encoded(&target, call->id, true);
+    int code;
+    ask_target(&target, call->id, NULL);
     if (call->pair_count > 0 && pairs_go_into_query(call->method))
         put_query(&target, call);
-    else if (call->pair_count > 0 && !(made = pairs_as_json(call)))
+    else if (call->pair_count > 0)
+        made = pairs_as_json(call);
+    if (call->pair_count > 0 && !pairs_go_into_query(call->method) && !made) {
         fputs("objectctl: the pairs are no JSON (is a key or value not UTF-8?)\n", stderr);
-    const char *body = call->json ? call->json : made;
-    struct client *client = client_new(ctl->url);
-    int result = client ? CTL_OK : CTL_USAGE;
-    if (client)
-        result = client_send(client,
-                             &(struct request){.method = call->method,
-                                               .target = buf_str(&target),
-                                               .body = body,
-                                               .body_len = body ? strlen(body) : 0,
-                                               .content_type = "application/json",
-                                               .show_head = call->show_head,
-                                               .stream = true},
-                             &reply);
-    if (client && result == CTL_OK) {
-        print_body(&reply);
-        if (reply.status >= 400) {
-            fflush(stdout);
-            client_report(&reply);
-            result = CTL_ERROR;
-        }
+        code = CTL_USAGE;
+    } else {
+        code = send_call(ctl, call, buf_str(&target), call->json ? call->json : made);
     }
-    if (client)
-        reply_free(&reply);
-    client_free(client);
     buf_free(&target);
     free(made);
-    return result;
+    return code;
 }
 
 static bool read_stdin(struct buf *text)
@@ -190,7 +209,7 @@ int cmd_call(struct ctl *ctl, const struct command *self, int argc, char **argv)
         }
         call.json = buf_str(&input);
     }
-    code = send_call(ctl, &call);
+    code = run_call(ctl, &call);
     buf_free(&input);
     return code;
 }

@@ -1,148 +1,71 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/buf.h"
-#include "supervisor/ctl/client.h"
-#include "supervisor/ctl/command.h"
-#include "supervisor/ctl/table.h"
+#include "supervisor/ctl/ask.h"
+#include "supervisor/ctl/log_lines.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 enum { LINES_PER_POLL = 10000, POLL_MS = 300 };
 
 struct follower {
     struct ctl *ctl;
-    struct client *client;
     const char *id;
-    const char *level;
     const char *lines;
-    char since[64]; /* timestamp of the newest line printed; "" before the first */
-    json_t *newest; /* the lines printed that carry it: `since` includes them again */
-    bool lost;      /* the station did not answer last time, and that has been said */
+    const char *since; /* as the user gave it, NULL: not given */
+    struct buf filter; /* "&level=ERROR&user=ada" */
+    struct log_lines printed;
+    bool lost; /* the station did not answer last time, and that has been said */
 };
 
-static void print_fields(const json_t *line)
+static void put_target(struct buf *target, const struct follower *f)
 {
-    static const char *const shown[] = {"timestamp", "level", "message"};
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)line, name, value)
-    {
-        bool extra = !json_is_null(value) && strcmp(name, "version") != 0;
-        for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
-            extra = extra && strcmp(name, shown[i]) != 0;
-        if (!extra || (json_is_string(value) && json_string_length(value) == 0))
-            continue;
-        char *text = table_cell(value);
-        putchar(' ');
-        table_put_text(stdout, name, strlen(name));
-        putchar('=');
-        table_put_text(stdout, text, strlen(text));
-        free(text);
+    const char *since = f->printed.since[0] ? f->printed.since : f->since;
+    ask_target(target, f->id, "logs=true&limit=");
+    if (f->printed.since[0])
+        buf_printf(target, "%d", LINES_PER_POLL);
+    else
+        buf_puts(target, f->lines);
+    if (since) {
+        buf_puts(target, "&since=");
+        client_put_encoded(target, since, false);
     }
-}
-
-static void print_line(const struct follower *f, const json_t *line)
-{
-    if (f->ctl->json) {
-        json_dumpf(line, stdout, JSON_COMPACT);
-        putchar('\n');
-        return;
-    }
-    char *when = table_cell(json_object_get(line, "timestamp"));
-    char *level = table_cell(json_object_get(line, "level"));
-    char *message = table_cell(json_object_get(line, "message"));
-    table_put_text(stdout, when, strlen(when));
-    printf("  %-8.16s ", level);
-    table_put_text(stdout, message, strlen(message));
-    print_fields(line);
-    putchar('\n');
-    free(when);
-    free(level);
-    free(message);
-}
-
-/* Whether the line was printed by the poll before; each remembered line counts once. */
-static bool seen_before(json_t *remembered, const json_t *line)
-{
-    for (size_t i = 0; i < json_array_size(remembered); i++) {
-        if (json_equal(json_array_get(remembered, i), line)) {
-            json_array_remove(remembered, i);
-            return true;
-        }
-    }
-    return false;
-}
-
-static void remember(struct follower *f, json_t *line)
-{
-    char *when = table_cell(json_object_get(line, "timestamp"));
-    if (strcmp(when, f->since) != 0) {
-        json_array_clear(f->newest);
-        snprintf(f->since, sizeof(f->since), "%s", when);
-    }
-    json_array_append(f->newest, line);
-    free(when);
+    buf_append(target, f->filter.data ? f->filter.data : "", f->filter.len);
 }
 
 static void print_new(struct follower *f, const json_t *logs)
 {
-    json_t *before = json_copy(f->newest);
     size_t index;
     json_t *line;
-    if (f->since[0] && json_array_size(logs) >= LINES_PER_POLL)
+    if (f->printed.since[0] && json_array_size(logs) >= LINES_PER_POLL)
         fputs("objectctl: too many lines at once, some are left out\n", stderr);
-    json_array_foreach(logs, index, line)
-    {
-        if (seen_before(before, line))
-            continue;
-        print_line(f, line);
-        remember(f, line);
-    }
-    json_decref(before);
+    log_lines_again(&f->printed);
+    json_array_foreach(logs, index, line) log_lines_print(&f->printed, line);
     fflush(stdout);
-}
-
-static char *logs_target(const struct follower *f)
-{
-    struct buf target = BUF_INIT;
-    buf_puts(&target, "/objects/");
-    client_put_encoded(&target, f->id, true);
-    buf_puts(&target, "?logs=true&limit=");
-    if (f->since[0])
-        buf_printf(&target, "%d", LINES_PER_POLL);
-    else
-        client_put_encoded(&target, f->lines, false);
-    if (f->level) {
-        buf_puts(&target, "&level=");
-        client_put_encoded(&target, f->level, false);
-    }
-    if (f->since[0]) {
-        buf_puts(&target, "&since=");
-        client_put_encoded(&target, f->since, false);
-    }
-    return buf_take(&target, NULL);
 }
 
 static int poll_once(struct follower *f, bool quiet)
 {
     struct reply reply;
-    char *target = logs_target(f);
-    int result = client_send(
-        f->client, &(struct request){.target = target ? target : "/", .quiet = quiet}, &reply);
-    if (result == CTL_OK && reply.status >= 400) {
+    struct buf target = BUF_INIT;
+    put_target(&target, f);
+    int code = client_send(f->ctl->client,
+                           &(struct request){.target = buf_str(&target), .quiet = quiet}, &reply);
+    if (code == CTL_OK && reply.status >= 400) {
         if (!quiet)
             client_report(&reply);
-        result = CTL_ERROR;
-    } else if (result == CTL_OK) {
+        code = client_exit_code(reply.status);
+    } else if (code == CTL_OK) {
         json_t *json = json_loadb(reply.body.data ? reply.body.data : "", reply.body.len,
                                   JSON_ALLOW_NUL, NULL);
         print_new(f, json_object_get(json, "logs"));
         json_decref(json);
     }
     reply_free(&reply);
-    free(target);
-    return result;
+    buf_free(&target);
+    return code;
 }
 
 /* Until interrupted, or stdout is closed. A station that is away is waited for. */
@@ -151,24 +74,110 @@ static int follow(struct follower *f)
     const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
     while (!ferror(stdout)) {
         nanosleep(&pause, NULL);
-        int result = poll_once(f, f->lost);
-        if (result == CTL_OK && f->lost)
+        int code = poll_once(f, f->lost);
+        if (code == CTL_OK && f->lost)
             fputs("objectctl: the station is back\n", stderr);
-        f->lost = result != CTL_OK;
+        f->lost = code != CTL_OK;
     }
-    return CTL_ERROR;
+    return CTL_CANNOT_WRITE;
+}
+
+/* --- the command line ----------------------------------------------------------------------- */
+
+static bool is_level(const char *name, size_t len)
+{
+    static const char *const levels[] = {"DEBUG",    "INFO",   "WARNING", "ERROR",
+                                         "CRITICAL", "STDOUT", "STDERR"};
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        if (strlen(levels[i]) == len && strncasecmp(levels[i], name, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool are_levels(const char *list)
+{
+    for (;;) {
+        size_t len = strcspn(list, ",");
+        if (!is_level(list, len))
+            return false;
+        if (!list[len])
+            return true;
+        list += len + 1;
+    }
+}
+
+/* "10m" is ten minutes ago; anything else is left to the station. Returns text or room. */
+static const char *absolute_time(const char *text, char *room, size_t size)
+{
+    static const struct {
+        char unit;
+        unsigned seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    size_t digits = strspn(text, "0123456789");
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (digits > 0 && digits < 10 && text[digits] == units[i].unit && !text[digits + 1]) {
+            long long ago = strtoll(text, NULL, 10) * units[i].seconds;
+            snprintf(room, size, "%lld", (long long)time(NULL) - ago);
+            return room;
+        }
+    }
+    return text;
+}
+
+static void add_filter(struct buf *filter, const char *name, size_t len, const char *value)
+{
+    char *copy = strndup(name, len);
+    buf_putc(filter, '&');
+    client_put_encoded(filter, copy ? copy : "", false);
+    buf_putc(filter, '=');
+    client_put_encoded(filter, value, false);
+    free(copy);
+}
+
+/* Options into f; NULL or what is wrong. */
+static const char *take_option(struct follower *f, int option, char *room, size_t size)
+{
+    switch (option) {
+    case 'l':
+        if (!are_levels(optarg))
+            return "LEVEL must be DEBUG, INFO, WARNING, ERROR, CRITICAL, STDOUT or STDERR, or "
+                   "several of them separated by commas";
+        add_filter(&f->filter, "level", 5, optarg);
+        return NULL;
+    case 'n':
+        f->lines = optarg;
+        return command_is_number(optarg) ? NULL : "COUNT must be a number";
+    case 's':
+        f->since = absolute_time(optarg, room, size);
+        return NULL;
+    default:
+        add_filter(&f->filter, "until", 5, absolute_time(optarg, room, size));
+        return NULL;
+    }
+}
+
+static const char *take_fields(struct follower *f, char *const *pairs)
+{
+    for (; *pairs; pairs++) {
+        const char *equals = strchr(*pairs, '=');
+        if (!equals || equals == *pairs)
+            return "what follows the object must be FIELD=VALUE";
+        add_filter(&f->filter, *pairs, (size_t)(equals - *pairs), equals + 1);
+    }
+    return NULL;
 }
 
 static int show_logs(struct follower *f, bool go_on)
 {
-    f->client = client_new(f->ctl->url);
-    f->newest = json_array();
-    int result = f->client && f->newest ? poll_once(f, false) : CTL_USAGE;
-    if (result == CTL_OK && go_on)
-        result = follow(f);
-    json_decref(f->newest);
-    client_free(f->client);
-    return result;
+    if (!ask_client(f->ctl))
+        return CTL_USAGE;
+    log_lines_init(&f->printed, f->ctl->json);
+    int code = poll_once(f, false);
+    if (code == CTL_OK && go_on)
+        code = follow(f);
+    log_lines_free(&f->printed);
+    return code;
 }
 
 int cmd_logs(struct ctl *ctl, const struct command *self, int argc, char **argv)
@@ -177,24 +186,33 @@ int cmd_logs(struct ctl *ctl, const struct command *self, int argc, char **argv)
                                             {"follow", no_argument, NULL, 'f'},
                                             {"level", required_argument, NULL, 'l'},
                                             {"lines", required_argument, NULL, 'n'},
+                                            {"since", required_argument, NULL, 's'},
+                                            {"until", required_argument, NULL, 'u'},
                                             {0}};
-    struct follower f = {.ctl = ctl, .lines = "100"};
-    bool go_on = false;
+    struct follower f = {.ctl = ctl, .lines = "100", .filter = BUF_INIT};
+    char since[32], until[32];
+    const char *wrong = NULL;
+    bool go_on = false, bounded = false;
     int option, code = CTL_OK;
-    while ((option = command_option(ctl, self, argc, argv, "fl:n:h", options, &code)) != -1) {
+    while (!wrong &&
+           (option = command_option(ctl, self, argc, argv, "fl:n:h", options, &code)) != -1) {
         if (option == COMMAND_STOP)
-            return code;
-        if (option == 'f')
-            go_on = true;
-        else if (option == 'l')
-            f.level = optarg;
-        else
-            f.lines = optarg;
+            break;
+        go_on = go_on || option == 'f';
+        bounded = bounded || option == 'u';
+        if (option != 'f')
+            wrong = take_option(&f, option, option == 's' ? since : until, sizeof(since));
     }
-    if (optind + 1 != argc)
-        return command_usage(self, "the log of which object?");
-    if (f.lines[0] == 0 || f.lines[strspn(f.lines, "0123456789")] != 0)
-        return command_usage(self, "COUNT must be a number");
-    f.id = argv[optind];
-    return show_logs(&f, go_on);
+    if (!wrong && option != COMMAND_STOP) {
+        wrong = go_on && bounded ? "--follow and --until exclude each other"
+                : optind >= argc ? "the log of which object?"
+                                 : take_fields(&f, argv + optind + 1);
+        f.id = argv[optind];
+        if (!wrong)
+            code = show_logs(&f, go_on);
+    }
+    if (wrong)
+        code = command_usage(self, wrong);
+    buf_free(&f.filter);
+    return code;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/buf.h"
-#include "supervisor/ctl/client.h"
-#include "supervisor/ctl/command.h"
+#include "supervisor/ctl/ask.h"
 #include "supervisor/ctl/table.h"
 
 #include <stdlib.h>
@@ -22,7 +21,7 @@ static const struct {
 };
 
 /* All pages as one answer; the caller's. */
-static int fetch(struct client *client, json_t **all)
+static int fetch(struct ctl *ctl, json_t **all)
 {
     json_t *objects = json_array();
     struct buf target = BUF_INIT;
@@ -37,7 +36,7 @@ static int fetch(struct client *client, json_t **all)
             client_put_encoded(&target, json_string_value(json_object_get(last, "object_id")),
                                false);
         }
-        code = client_get_json(client, buf_str(&target), &page);
+        code = ask_send(ctl, &(struct request){.target = buf_str(&target)}, &page);
         json_t *list = json_object_get(page, "objects");
         size_t count = json_array_size(list);
         json_array_extend(objects, list);
@@ -74,7 +73,7 @@ static void print_table(const json_t *objects)
         for (size_t i = 0; i < COLUMNS; i++)
             free(cells[i]);
     }
-    table_print(table, stdout, 0);
+    table_show(table);
     table_free(table);
 }
 
@@ -96,26 +95,21 @@ int cmd_objects(struct ctl *ctl, const struct command *self, int argc, char **ar
     bool ids = false;
     json_t *all;
     int option, code = CTL_OK;
-    while ((option = command_option(ctl, self, argc, argv, "h", options, &code)) != -1) {
+    while ((option = command_option(ctl, self, argc, argv, "ih", options, &code)) != -1) {
         if (option == COMMAND_STOP)
             return code;
         ids = true;
     }
     if (optind != argc)
         return command_usage(self, "no arguments are taken");
-    struct client *client = client_new(ctl->url);
-    if (!client)
-        return CTL_USAGE;
-    code = fetch(client, &all);
+    code = fetch(ctl, &all);
     if (code == CTL_OK && ctl->json) {
-        json_dumpf(all, stdout, JSON_INDENT(2));
-        putchar('\n');
+        ask_print(all);
     } else if (code == CTL_OK && ids) {
         print_ids(json_object_get(all, "objects"));
     } else if (code == CTL_OK) {
         print_table(json_object_get(all, "objects"));
     }
     json_decref(all);
-    client_free(client);
     return code;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "supervisor/ctl/client.h"
-#include "supervisor/ctl/command.h"
+#include "supervisor/ctl/ask.h"
+#include "supervisor/ctl/printable.h"
 #include "supervisor/ctl/table.h"
 
 #include <stdlib.h>
@@ -12,11 +12,9 @@ enum { WATCH_SECONDS = 2, INDENT = 2 };
 
 static void print_scalar(const char *name, const json_t *value, int indent)
 {
-    char *text = table_cell(value);
     printf("%*s%-*s ", indent, "", 28 - indent, name);
-    table_put_text(stdout, text, strlen(text));
+    printable_put_value(stdout, value);
     putchar('\n');
-    free(text);
 }
 
 /* A list of objects as a table whose columns are the members of the first one. */
@@ -41,7 +39,7 @@ static void print_list(const json_t *list, int indent)
         for (size_t i = 0; i < columns; i++)
             free(cells[i]);
     }
-    table_print(table, stdout, indent);
+    table_print(table, stdout, indent, table_terminal_width());
     table_free(table);
 }
 
@@ -68,15 +66,14 @@ static void print_members(json_t *object, int indent)
     }
 }
 
-static int show(struct ctl *ctl, struct client *client, bool clear)
+static int show(struct ctl *ctl, bool clear)
 {
     json_t *status;
-    int code = client_get_json(client, "/status", &status);
+    int code = ask_send(ctl, &(struct request){.target = "/status"}, &status);
     if (code == CTL_OK && clear)
         fputs("\033[H\033[2J", stdout);
     if (code == CTL_OK && ctl->json) {
-        json_dumpf(status, stdout, JSON_INDENT(2));
-        putchar('\n');
+        ask_print(status);
     } else if (code == CTL_OK) {
         print_members(status, 0);
     }
@@ -99,14 +96,12 @@ int cmd_status(struct ctl *ctl, const struct command *self, int argc, char **arg
     }
     if (optind != argc)
         return command_usage(self, "no arguments are taken");
-    struct client *client = client_new(ctl->url);
-    if (!client)
-        return CTL_USAGE;
-    code = show(ctl, client, false);
-    while (watch && code != CTL_ERROR && !ferror(stdout)) {
+    code = show(ctl, false);
+    /* A station that is away for a moment is waited for, and said to be. */
+    while (watch && (code == CTL_OK || code == CTL_UNREACHABLE || code == CTL_TRY_AGAIN) &&
+           !ferror(stdout)) {
         nanosleep(&pause, NULL);
-        code = show(ctl, client, isatty(STDOUT_FILENO));
+        code = show(ctl, isatty(STDOUT_FILENO) && !ctl->json);
     }
-    client_free(client);
     return code;
 }

@@ -1,30 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * command - what the commands of objectctl share: the table of them, the options every command
- * takes, and the exit codes.
+ * command - what the commands of objectctl share: the options every command takes, and the exit
+ * codes.
  *
- * A command parses its own options with command_options(), talks to the station through client.h,
- * prints to stdout and returns the exit code. One process, one thread; nothing here is used by the
- * daemon.
+ * A command parses its own options with command_option(), talks to the station through ask.h or
+ * client.h, prints to stdout and returns the exit code. One process, one thread; nothing here is
+ * used by the daemon.
  */
 #ifndef SUPERVISOR_CTL_COMMAND_H
 #define SUPERVISOR_CTL_COMMAND_H
 
 #include <getopt.h>
 #include <stdbool.h>
+#include <stddef.h>
 
+/* sysexits(3) where it has a word for it. */
 enum ctl_exit {
     CTL_OK = 0,
-    CTL_ERROR = 1, /* the station, or the check, says that something is wrong */
+    CTL_ERROR = 1, /* the answer is bad: a test failed, damage was found, an object failed */
     CTL_USAGE = 64,
-    CTL_UNREACHABLE = 69,
+    CTL_REFUSED = 65,     /* the station refuses what it was given: 400, 405, 409, 413, 422 ... */
+    CTL_NOT_FOUND = 66,   /* no such object, version, key or file; a local file cannot be read */
+    CTL_UNREACHABLE = 69, /* no station answers */
     CTL_INTERNAL = 70,
-    CTL_ENVIRONMENT = 71, /* a folder that cannot be read */
+    CTL_ENVIRONMENT = 71, /* a folder that cannot be read, a program that is missing */
+    CTL_CANNOT_WRITE = 73,
+    CTL_TRY_AGAIN = 75, /* 429, 503, 504, 507 */
+    CTL_DENIED = 77,    /* 401, 403, 421 */
 };
 
+struct client;
+
 struct ctl {
-    const char *url; /* http://HOST:PORT or unix:PATH */
-    bool json;       /* print what the station said instead of tables */
+    const char *url;       /* http://HOST:PORT or unix:PATH */
+    bool json;             /* print what the station said instead of tables */
+    struct client *client; /* NULL until ask_client() is called */
 };
 
 struct command {
@@ -50,14 +60,27 @@ enum { COMMAND_OPT_URL = 1000, COMMAND_STOP = -2 };
  */
 int command_option(struct ctl *ctl, const struct command *self, int argc, char **argv,
                    const char *short_options, const struct option *long_options, int *exit_code);
+/* For a command without options of its own: true when it has to return *exit_code at once. */
+bool command_no_options(struct ctl *ctl, const struct command *self, int argc, char **argv,
+                        int *exit_code);
 /* Says what is wrong and how the command is used; CTL_USAGE. */
 int command_usage(const struct command *self, const char *what);
+/* Whether text is a number of one to eighteen digits. */
+bool command_is_number(const char *text);
 
 int cmd_status(struct ctl *ctl, const struct command *self, int argc, char **argv);
 int cmd_objects(struct ctl *ctl, const struct command *self, int argc, char **argv);
 int cmd_call(struct ctl *ctl, const struct command *self, int argc, char **argv);
 int cmd_logs(struct ctl *ctl, const struct command *self, int argc, char **argv);
 int cmd_state(struct ctl *ctl, const struct command *self, int argc, char **argv);
+int cmd_source(struct ctl *ctl, const struct command *self, int argc, char **argv);
+int cmd_versions(struct ctl *ctl, const struct command *self, int argc, char **argv);
+int cmd_diff(struct ctl *ctl, const struct command *self, int argc, char **argv);
+int cmd_deploy(struct ctl *ctl, const struct command *self, int argc, char **argv);
+int cmd_rollback(struct ctl *ctl, const struct command *self, int argc, char **argv);
+int cmd_files(struct ctl *ctl, const struct command *self, int argc, char **argv);
+int cmd_action(struct ctl *ctl, const struct command *self, int argc, char **argv);
+int cmd_test(struct ctl *ctl, const struct command *self, int argc, char **argv);
 int cmd_check(struct ctl *ctl, const struct command *self, int argc, char **argv);
 
 #endif

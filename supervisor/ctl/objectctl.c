@@ -3,9 +3,11 @@
  * objectctl - the command line client of a station.
  */
 #include "common/build.h"
+#include "supervisor/ctl/client.h"
 #include "supervisor/ctl/command.h"
 
 #include <curl/curl.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +16,8 @@ static const char default_url[] = "http://127.0.0.1:8001";
 
 static const struct command commands[] = {
     {"status", "[--watch]", "what the station is doing",
-     "  --watch     show it again every two seconds\n", cmd_status},
-    {"objects", "[--ids]", "the objects of the station", "  --ids       only the ids, one a line\n",
+     "  -w, --watch  show it again every two seconds\n", cmd_status},
+    {"objects", "[--ids]", "the objects of the station", "  -i, --ids  only the ids, one a line\n",
      cmd_objects},
     {"call", "ID [METHOD] [KEY=VALUE... | --json TEXT]", "call an object and print its answer",
      "  --json TEXT  the body to send (\"-\": read it from standard input)\n"
@@ -23,16 +25,44 @@ static const struct command commands[] = {
      "METHOD is GET, or POST when there is a body. With GET, HEAD, DELETE and OPTIONS the pairs\n"
      "go into the query; otherwise they become a JSON body, where a VALUE that is JSON (10, true,\n"
      "[1,2]) is taken as such and anything else as a string. ID may be followed by a path, as in\n"
-     "hello/some/path.\n",
+     "hello/some/path. On a terminal JSON is indented; otherwise the answer is printed as it is.\n",
      cmd_call},
-    {"logs", "ID [-f] [--level LEVEL,...] [-n COUNT]", "the log of an object",
+    {"logs", "ID [OPTION...] [FIELD=VALUE...]", "the log of an object",
      "  -f, --follow         go on with new lines; survives restarts of the station\n"
      "  -l, --level LEVEL    only these levels, separated by commas\n"
-     "  -n, --lines COUNT    the newest COUNT lines (default 100)\n",
+     "  -n, --lines COUNT    the newest COUNT lines (default 100)\n"
+     "  --since TIME         no line before TIME: 2026-11-21T14:00:00Z, seconds since 1970, or\n"
+     "                       10m (ten minutes ago; s, m, h, d)\n"
+     "  --until TIME         no line after TIME\n"
+     "A pair FIELD=VALUE picks the lines with this field. With --json one document a line.\n",
      cmd_logs},
     {"state", "ID [KEY]", "the durable state of an object, or one value of it", "", cmd_state},
+    {"source", "ID [N]", "the source that serves, or that of version N", "", cmd_source},
+    {"versions", "ID [-n COUNT]", "the versions of an object's source, newest first",
+     "  -n, --count COUNT  the newest COUNT (default 20)\n", cmd_versions},
+    {"diff", "ID N [M]", "what changed from version N to what serves, or to version M",
+     "As diff -u tells it. Exit code 0: nothing, 1: something.\n", cmd_diff},
+    {"deploy", "FILE... [--id ID] [-m TEXT] [-a NAME]", "send files to the station as objects",
+     "  --id ID             the object; else from the path: what is below a folder named objects,\n"
+     "                      or the name of the file. objects/basics/counter.py is basics_counter.\n"
+     "  -m, --message TEXT  noted in the history\n"
+     "  -a, --author NAME   likewise (default: $USER)\n"
+     "FILE \"-\" is standard input. A file that does not load changes nothing.\n",
+     cmd_deploy},
+    {"rollback", "ID N [-m TEXT] [-a NAME]", "make the source of version N a new version",
+     "  -m, --message TEXT  noted in the history\n"
+     "  -a, --author NAME   likewise (default: $USER)\n",
+     cmd_rollback},
+    {"files", "ID [get NAME [-o PATH] | put FILE... | rm NAME...]", "the files of an object",
+     "  -o, --output PATH  where get writes (default: NAME here; \"-\": standard output)\n",
+     cmd_files},
+    {"start", "ID", "call the object's start()", "", cmd_action},
+    {"stop", "ID", "call the object's stop()", "", cmd_action},
+    {"test", "ID...", "run the object's test_* functions on a copy of its state",
+     "Exit code 1: a test failed.\n", cmd_test},
     {"check", "[DATA]", "verify a data folder without a running station",
-     "DATA is data/ where it is not given. Nothing is changed.\n", cmd_check},
+     "DATA is data/ where it is not given. Nothing is changed. Exit code 1: damage was found.\n",
+     cmd_check},
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
@@ -47,8 +77,11 @@ static void print_help(void)
           "  --json      print the station's JSON instead of tables\n"
           "  --version   print the version\n"
           "  --help      print this; objectctl COMMAND --help tells more\n\n"
-          "Exit codes: 0 well, 1 the station says it is not, 64 usage, 69 unreachable,\n"
-          "70 trouble on this side, 71 a folder that cannot be read.\n",
+          "On a terminal tables have columns; elsewhere cells are separated by tabs.\n"
+          "Exit codes: 0 well; 1 a bad answer (a failed test, damage, an object that failed);\n"
+          "64 usage; 65 refused; 66 not found; 69 no station answers; 70 trouble on this side;\n"
+          "71 a folder or program that is missing; 73 a file cannot be written; 75 try again\n"
+          "later; 77 not allowed.\n",
           stdout);
 }
 
@@ -86,6 +119,20 @@ int command_option(struct ctl *ctl, const struct command *self, int argc, char *
     }
 }
 
+bool command_no_options(struct ctl *ctl, const struct command *self, int argc, char **argv,
+                        int *exit_code)
+{
+    static const struct option options[] = {COMMAND_OPTIONS, {0}};
+    *exit_code = CTL_OK;
+    return command_option(ctl, self, argc, argv, "h", options, exit_code) == COMMAND_STOP;
+}
+
+bool command_is_number(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    return digits > 0 && digits <= 18 && !text[digits];
+}
+
 static const struct command *find_command(const char *name)
 {
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
@@ -105,10 +152,11 @@ static int run(struct ctl *ctl, int argc, char **argv)
     curl_global_init(CURL_GLOBAL_DEFAULT);
     optind = 0; /* glibc: parse this argv from its start */
     int code = command->run(ctl, command, argc, argv);
+    client_free(ctl->client);
     curl_global_cleanup();
     /* A full disk or a closed pipe behind stdout is not success. */
     if (fflush(stdout) != 0 && code == CTL_OK)
-        code = CTL_ERROR;
+        code = CTL_CANNOT_WRITE;
     return code;
 }
 
@@ -117,6 +165,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {
         COMMAND_OPTIONS, {"version", no_argument, NULL, 'V'}, {0}};
     const char *url = getenv("OBJECTD_URL");
+    setlocale(LC_CTYPE, "C.UTF-8"); /* what stations send, and what wcwidth() is asked about */
     struct ctl ctl = {.url = url && url[0] ? url : default_url};
     for (;;) {
         switch (getopt_long(argc, argv, "+hV", options, NULL)) {

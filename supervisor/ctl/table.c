@@ -2,11 +2,15 @@
 #include "supervisor/ctl/table.h"
 
 #include "common/buf.h"
-#include "common/utf8.h"
 #include "supervisor/ctl/command.h"
+#include "supervisor/ctl/printable.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { GAP = 2, NARROWEST = 8 };
 
 struct row {
     char *cells[TABLE_COLUMNS_MAX];
@@ -26,42 +30,6 @@ static void *need(void *memory)
         exit(CTL_INTERNAL);
     }
     return memory;
-}
-
-/* Appends the text in printable form; returns how many characters that is. */
-static size_t put_printable(struct buf *out, const char *text, size_t len)
-{
-    static const char *const named[] = {['\n'] = "\\n", ['\t'] = "\\t", ['\r'] = "\\r"};
-    size_t width = 0;
-    for (size_t i = 0; i < len;) {
-        unsigned char c = (unsigned char)text[i];
-        size_t n = utf8_sequence(text + i, len - i);
-        bool c1 = n == 2 && c == 0xC2 && (unsigned char)text[i + 1] < 0xA0;
-        if (n > 0 && c >= 0x20 && c != 0x7F && !c1) {
-            buf_append(out, text + i, n);
-            i += n;
-            width++;
-            continue;
-        }
-        size_t before = out->len;
-        if (c < sizeof(named) / sizeof(named[0]) && named[c])
-            buf_puts(out, named[c]);
-        else if (c1)
-            buf_printf(out, "\\x%02x", (unsigned char)text[i + 1]);
-        else
-            buf_printf(out, "\\x%02x", c);
-        width += out->len - before;
-        i += c1 ? 2 : 1;
-    }
-    return width;
-}
-
-void table_put_text(FILE *out, const char *text, size_t len)
-{
-    struct buf printable = BUF_INIT;
-    put_printable(&printable, text, len);
-    fwrite(printable.data ? printable.data : "", 1, printable.len, out);
-    buf_free(&printable);
 }
 
 char *table_cell(const json_t *value)
@@ -91,30 +59,94 @@ void table_add(struct table *table, const char *const *cells)
     for (size_t i = 0; i < table->columns; i++) {
         struct buf cell = BUF_INIT;
         const char *text = cells[i] ? cells[i] : "";
-        row->widths[i] = put_printable(&cell, text, strlen(text));
+        row->widths[i] = printable_append(&cell, text, strlen(text));
         row->cells[i] = need(strdup(buf_str(&cell)));
         buf_free(&cell);
     }
 }
 
-void table_print(const struct table *table, FILE *out, int indent)
+/* --- printing ------------------------------------------------------------------------------- */
+
+static void measure(const struct table *table, size_t *widths)
 {
-    size_t widths[TABLE_COLUMNS_MAX] = {0};
     for (size_t r = 0; r < table->count; r++) {
         for (size_t i = 0; i < table->columns; i++) {
             if (table->rows[r].widths[i] > widths[i])
                 widths[i] = table->rows[r].widths[i];
         }
     }
+}
+
+/* Takes columns from the widest, as long as there is one that can give. */
+static void narrow(size_t *widths, size_t columns, size_t indent, size_t room)
+{
+    for (;;) {
+        size_t total = indent + GAP * (columns - 1), widest = 0;
+        for (size_t i = 0; i < columns; i++) {
+            total += widths[i];
+            if (widths[i] > widths[widest])
+                widest = i;
+        }
+        if (total <= room || widths[widest] <= NARROWEST)
+            return;
+        widths[widest]--;
+    }
+}
+
+static void print_cell(FILE *out, const char *cell, size_t width, size_t room, bool last)
+{
+    size_t len = strlen(cell);
+    bool cut = width > room;
+    if (cut)
+        len = printable_fit(cell, room - 1, &width);
+    fwrite(cell, 1, len, out);
+    if (cut) {
+        fputs("…", out);
+        width++;
+    }
+    if (!last)
+        fprintf(out, "%*s", (int)(room - width) + GAP, "");
+}
+
+void table_print(const struct table *table, FILE *out, int indent, size_t width)
+{
+    size_t widths[TABLE_COLUMNS_MAX] = {0};
+    measure(table, widths);
+    if (width > 0 && table->columns > 0)
+        narrow(widths, table->columns, (size_t)indent, width);
     for (size_t r = 0; r < table->count; r++) {
         const struct row *row = &table->rows[r];
         fprintf(out, "%*s", indent, "");
-        for (size_t i = 0; i < table->columns; i++) {
-            int pad = i + 1 < table->columns ? (int)(widths[i] - row->widths[i]) + 2 : 0;
-            fprintf(out, "%s%*s", row->cells[i], pad, "");
-        }
+        for (size_t i = 0; i < table->columns; i++)
+            print_cell(out, row->cells[i], row->widths[i], widths[i], i + 1 == table->columns);
         fputc('\n', out);
     }
+}
+
+void table_print_tsv(const struct table *table, FILE *out)
+{
+    for (size_t r = 0; r < table->count; r++) {
+        for (size_t i = 0; i < table->columns; i++)
+            fprintf(out, "%s%s", i ? "\t" : "", table->rows[r].cells[i]);
+        fputc('\n', out);
+    }
+}
+
+size_t table_terminal_width(void)
+{
+    struct winsize size;
+    if (!isatty(STDOUT_FILENO))
+        return 0;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+void table_show(const struct table *table)
+{
+    size_t width = table_terminal_width();
+    if (width > 0)
+        table_print(table, stdout, 0, width);
+    else
+        table_print_tsv(table, stdout);
 }
 
 void table_free(struct table *table)

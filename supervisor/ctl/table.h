@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * table - text for people: columns that line up, and nothing that could steer a terminal.
+ * table - rows and columns for people on a terminal, and the same as tab separated lines for
+ * programs.
  *
- * What comes from a station was written by objects and their clients, so control characters are
- * shown as escapes. A table copies the cells it is given.
+ * Cells are printed in the form of printable.h. A table copies the cells it is given.
  */
 #ifndef SUPERVISOR_CTL_TABLE_H
 #define SUPERVISOR_CTL_TABLE_H
@@ -20,13 +20,22 @@ struct table;
 struct table *table_new(const char *const *heads, size_t columns);
 /* A row of as many cells as there are columns; NULL is an empty cell. */
 void table_add(struct table *table, const char *const *cells);
-/* Prints, one row a line behind so many blanks; the last column is not padded. */
-void table_print(const struct table *table, FILE *out, int indent);
+/*
+ * One row a line behind so many blanks; the last column is not padded. Where a row would be wider
+ * than `width` columns of a terminal (0: any width), its widest cells are cut and end in an
+ * ellipsis.
+ */
+void table_print(const struct table *table, FILE *out, int indent, size_t width);
+/* One row a line, cells separated by tabs. */
+void table_print_tsv(const struct table *table, FILE *out);
+/* On stdout: for people when that is a terminal, else for programs. */
+void table_show(const struct table *table);
+/* The columns of the terminal behind stdout, 0: it is none. */
+size_t table_terminal_width(void);
 void table_free(struct table *table);
 
-/* Writes text with control characters as \n, \t, \xNN; what is not UTF-8 as \xNN. */
-void table_put_text(FILE *out, const char *text, size_t len);
-/* A JSON value in one line: strings bare, the rest as JSON. The caller frees it. */
+/* A JSON value in one line: strings bare, null as nothing, the rest as JSON. The caller frees it.
+ */
 char *table_cell(const json_t *value);
 
 #endif

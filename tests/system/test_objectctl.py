@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """objectctl: what people and scripts see of a station."""
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
+import re
+import struct
 import subprocess
+import termios
 
 import pytest
-from station import PATIENCE, wait_until
+from station import BUILD, PATIENCE, REPOSITORY, wait_until
 
 COUNTER = ("def GET(request):\n    return {'n': _state_manager.get('n', 0), 'q': dict(request)}\n"
            "def POST(request):\n    _logger.info('counted', by=request.get('by'))\n"
@@ -48,10 +54,22 @@ def test_call(counter):
 
 
 def test_call_failures_have_meaningful_codes(counter):
-    for arguments in (["call", "nothing"], ["call", "basics_counter", "DELETE"],
-                      ["call", "basics_counter", "PATCH"]):
+    for code, arguments in ((66, ["call", "nothing"]), (1, ["call", "basics_counter", "DELETE"]),
+                            (65, ["call", "basics_counter", "PATCH"]), (66, ["state", "nothing"]),
+                            (66, ["logs", "nothing"]), (66, ["deploy", "no/such/file.py"])):
         done = counter.objectctl(*arguments)
-        assert done.returncode != 0 and (done.stderr.strip() or done.stdout.strip()), done
+        assert done.returncode == code and done.stderr.strip(), done
+    for arguments in (["logs", "basics_counter", "--level", "foo"],
+                      ["logs", "basics_counter", "--level", "ERROR,"],
+                      ["logs", "basics_counter", "-n", "many"], ["logs", "basics_counter", "name"],
+                      ["logs", "basics_counter", "-f", "--until", "1"],
+                      ["diff", "basics_counter", "first"], ["diff", "basics_counter"],
+                      ["rollback", "basics_counter"], ["deploy"], ["deploy", "-"],
+                      ["deploy", "a.py", "b.py", "--id", "x"], ["files", "x", "eat", "y"],
+                      ["files", "x", "put"], ["status", "now"], ["--url", "ftp://x", "status"],
+                      ["versions", "x", "-n", "-1"], ["source", "x", "y"], ["start"], ["test"]):
+        done = counter.objectctl(*arguments)
+        assert done.returncode == 64 and done.stderr.strip() and not done.stdout, done
     assert "ValueError" in counter.objectctl("call", "basics_counter", "DELETE").stderr + \
         counter.objectctl("call", "basics_counter", "DELETE").stdout
     assert counter.objectctl("nonsense").returncode == 64
@@ -69,7 +87,7 @@ def test_state(counter):
     assert answer.get("state", answer) == {"n": 7}
     done = counter.objectctl("state", "basics_counter", "n")
     assert done.returncode == 0 and done.stdout.strip() == "7"
-    assert counter.objectctl("state", "basics_counter", "none").returncode != 0
+    assert counter.objectctl("state", "basics_counter", "none").returncode == 66
     done = counter.objectctl("state", "basics_counter")
     assert "n" in done.stdout and "7" in done.stdout
 
@@ -139,6 +157,119 @@ def test_no_station(new_station):
     station = new_station()
     station.port = 1  # nobody listens there
     done = station.objectctl("status")
-    assert done.returncode not in (0, 64) and "127.0.0.1:1" in done.stderr, done
+    assert done.returncode == 69 and "127.0.0.1:1" in done.stderr, done
     done = station.objectctl("--url", "http://127.0.0.1:1", "objects")
     assert done.returncode not in (0, 64), done
+
+
+# --- what people read about it agrees with what it does ---
+
+
+def commands_of_help():
+    text = run_alone("--help").stdout
+    return re.findall(r"^  ([a-z]+) +[a-z]", text, re.M)
+
+
+def run_alone(*arguments):
+    return subprocess.run([str(BUILD / "objectctl"), *arguments], capture_output=True, text=True,
+                          timeout=60)
+
+
+def test_every_command_and_option_is_in_manual_and_completion():
+    manual = (REPOSITORY / "packaging/man/objectctl.1").read_text().replace("\\-", "-")
+    completion = (REPOSITORY / "packaging/completion/objectctl").read_text()
+    commands = commands_of_help()
+    assert len(commands) >= 15
+    assert f'commands="{" ".join(commands)}"' in completion
+    for command in commands:
+        assert re.search(rf"^\.BR {command}\b|, \" {command} ", manual, re.M), command
+        done = run_alone(command, "--help")
+        assert done.returncode == 0, done
+        for option in re.findall(r"--[a-z]+", done.stdout):
+            assert option in manual and option in completion, (command, option)
+
+
+def test_every_exit_code_is_in_manual_and_help():
+    header = (REPOSITORY / "supervisor/ctl/command.h").read_text()
+    manual = (REPOSITORY / "packaging/man/objectctl.1").read_text()
+    codes = re.findall(r"^    CTL_[A-Z_]+ = (\d+)", header, re.M)
+    assert len(codes) >= 10
+    for code in codes:
+        assert f"\n.B {code}\n" in manual, code
+        assert re.search(rf"\b{code} [a-z]", run_alone("--help").stdout), code
+
+
+def complete(station, line):
+    """What bash offers behind this line."""
+    script = (f'. {REPOSITORY}/packaging/completion/objectctl; COMP_LINE=$1; read -ra COMP_WORDS <<<"$1"; '
+              '[[ $1 == *" " ]] && COMP_WORDS+=(""); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); '
+              'COMP_WORDS[0]=$2; _objectctl; printf "%s\\n" "${COMPREPLY[@]}"')
+    done = subprocess.run(["bash", "-c", script, "bash", line, str(station.build / "objectctl")],
+                          capture_output=True, text=True, timeout=60,
+                          env={**os.environ, "OBJECTD_URL": f"http://127.0.0.1:{station.port}"})
+    assert done.returncode == 0 and not done.stderr, done
+    return done.stdout.split()
+
+
+def test_completion(counter):
+    counter.post("/objects/basics_counter")
+    assert "versions" in complete(counter, "objectctl ")
+    assert complete(counter, "objectctl ver") == ["versions"]
+    assert complete(counter, "objectctl --vers") == ["--version"]
+    assert complete(counter, "objectctl logs --f") == ["--follow"]
+    assert complete(counter, "objectctl logs --level W") == ["WARNING"]
+    for command in ("call", "logs", "state", "diff", "test", "files", "start"):
+        assert complete(counter, f"objectctl {command} bas") == ["basics_counter"]
+    assert complete(counter, "objectctl --json call basics_counter P") == ["POST", "PUT", "PATCH"]
+    assert complete(counter, "objectctl state basics_counter ") == ["n"]
+    assert complete(counter, "objectctl files basics_counter ") == ["get", "put", "rm"]
+    assert complete(counter, "objectctl status x") == []
+
+
+def test_errors_as_json(counter):
+    done = counter.objectctl("--json", "state", "nothing")
+    assert done.returncode == 66 and json.loads(done.stdout)["status"] == "error", done
+
+
+def on_terminal(station, *arguments, columns=60):
+    """What a person sees: stdout is a terminal of so many columns."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    try:
+        done = subprocess.run([str(station.build / "objectctl"), *arguments], stdin=subprocess.DEVNULL,
+                              stdout=slave, stderr=subprocess.PIPE, timeout=60,
+                              env={**os.environ, "OBJECTD_URL": f"http://127.0.0.1:{station.port}"})
+        os.set_blocking(master, False)
+        text = b""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                text += os.read(master, 65536)
+    finally:
+        os.close(slave)
+        os.close(master)
+    assert done.returncode == 0, done
+    return text.decode().replace("\r\n", "\n")
+
+
+def test_tables_fit_a_terminal_and_are_separated_by_tabs_elsewhere(counter):
+    counter.allow("does not load")
+    counter.put("bad.py", "import nothing_of_this_name_exists_anywhere_at_all_in_the_world\n")
+    wait_until(lambda: counter.get("/objects/bad").status == 500)
+    lines = on_terminal(counter, "objects", columns=60).splitlines()
+    assert all(len(line) <= 60 for line in lines) and any("…" in line for line in lines), lines
+    assert {line.find("basics/") for line in lines[1:]} - {-1} == {lines[0].index("FILE")}, lines
+    rows = [line.split("\t") for line in counter.objectctl("objects").stdout.splitlines()]
+    assert rows[0] == ["ID", "STATE", "TURNS", "FILE", "REMARK"]
+    assert {row[0] for row in rows[1:]} == {"bad", "basics_counter"}
+    assert any("nothing_of_this_name" in row[4] for row in rows), rows
+
+
+def test_json_is_indented_on_a_terminal_only(counter):
+    assert "\n" in on_terminal(counter, "call", "basics_counter").strip()
+    assert "\n" not in counter.objectctl("--json", "call", "basics_counter").stdout.strip()
+
+
+def test_text_of_an_object_cannot_steer_the_terminal(counter):
+    counter.deploy("evil.py", "def GET(request):\n    return 'a\\x1b[2J\\nb'\n")
+    assert "\x1b" not in on_terminal(counter, "call", "evil")
+    assert counter.objectctl("call", "evil").stdout == "a\x1b[2J\nb"
