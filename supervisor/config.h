@@ -46,6 +46,10 @@ struct config {
     uint64_t fields_max;              /* 100 */
     uint64_t target_max;              /* 8 KiB request target; 414 */
     uint64_t body_max;                /* 64 MiB */
+    uint64_t upload_max;
+    uint64_t upload_parts_max;
+    uint64_t files_bytes_max;
+    uint64_t files_count_max;
     uint64_t bodies_max;              /* 256 MiB, all bodies of the station together */
     uint64_t connections_max;         /* 10000 */
     uint64_t connections_address_max; /* 1000 */

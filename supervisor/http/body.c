@@ -61,8 +61,10 @@ static bool grow(struct exchange *x, size_t size)
 enum guard_violation body_begin(struct exchange *x)
 {
     const struct guard_head *head = &x->connection->guarded.guard.head;
-    if (head->length == 0)
-        return GUARD_FINE;
+    if (head->length == 0 || x->sink)
+        return GUARD_FINE; /* the sink may take it: it counts as it arrives */
+    if (head->length > x->front->config->body_max)
+        return GUARD_BAD_body_long; /* had it been an upload */
     if (!fits(x->front, head->length))
         return GUARD_BAD_bodies_full;
     /* A large one counts as it arrives: announcing much and sending nothing must not lock others
@@ -79,6 +81,8 @@ enum guard_violation body_add(struct exchange *x, const char *bytes, size_t size
 {
     struct exchange_request *r = &x->request;
     uint64_t total = r->body_size + size;
+    if (total > x->front->config->body_max)
+        return GUARD_BAD_body_long;
     if (total > x->held && !body_hold(x, size))
         return GUARD_BAD_bodies_full;
     enum guard_violation bad = GUARD_FINE;

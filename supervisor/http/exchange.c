@@ -45,6 +45,13 @@ struct exchange *exchange_new(struct connection *c, struct MHD_Connection *mhd)
     return x;
 }
 
+static void free_path(struct exchange *x)
+{
+    if (x->path != x->path_small)
+        free(x->path);
+    x->path = x->path_small;
+}
+
 static void unlink_exchange(struct exchange *x)
 {
     *(x->prev ? &x->prev->next : &x->front->exchanges) = x->next;
@@ -61,8 +68,7 @@ void exchange_release(struct exchange *x)
         MHD_destroy_response(x->response);
     body_free(x);
     free(x->detached);
-    if (x->path != x->path_small)
-        free(x->path);
+    free_path(x);
     unlink_exchange(x);
     if (front->spare_count == SPARE_MAX) {
         free(x);
@@ -86,6 +92,7 @@ void exchange_free_list(struct front *front)
 static int fill_path(struct exchange *x, struct span path)
 {
     struct exchange_request *r = &x->request;
+    free_path(x); /* of a head that was looked at before its body came */
     if (!memchr(path.data, '%', path.len)) {
         r->path = path;
         return 0;
@@ -177,20 +184,27 @@ static const char *error_id(struct exchange *x)
     return x->id;
 }
 
+void exchange_put_error(struct buf *body, const char *extra, const char *format, va_list ap)
+{
+    struct buf text = BUF_INIT;
+    buf_vprintf(&text, format, ap);
+    buf_puts(body, "{\"status\":\"error\"");
+    json_put_member(body, "error", buf_str(&text));
+    if (extra && *extra) {
+        buf_putc(body, ',');
+        buf_puts(body, extra);
+    }
+    buf_putc(body, '}');
+    buf_free(&text);
+}
+
 void exchange_error(struct exchange *x, unsigned status, const char *extra, const char *format, ...)
 {
-    struct buf text = BUF_INIT, body = BUF_INIT;
+    struct buf body = BUF_INIT;
     va_list ap;
     va_start(ap, format);
-    buf_vprintf(&text, format, ap);
+    exchange_put_error(&body, extra, format, ap);
     va_end(ap);
-    buf_puts(&body, "{\"status\":\"error\"");
-    json_put_member(&body, "error", buf_str(&text));
-    if (extra && *extra) {
-        buf_putc(&body, ',');
-        buf_puts(&body, extra);
-    }
-    buf_putc(&body, '}');
     struct exchange_field fields[2];
     size_t n = 0;
     if (status == 503 || status == 429)
@@ -203,6 +217,5 @@ void exchange_error(struct exchange *x, unsigned status, const char *extra, cons
                                    .field_count = n,
                                    .close = status == 413};
     reply.body = buf_take(&body, &reply.body_size);
-    buf_free(&text);
     exchange_reply(x, &reply);
 }

@@ -56,8 +56,10 @@ struct exchange_reply {
     size_t field_count;
     char *body;       /* malloc'd, taken over; NULL: empty, or body_fd */
     size_t body_size; /* of body or of body_fd */
-    int body_fd; /* verified sealed memfd, taken over; < 1: none (so zero-initialising works) */
-    bool close;  /* close the connection afterwards */
+    int body_fd;  /* verified sealed memfd, taken over; < 1: none (so zero-initialising works) */
+    bool is_file; /* body_fd is a file of the station's own instead, not counted as a body */
+    uint64_t body_offset; /* in that file */
+    bool close;           /* close the connection afterwards */
 };
 /* Takes the reply's body over in any case; a lack of memory closes the connection. */
 void exchange_reply(struct exchange *x, const struct exchange_reply *reply);
@@ -85,5 +87,37 @@ void exchange_stream_begin(struct exchange *x, const struct exchange_reply *head
 void exchange_stream_chunk(struct exchange *x, char *bytes, size_t size);
 /* failed: cut the connection so that the client sees an incomplete body. */
 void exchange_stream_end(struct exchange *x, bool failed);
+
+/*
+ * A body that is looked at while it arrives: asked for by the front's receiver, when a POST with a
+ * form (multipart/form-data) and a body begins. The receiver may call exchange_receive(), once;
+ * otherwise, and as long as on_bytes says KEEP, the body is gathered as usual. The sink borrows the
+ * exchange until on_end or on_gone; only exchange_request() without its body, exchange_header() and
+ * exchange_query() are of use before on_end.
+ */
+enum exchange_taking {
+    EXCHANGE_BODY_KEEP,    /* gather it, within body_max and bodies_max */
+    EXCHANGE_BODY_TAKEN,   /* this and all that follows is the sink's; what was gathered goes */
+    EXCHANGE_BODY_REFUSED, /* exchange_refuse_body() was called */
+};
+struct exchange_sink {
+    enum exchange_taking (*on_bytes)(void *context, const char *bytes, size_t size);
+    /* All of a body that was TAKEN is here: answer the exchange, now or later. */
+    void (*on_end)(void *context);
+    /*
+     * The sink is done with: its client has gone before the end, or the body was refused, or not
+     * TAKEN (the handler gets the exchange next). Always called, exactly once, unless on_end was.
+     */
+    void (*on_gone)(void *context);
+};
+void exchange_receive(struct exchange *x, const struct exchange_sink *sink, void *context);
+/* From the receiver: no byte is read until exchange_resume_body(), which comes later. */
+void exchange_pause_body(struct exchange *x);
+void exchange_resume_body(struct exchange *x);
+/* Bytes that are still to come, as far as the client has said how many; else UINT64_MAX. */
+uint64_t exchange_body_left(const struct exchange *x);
+/* From on_bytes: answers as exchange_error() does and closes the connection, the body unread. */
+void exchange_refuse_body(struct exchange *x, unsigned status, const char *extra,
+                          const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

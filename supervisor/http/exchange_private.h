@@ -13,6 +13,7 @@
 #include "supervisor/http/exchange.h"
 
 #include <microhttpd.h>
+#include <stdarg.h>
 
 enum {
     EXCHANGE_BODY_SMALL = 1024,
@@ -35,10 +36,15 @@ struct exchange {
     bool mhd_holds, handler_holds;
     bool in_handler; /* libmicrohttpd's callback is on the stack */
     bool suspended;
-    bool dispatched;               /* the handler was called */
-    bool keeps_id;                 /* the client sent an X-Request-Id */
-    struct MHD_Response *response; /* made, not yet queued */
-    struct exchange_pull *pull;    /* of a streamed reply */
+    bool dispatched;                  /* the handler was called */
+    bool keeps_id;                    /* the client sent an X-Request-Id */
+    struct MHD_Response *response;    /* made, not yet queued */
+    struct exchange_pull *pull;       /* of a streamed reply */
+    const struct exchange_sink *sink; /* looks at the body */
+    void *sink_context;
+    bool sink_took;      /* the body is the sink's */
+    bool body_paused;    /* not to be read now */
+    uint64_t body_taken; /* bytes that the sink took */
 
     char *body; /* body_small or malloc'd */
     size_t body_cap;
@@ -64,6 +70,9 @@ int exchange_fill(struct exchange *x);
 /* The client has gone: keeps what the handler may still look at. */
 void exchange_detach(struct exchange *x);
 
+/* The text of exchange_error(). */
+void exchange_put_error(struct buf *body, const char *extra, const char *format, va_list ap);
+
 /* body.c: GUARD_FINE, or why the request cannot be read. */
 enum guard_violation body_begin(struct exchange *x);
 enum guard_violation body_add(struct exchange *x, const char *bytes, size_t size);
@@ -79,6 +88,13 @@ void reply_send(struct exchange *x);
 /* Adds the fields of a reply; 0, -EINVAL for what no handler may send, -ENOMEM. */
 int reply_add_fields(struct MHD_Response *response, struct exchange *x,
                      const struct exchange_reply *reply);
+
+/* receive.c: hands bytes to the sink. */
+enum exchange_taking receive_bytes(struct exchange *x, const char *bytes, size_t size);
+/* The sink is not needed any more: on_gone. */
+void receive_drop(struct exchange *x);
+/* The whole body is here: true when it was the sink's, whose on_end has the exchange now. */
+bool receive_end(struct exchange *x);
 
 /* stream.c: the connection was closed, or the reply is complete. */
 void stream_gone(struct exchange *x);

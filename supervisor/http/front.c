@@ -246,7 +246,7 @@ struct front *front_new(struct loop *loop, const struct config *config,
     front->id_base = clock_wall_us();
     signal(SIGPIPE, SIG_IGN); /* sendfile() cannot be told per call */
     struct guard_limits limits = {config->head_max, config->fields_max, config->target_max,
-                                  config->body_max};
+                                  config->body_max, config->upload_max};
     guard_set_init(&front->guards, loop, &limits, config->head_timeout_ns);
     if (start(front, error, error_size) < 0) {
         front_free(front, 0);
@@ -255,6 +255,11 @@ struct front *front_new(struct loop *loop, const struct config *config,
     loop_set_hook(loop, LOOP_RANK_HTTP, on_round_end, front);
     loop_timer_set(loop, &front->tick, NS_PER_S, on_tick, front);
     return front;
+}
+
+void front_set_receiver(struct front *front, void (*receiver)(struct exchange *x, void *arg))
+{
+    front->receiver = receiver;
 }
 
 void front_stop_accepting(struct front *front)

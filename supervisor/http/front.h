@@ -19,6 +19,11 @@ struct front;
 struct front *front_new(struct loop *loop, const struct config *config,
                         void (*handler)(struct exchange *x, void *arg), void *arg, char *error,
                         size_t error_size);
+/*
+ * receiver(x, arg of the handler) is called when a POST with a form begins whose body may be
+ * looked at while it arrives; see exchange_receive().
+ */
+void front_set_receiver(struct front *front, void (*receiver)(struct exchange *x, void *arg));
 /* "127.0.0.1:8001", with the port that was bound; NULL beyond the last listener. */
 const char *front_listener_name(const struct front *front, size_t i);
 /* Stops accepting; requests under way go on. */

@@ -28,6 +28,7 @@ struct front {
     struct loop *loop;
     const struct config *config;
     void (*handler)(struct exchange *x, void *arg);
+    void (*receiver)(struct exchange *x, void *arg); /* NULL: none */
     void *arg;
     struct access *access;
     struct MHD_Daemon *daemon;

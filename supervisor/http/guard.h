@@ -27,6 +27,7 @@ struct guard_limits {
     uint64_t fields_max; /* number of fields */
     uint64_t target_max; /* bytes */
     uint64_t body_max;   /* bytes, after undoing chunked framing */
+    uint64_t upload_max; /* the same, of a POST with a form that may hold files; 0: body_max */
 };
 
 enum {
@@ -80,6 +81,7 @@ struct guard_head {
     bool http10;
     bool wants_close, wants_keep_alive, expects_continue;
     bool chunked;
+    bool has_form;   /* Content-Type: multipart/form-data */
     uint64_t length; /* of a body with Content-Length */
 };
 
@@ -151,6 +153,11 @@ static inline bool guard_has_more(const struct guard *g)
 {
     return g->len > g->taken;
 }
+
+/* Bytes that its body may have. */
+uint64_t guard_body_max(const struct guard *g);
+/* The limit that one above it breaks. */
+enum guard_violation guard_body_long(const struct guard *g);
 
 struct span guard_method_name(enum guard_method method);
 static inline struct span guard_span(const struct guard *g, struct guard_slice slice)

@@ -13,6 +13,18 @@ static int hex_value(unsigned char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+uint64_t guard_body_max(const struct guard *g)
+{
+    bool may_upload = g->head.method == GUARD_POST && g->head.has_form;
+    return may_upload && g->limits->upload_max > g->limits->body_max ? g->limits->upload_max
+                                                                     : g->limits->body_max;
+}
+
+enum guard_violation guard_body_long(const struct guard *g)
+{
+    return guard_body_max(g) > g->limits->body_max ? GUARD_BAD_upload_long : GUARD_BAD_body_long;
+}
+
 /* Fields that frame or route a message must not come after it. */
 static bool trailer_is_forbidden(const struct guard *g)
 {
@@ -27,8 +39,8 @@ static bool trailer_is_forbidden(const struct guard *g)
 
 static enum guard_violation end_of_size(struct guard *g)
 {
-    if (g->body_left > g->limits->body_max - g->body_size)
-        return GUARD_BAD_body_long;
+    if (g->body_left > guard_body_max(g) - g->body_size)
+        return guard_body_long(g);
     g->body_size += g->body_left;
     g->chunk = g->body_left ? CHUNK_DATA : CHUNK_TRAILER_START;
     return GUARD_FINE;

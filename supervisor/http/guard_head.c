@@ -241,6 +241,14 @@ static void take_request_id(struct guard *g, struct guard_slice value)
     g->head.request_id = value;
 }
 
+static void take_content_type(struct guard *g, struct guard_slice value)
+{
+    static const char form[] = "multipart/form-data";
+    if (value.len >= sizeof(form) - 1)
+        g->head.has_form |=
+            slice_is(g, (struct guard_slice){value.at, sizeof(form) - 1}, form, sizeof(form) - 1);
+}
+
 static enum guard_violation take_expect(struct guard *g, struct guard_slice value)
 {
     if (!slice_is(g, value, "100-continue", 12))
@@ -269,6 +277,8 @@ static enum guard_violation take_field(struct guard *g, struct guard_slice name,
     case 12:
         if (slice_is(g, name, "x-request-id", 12))
             take_request_id(g, value);
+        else if (slice_is(g, name, "content-type", 12))
+            take_content_type(g, value);
         return GUARD_FINE;
     case 14:
         if (slice_is(g, name, "content-length", 14))
@@ -315,7 +325,7 @@ enum guard_violation guard_head_finish(struct guard *g)
         return GUARD_BAD_length_and_chunked;
     if (head->chunked && head->http10)
         return GUARD_BAD_transfer_encoding;
-    if (head->length > g->limits->body_max)
-        return GUARD_BAD_body_long;
+    if (head->length > guard_body_max(g))
+        return guard_body_long(g);
     return GUARD_FINE;
 }

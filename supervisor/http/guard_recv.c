@@ -17,6 +17,10 @@ static const char *reason_phrase(unsigned status)
     switch (status) {
     case 400:
         return "Bad Request";
+    case 401:
+        return "Unauthorized";
+    case 403:
+        return "Forbidden";
     case 408:
         return "Request Timeout";
     case 413:
@@ -31,18 +35,16 @@ static const char *reason_phrase(unsigned status)
         return "Not Implemented";
     case 503:
         return "Service Unavailable";
+    case 507:
+        return "Insufficient Storage";
     default:
         return "HTTP Version Not Supported";
     }
 }
 
-void guard_write_error(int fd, enum guard_violation violation)
+static void write_error(int fd, unsigned status, struct span body)
 {
-    const struct guard_violation_info *info = guard_violation_info(violation);
-    char body[320], head[320], date[64];
-    int body_len = snprintf(body, sizeof(body), "{\"status\":\"error\",\"error\":\"%s\"%s%s%s}",
-                            info->text, info->limit ? ",\"limit\":\"" : "",
-                            info->limit ? info->limit : "", info->limit ? "\"" : "");
+    char head[320], date[64];
     struct tm tm;
     time_t now = time(NULL);
     gmtime_r(&now, &tm);
@@ -50,13 +52,23 @@ void guard_write_error(int fd, enum guard_violation violation)
     int head_len = snprintf(head, sizeof(head),
                             "HTTP/1.1 %u %s\r\nDate: %s\r\nConnection: close\r\n%s"
                             "Content-Type: application/json; charset=utf-8\r\n"
-                            "Content-Length: %d\r\n\r\n",
-                            info->status, reason_phrase(info->status), date,
-                            info->status == 503 ? "Retry-After: 1\r\n" : "", body_len);
-    struct iovec parts[] = {{head, (size_t)head_len}, {body, (size_t)body_len}};
+                            "Content-Length: %zu\r\n\r\n",
+                            status, reason_phrase(status), date,
+                            status == 503 ? "Retry-After: 1\r\n" : "", body.len);
+    struct iovec parts[] = {{head, (size_t)head_len}, {(void *)body.data, body.len}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
     /* A client that does not even take this much is not waited for. */
     (void)!sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void guard_write_error(int fd, enum guard_violation violation)
+{
+    const struct guard_violation_info *info = guard_violation_info(violation);
+    char body[320];
+    int len = snprintf(body, sizeof(body), "{\"status\":\"error\",\"error\":\"%s\"%s%s%s}",
+                       info->text, info->limit ? ",\"limit\":\"" : "",
+                       info->limit ? info->limit : "", info->limit ? "\"" : "");
+    write_error(fd, info->status, (struct span){body, (size_t)len});
 }
 
 static void untime_head(struct guarded *c)
@@ -69,15 +81,29 @@ static void untime_head(struct guarded *c)
     c->older = c->newer = NULL;
 }
 
+static void stop_reading(struct guarded *c, enum guard_violation violation)
+{
+    c->answered = true;
+    untime_head(c);
+    guard_reject(&c->guard, violation);
+}
+
 void guarded_reject(struct guarded *c, enum guard_violation violation)
 {
     if (c->answered)
         return;
-    c->answered = true;
-    untime_head(c);
-    guard_reject(&c->guard, violation);
+    stop_reading(c, violation);
     c->set->rejected[violation]++;
     guard_write_error(c->fd, violation);
+    linger_start_dup(&c->set->lingers, c->fd);
+}
+
+void guarded_refuse(struct guarded *c, unsigned status, struct span body)
+{
+    if (c->answered)
+        return;
+    stop_reading(c, GUARD_BAD_body_long);
+    write_error(c->fd, status, body);
     linger_start_dup(&c->set->lingers, c->fd);
 }
 

@@ -63,6 +63,8 @@ int guarded_open(struct guarded *c, struct guard_set *set, int fd);
 void guarded_close(struct guarded *c);
 /* Answers and ends the stream; only when no reply of ours is being sent. */
 void guarded_reject(struct guarded *c, enum guard_violation violation);
+/* The same for a body that is refused while it arrives, with a JSON text of the caller's. */
+void guarded_refuse(struct guarded *c, unsigned status, struct span body);
 /* The current request was answered. */
 void guarded_next(struct guarded *c);
 /* The guarded connection of a descriptor, or NULL. */

@@ -108,7 +108,8 @@ static struct MHD_Response *make_response(const struct exchange_reply *reply)
     struct MHD_Response *response =
         reply->body ? MHD_create_response_from_buffer_with_free_callback(reply->body_size,
                                                                          reply->body, free)
-                    : MHD_create_response_from_fd64(reply->body_size, reply->body_fd);
+                    : MHD_create_response_from_fd_at_offset64(reply->body_size, reply->body_fd,
+                                                              reply->body_offset);
     if (!response)
         drop_body(reply);
     return response;
@@ -132,6 +133,8 @@ static int check(struct exchange *x, const struct exchange_reply *reply)
 {
     if (reply->status < STATUS_MIN || reply->status > STATUS_MAX)
         return -EINVAL;
+    if (reply->is_file)
+        return 0;
     if (reply->body_fd > 0 && !reply->body && memfd_verify(reply->body_fd, reply->body_size) < 0)
         return -EINVAL;
     return body_hold(x, reply->body_size) ? 0 : -ENOSPC;

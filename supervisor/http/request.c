@@ -48,6 +48,26 @@ static enum MHD_Result refuse(struct exchange *x, unsigned status, const char *e
     return MHD_YES;
 }
 
+/* A form may hold files, which are not gathered in memory. */
+static enum guard_violation show_to_receiver(struct exchange *x)
+{
+    const struct guard_head *head = &x->connection->guarded.guard.head;
+    bool has_body = head->length > 0 || head->chunked;
+    if (!x->front->receiver || x->method != GUARD_POST || !head->has_form || !has_body)
+        return GUARD_FINE;
+    if (exchange_fill(x) < 0)
+        return GUARD_BAD_no_memory;
+    x->front->receiver(x, x->front->arg);
+    return GUARD_FINE;
+}
+
+static enum MHD_Result wait_for_body(struct exchange *x)
+{
+    x->suspended = true;
+    MHD_suspend_connection(x->mhd);
+    return MHD_YES;
+}
+
 static enum MHD_Result first_call(struct connection *c, struct MHD_Connection *mhd, void **slot)
 {
     struct exchange *x = exchange_new(c, mhd);
@@ -57,9 +77,12 @@ static enum MHD_Result first_call(struct connection *c, struct MHD_Connection *m
     judge(x);
     if (x->refused)
         return refuse(x, x->refused, NULL, x->refusal);
-    enum guard_violation bad = body_begin(x);
+    enum guard_violation bad = show_to_receiver(x);
     if (!bad)
-        return MHD_YES;
+        bad = body_begin(x);
+    if (!bad)
+        return x->body_paused ? wait_for_body(x) : MHD_YES;
+    receive_drop(x);
     const struct guard_violation_info *info = guard_violation_info(bad);
     char limit[64];
     snprintf(limit, sizeof(limit), "\"limit\":\"%s\"", info->limit);
@@ -84,7 +107,8 @@ static enum MHD_Result dispatch(struct exchange *x)
         return abandon(x, bad);
     x->dispatched = x->handler_holds = x->in_handler = true;
     front->open++;
-    front->handler(x, front->arg);
+    if (!receive_end(x))
+        front->handler(x, front->arg);
     x->in_handler = false;
     if (!x->handler_holds)
         return MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_HTTP_STATUS) ? MHD_YES : MHD_NO;
@@ -105,6 +129,20 @@ static enum MHD_Result call_again(struct exchange *x)
     return MHD_YES;
 }
 
+static enum MHD_Result take_bytes(struct exchange *x, const char *bytes, size_t size)
+{
+    switch (receive_bytes(x, bytes, size)) {
+    case EXCHANGE_BODY_TAKEN:
+        return MHD_YES;
+    case EXCHANGE_BODY_REFUSED: /* and answered */
+        return MHD_NO;
+    case EXCHANGE_BODY_KEEP:
+        break;
+    }
+    enum guard_violation bad = body_add(x, bytes, size);
+    return bad ? abandon(x, bad) : MHD_YES;
+}
+
 enum MHD_Result request_handle(void *arg, struct MHD_Connection *mhd, const char *url,
                                const char *method, const char *version, const char *upload,
                                size_t *upload_size, void **slot)
@@ -117,9 +155,9 @@ enum MHD_Result request_handle(void *arg, struct MHD_Connection *mhd, const char
         return first_call(info->socket_context, mhd, slot);
     }
     if (*upload_size > 0) {
-        enum guard_violation bad = body_add(x, upload, *upload_size);
+        size_t size = *upload_size;
         *upload_size = 0;
-        return bad ? abandon(x, bad) : MHD_YES;
+        return take_bytes(x, upload, size);
     }
     return x->dispatched ? call_again(x) : dispatch(x);
 }
@@ -135,6 +173,7 @@ void request_completed(void *arg, struct MHD_Connection *mhd, void **slot,
     struct connection *c = x->connection;
     x->front->requests[x->status / 100 < 6 ? x->status / 100 : 0]++;
     exchange_detach(x);
+    receive_drop(x);
     if (x->pull)
         stream_gone(x);
     if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK)

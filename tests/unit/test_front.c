@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* links: supervisor/http/front.c supervisor/http/front_report.c supervisor/http/request.c
  * links: supervisor/http/connection.c supervisor/http/exchange.c supervisor/http/body.c
- * links: supervisor/http/reply.c supervisor/http/stream.c supervisor/http/guard.c
+ * links: supervisor/http/receive.c supervisor/http/reply.c supervisor/http/stream.c supervisor/http/guard.c
  * links: supervisor/http/guard_head.c supervisor/http/guard_body.c supervisor/http/guard_recv.c
  * links: supervisor/http/head.c supervisor/http/target.c supervisor/http/access.c
  * links: supervisor/http/linger.c supervisor/http/listener.c supervisor/http/port_owner.c
