@@ -154,6 +154,7 @@ void rpc_call_encode(struct buf *out, const struct rpc_call *m)
     put_span(out, m->user);
     codec_put_u64(out, m->expires_ns);
     codec_put_u32(out, m->management);
+    codec_put_u8(out, m->readonly);
 }
 
 bool rpc_call_decode(struct span payload, struct rpc_call *m)
@@ -170,7 +171,9 @@ bool rpc_call_decode(struct span payload, struct rpc_call *m)
     m->user = codec_bytes(&r);
     m->expires_ns = codec_u64(&r);
     m->management = codec_u32(&r);
-    return codec_finish(&r) && m->path_skip <= m->target.len &&
+    uint8_t readonly = codec_u8(&r);
+    m->readonly = readonly;
+    return codec_finish(&r) && one_of(readonly, 2) && m->path_skip <= m->target.len &&
            (m->management == 0 || (m->management >= 400 && m->management < 500)) &&
            !(m->body_size > 0 && m->body.len > 0);
 }
@@ -318,13 +321,13 @@ bool rpc_log_decode(struct span payload, struct rpc_log *m)
     return codec_finish(&r);
 }
 
-void rpc_outside_writes_encode(struct buf *out, const struct rpc_outside_writes *m)
+void rpc_writes_encode(struct buf *out, const struct rpc_writes *m)
 {
     codec_put_u32(out, m->write_count);
     put_span(out, m->writes);
 }
 
-bool rpc_outside_writes_decode(struct span payload, struct rpc_outside_writes *m)
+bool rpc_writes_decode(struct span payload, struct rpc_writes *m)
 {
     struct codec_reader r = reader_of(payload);
     m->write_count = codec_u32(&r);

@@ -118,6 +118,7 @@ struct rpc_call {
     struct span user;        /* as authenticated; empty: nobody */
     uint64_t expires_ns;     /* monotonic: not begun by then, it is refused; 0: never */
     uint32_t management;     /* status that refuses management actions; 0: they are allowed */
+    bool readonly;           /* the turn may write no state */
 };
 void rpc_call_encode(struct buf *out, const struct rpc_call *m);
 bool rpc_call_decode(struct span payload, struct rpc_call *m);
@@ -190,12 +191,13 @@ struct rpc_log {
 void rpc_log_encode(struct buf *out, const struct rpc_log *m);
 bool rpc_log_decode(struct span payload, struct rpc_log *m);
 
-struct rpc_outside_writes {
+/* OUTSIDE_WRITES, and UPDATE. */
+struct rpc_writes {
     uint32_t write_count;
     struct span writes;
 };
-void rpc_outside_writes_encode(struct buf *out, const struct rpc_outside_writes *m);
-bool rpc_outside_writes_decode(struct span payload, struct rpc_outside_writes *m);
+void rpc_writes_encode(struct buf *out, const struct rpc_writes *m);
+bool rpc_writes_decode(struct span payload, struct rpc_writes *m);
 
 /* --- nursery --- */
 
@@ -223,8 +225,8 @@ void rpc_spawn_failed_encode(struct buf *out, const struct rpc_spawn_failed *m);
 bool rpc_spawn_failed_decode(struct span payload, struct rpc_spawn_failed *m);
 
 /*
- * Messages without fields: STREAM_PULL, STREAM_CANCEL, EXIT, RESET_DONE. The header's id says what
- * they are about.
+ * Messages without fields: STREAM_PULL, STREAM_CANCEL, EXIT, RESET_DONE, PROMOTE. The header's id
+ * says what they are about.
  */
 bool rpc_empty_decode(struct span payload);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * shared_page - what a worker shows the supervisor without a message: which call runs since when,
- * and its outbox, the frames it has written and not yet sent.
+ * how far a replica has come with the object's writes, and its outbox, the frames it has written
+ * and not yet sent.
  *
  * The worker encodes every frame for the supervisor here and sends from here. When it dies between
  * two sends, the supervisor finishes the outbox: answers of turns that had ended and the last log
@@ -30,7 +31,8 @@ struct shared_page {
     _Atomic uint32_t outbox_sent;    /* bytes of the outbox that the socket has taken */
     _Atomic uint32_t outbox_written; /* bytes of whole frames; sent <= written <= size */
     _Atomic uint64_t outbox_base;    /* bytes that the socket took before outbox[0] */
-    uint32_t reserved[8];
+    _Atomic uint64_t applied_id;     /* of the UPDATE that was applied last */
+    uint32_t reserved[6];
     char outbox[SHARED_OUTBOX_SIZE];
 };
 static_assert(offsetof(struct shared_page, outbox) == 64, "the page is frozen");

@@ -25,6 +25,13 @@ static int check_functions(PyObject *names, PyObject *endpoint, const char *key,
     return 0;
 }
 
+bool py_endpoint_is_stateless(PyObject *names)
+{
+    PyObject *endpoint = PyDict_GetItemString(names, "__endpoint__");
+    return endpoint && PyDict_Check(endpoint) &&
+           PyDict_GetItemString(endpoint, "stateless") == Py_True;
+}
+
 PyObject *py_endpoint_of(PyObject *names)
 {
     PyObject *endpoint = PyDict_GetItemString(names, "__endpoint__");

@@ -10,10 +10,13 @@
 
 #include "worker/py_compat.h"
 
+#include <stdbool.h>
+
 /*
  * The dict, or an empty one; a new reference. NULL with TypeError when it is none, or names a
  * function (in "schedule" or "subscribe") that the module does not have.
  */
 PyObject *py_endpoint_of(PyObject *names);
+bool py_endpoint_is_stateless(PyObject *names);
 
 #endif

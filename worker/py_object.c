@@ -170,6 +170,14 @@ static int put_metadata(struct loading *l, struct buf *out)
     return owner ? 0 : -1;
 }
 
+static void set_role(PyObject *names)
+{
+    if (py_endpoint_is_stateless(names))
+        py_state_set_role(STATE_STATELESS);
+    else
+        py_state_set_role(py_runtime_facts()->is_replica ? STATE_REPLICA : STATE_OWNER);
+}
+
 static int load_module(struct loading *l, struct buf *metadata)
 {
     l->filename = PyUnicode_DecodeFSDefault(l->path);
@@ -181,6 +189,7 @@ static int load_module(struct loading *l, struct buf *metadata)
     if (!err)
         err = run_source(l);
     py_scope_leave();
+    set_role(l->names);
     if (!err)
         err = py_handlers_find(l->names, l->injected);
     if (!err)

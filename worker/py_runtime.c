@@ -78,6 +78,11 @@ static uint64_t number_of(PyObject *settings, const char *name, uint64_t otherwi
     return value && PyLong_Check(value) ? PyLong_AsUnsignedLongLongMask(value) : otherwise;
 }
 
+static bool is_true(PyObject *settings, const char *name)
+{
+    return PyDict_GetItemString(settings, name) == Py_True;
+}
+
 static int take_settings(PyObject *settings)
 {
     if (!PyDict_Check(settings)) {
@@ -86,8 +91,8 @@ static int take_settings(PyObject *settings)
     }
     facts.boot = number_of(settings, "boot", 0);
     facts.turn_writes_max = number_of(settings, "turn_writes_max", UINT64_MAX);
-    PyObject *expose = PyDict_GetItemString(settings, "expose_tracebacks");
-    facts.expose_tracebacks = expose && PyObject_IsTrue(expose) == 1;
+    facts.expose_tracebacks = is_true(settings, "expose_tracebacks");
+    facts.is_replica = is_true(settings, "replica");
     return take_text(settings, "station_id", &facts.station_id) < 0
                ? -1
                : take_text(settings, "objects_dir", &facts.objects_dir);

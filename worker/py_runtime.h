@@ -19,6 +19,7 @@ struct runtime_facts {
     uint64_t boot;
     uint64_t turn_writes_max;
     bool expose_tracebacks;
+    bool is_replica; /* when it was loaded */
 };
 
 int py_runtime_init(void);

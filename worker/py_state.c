@@ -22,6 +22,8 @@ static struct {
     size_t undo_count, undo_cap;
     PyObject *touched; /* set of those keys once they are many */
     uint64_t writes_max;
+    enum state_role role;
+    bool is_readonly; /* the running turn */
 } state = {.writes_max = UINT64_MAX};
 
 /* --- the undo log --- */
@@ -162,18 +164,38 @@ static int refuse_write(const char *why)
     return -1;
 }
 
+static int may_write(enum scope_kind here)
+{
+    if (here == SCOPE_LOADING)
+        return refuse_write("state cannot be written while the module is being imported");
+    if (here == SCOPE_STREAM)
+        return refuse_write("a streamed reply may read state but not write it");
+    if (state.role == STATE_STATELESS)
+        return refuse_write("the object is stateless (__endpoint__[\"stateless\"]): it cannot "
+                            "write state");
+    if (here == SCOPE_TURN && state.is_readonly)
+        return refuse_write("the method is declared readonly (__endpoint__[\"readonly\"]): its "
+                            "turns cannot write state");
+    if (here == SCOPE_OUTSIDE && state.role == STATE_REPLICA)
+        return refuse_write("this worker is a replica of the object, which cannot write state "
+                            "outside a turn");
+    return 0;
+}
+
 /* stored: as the copy keeps it, NULL deletes. */
 static int write_key(PyObject *key, PyObject *stored)
 {
-    switch (py_scope_here()) {
+    enum scope_kind here = py_scope_here();
+    if (may_write(here) < 0)
+        return -1;
+    switch (here) {
     case SCOPE_TURN:
         return record_undo(key) < 0 ? -1 : py_state_copy_put(key, stored);
     case SCOPE_OUTSIDE:
         return py_outside_put(key, stored);
     case SCOPE_LOADING:
-        return refuse_write("state cannot be written while the module is being imported");
     case SCOPE_STREAM:
-        return refuse_write("a streamed reply may read state but not write it");
+        break;
     }
     return -1;
 }
@@ -309,6 +331,13 @@ static PyObject *add_numbers(PyObject *key, PyObject *current, PyObject *by)
     return PyNumber_Add(current, by);
 }
 
+static int add_to_key(PyObject *key, PyObject *by, PyObject *sum)
+{
+    if (py_scope_here() != SCOPE_OUTSIDE)
+        return set_value(key, sum);
+    return may_write(SCOPE_OUTSIDE) < 0 ? -1 : py_outside_add(key, by, sum);
+}
+
 static PyObject *manager_increment(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                                    PyObject *kwnames)
 {
@@ -327,9 +356,7 @@ static PyObject *manager_increment(PyObject *self, PyObject *const *args, Py_ssi
     Py_XDECREF(current);
     if (!sum)
         return NULL;
-    int err = py_scope_here() == SCOPE_OUTSIDE ? py_outside_add(given[0], given[1], sum)
-                                               : set_value(given[0], sum);
-    if (err < 0)
+    if (add_to_key(given[0], given[1], sum) < 0)
         Py_CLEAR(sum);
     return sum;
 }
@@ -487,6 +514,27 @@ int py_state_init(void)
 int py_state_load(const struct rpc_state *accepted, int checkpoint_fd, struct buf *error)
 {
     return py_state_copy_load(accepted, checkpoint_fd, error);
+}
+
+int py_state_update(struct span writes, struct buf *error)
+{
+    return py_state_copy_apply(writes, error);
+}
+
+void py_state_set_role(enum state_role role)
+{
+    state.role = role;
+}
+
+void py_state_promote(void)
+{
+    if (state.role == STATE_REPLICA)
+        state.role = STATE_OWNER;
+}
+
+void py_state_set_readonly(bool readonly)
+{
+    state.is_readonly = readonly;
 }
 
 PyObject *py_state_manager(void)

@@ -26,6 +26,17 @@ struct _object *py_state_manager(void);
  */
 int py_state_load(const struct rpc_state *state, int checkpoint_fd, struct buf *error);
 
+/* Takes over what another worker wrote (main thread, between turns). As py_state_load. */
+int py_state_update(struct span writes, struct buf *error);
+
+/* Who may not write, for good or until it is promoted. */
+enum state_role { STATE_OWNER, STATE_REPLICA, STATE_STATELESS };
+void py_state_set_role(enum state_role role);
+/* A stateless object has no replicas to promote: it stays what it is. */
+void py_state_promote(void);
+/* The turn that begins is of a method that is declared readonly. */
+void py_state_set_readonly(bool readonly);
+
 /*
  * Ends the write part of a turn: commit moves its writes into the reply; 0, -EFBIG above the limit,
  * or -1 with an exception (undo then). Undo takes them back.

@@ -315,6 +315,11 @@ static int load_writes(struct copy *c, struct span writes, struct buf *error)
     return 0;
 }
 
+int py_state_copy_apply(struct span writes, struct buf *error)
+{
+    return load_writes(&copy, writes, error);
+}
+
 static void free_copy(struct copy *c)
 {
     Py_XDECREF(c->dict);

@@ -34,6 +34,8 @@ PyObject *py_state_copy_store(PyObject *value);
 int py_state_copy_put(PyObject *key, PyObject *stored);
 /* As put, for undoing: cannot raise; without memory the process ends. */
 void py_state_copy_restore(PyObject *key, PyObject *stored);
+/* Applies encoded writes (rpc.h): 0, or -ENOMEM and `error` says so. */
+int py_state_copy_apply(struct span writes, struct buf *error);
 /* Appends one encoded rpc_write. 0, or -1 with an exception. */
 int py_state_copy_encode_write(struct buf *writes, PyObject *key, PyObject *stored);
 

@@ -209,6 +209,7 @@ static void run_or_refuse(uint64_t id, struct run *how, PyObject *request,
 void py_turn_run(uint64_t id, const struct rpc_call *call, int body_fd, struct reply *reply)
 {
     reply_clear(reply);
+    py_state_set_readonly(call->readonly);
     struct run how = {.plan = py_handlers_get(call->method),
                       .is_head = span_equal(call->method, "HEAD")};
     bool may_act = py_action_possible(call->method);

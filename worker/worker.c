@@ -179,6 +179,26 @@ static bool on_reset(struct channel *c, const struct frame *f)
     return true;
 }
 
+static bool on_update(struct channel *c, const struct frame *f)
+{
+    struct rpc_writes m;
+    struct buf error = BUF_INIT;
+    (void)c;
+    if (!rpc_writes_decode(f->payload, &m))
+        return false;
+    if (py_state_update(m.writes, &error) < 0)
+        die(EXIT_CODE_ENVIRONMENT, "state: %s", buf_str(&error));
+    atomic_store_explicit(&worker.page->applied_id, f->id, memory_order_release);
+    return true;
+}
+
+static bool on_promote(struct channel *c, const struct frame *f)
+{
+    (void)c;
+    py_state_promote();
+    return rpc_empty_decode(f->payload);
+}
+
 static bool on_exit_frame(struct channel *c, const struct frame *f)
 {
     (void)c;
@@ -197,7 +217,9 @@ static const struct frame_rule {
     {RPC_STREAM_PULL, true, turn_pull},
     {RPC_STREAM_CANCEL, true, turn_cancel},
     {RPC_LOAD, false, on_load},
+    {RPC_UPDATE, true, on_update},
     {RPC_RESET, true, on_reset},
+    {RPC_PROMOTE, true, on_promote},
     {RPC_EXIT, false, on_exit_frame},
 };
 
@@ -228,8 +250,8 @@ static void commit_outside_writes(void)
     struct buf writes = BUF_INIT;
     uint32_t write_count;
     while (py_outside_drain(&writes, &write_count)) {
-        struct rpc_outside_writes m = {write_count, {writes.data, writes.len}};
-        rpc_outside_writes_encode(&worker.scratch, &m);
+        struct rpc_writes m = {write_count, {writes.data, writes.len}};
+        rpc_writes_encode(&worker.scratch, &m);
         put_and_reset(RPC_OUTSIDE_WRITES, 0);
         buf_reset(&writes, 0);
     }

@@ -355,10 +355,10 @@ static void note_lost_writes(struct worker *w, const char *why)
 
 bool answer_outside_writes(struct worker *w, const struct frame *f, const char **reason)
 {
-    struct rpc_outside_writes m;
+    struct rpc_writes m;
     uint64_t seq;
     *reason = "malformed OUTSIDE_WRITES";
-    if (!rpc_outside_writes_decode(f->payload, &m) || !writes_are_sound(m.writes))
+    if (!rpc_writes_decode(f->payload, &m) || !writes_are_sound(m.writes))
         return false;
     if (w->reset_id) {
         note_lost_writes(w, "an earlier turn was refused");

@@ -33,7 +33,8 @@ enum { PAYLOAD_MAX = 2 * RPC_INLINE_MAX };
     PAYLOAD(STREAM_CHUNK, rpc_stream_chunk)        \
     PAYLOAD(STREAM_END, rpc_stream_end)            \
     PAYLOAD(LOG, rpc_log)                          \
-    PAYLOAD(OUTSIDE_WRITES, rpc_outside_writes)    \
+    PAYLOAD(OUTSIDE_WRITES, rpc_writes)            \
+    PAYLOAD(UPDATE, rpc_writes)                    \
     PAYLOAD(SPAWN, rpc_spawn)                      \
     PAYLOAD(SPAWNED, rpc_spawned)                  \
     PAYLOAD(SPAWN_FAILED, rpc_spawn_failed)        \
@@ -45,7 +46,8 @@ enum { PAYLOAD_MAX = 2 * RPC_INLINE_MAX };
     EMPTY(STREAM_PULL)                             \
     EMPTY(STREAM_CANCEL)                           \
     EMPTY(EXIT)                                    \
-    EMPTY(RESET_DONE)
+    EMPTY(RESET_DONE)                              \
+    EMPTY(PROMOTE)
 
 #define DECODE_AND_ENCODE(NAME, message)                               \
     static void try_##NAME(struct span payload)                        \

@@ -65,9 +65,10 @@ def broken_fields(before, after=()):
     return [[*before, u32(count), text(group), *after] for count, group in groups]
 
 
-def call(path_skip=8, body=b"{}", body_size=0, management=0):
+def call(path_skip=8, body=b"{}", body_size=0, management=0, readonly=0):
     return [text(b"GET"), text(b"/objects/a?x=1"), u32(path_skip), text(b"Host: a\r\n"), text(body),
-            u64(body_size), text(b"::1"), text(b"r1"), text(b"ann"), u64(5), u32(management)]
+            u64(body_size), text(b"::1"), text(b"r1"), text(b"ann"), u64(5), u32(management),
+            u8(readonly)]
 
 
 def turn_done(status=200, outcome=0, stream=0, body=b"hi", body_size=0, writes=TWO_WRITES):
@@ -86,7 +87,8 @@ PAYLOADS = {
              *broken_writes([*LOAD, u8(0)])],
     "RESET": [state(), state(writes=NO_WRITES), state(has_checkpoint=2), *broken_writes([u8(1)])],
     "CALL": [call(), call(path_skip=99), call(body_size=9), call(body=b"", body_size=9),
-             call(management=403), call(management=399), call(management=500)],
+             call(management=403), call(management=399), call(management=500),
+             call(readonly=1), call(readonly=2)],
     "STREAM_PULL": [[]],
     "STREAM_CANCEL": [[]],
     "EXIT": [[]],
@@ -105,6 +107,8 @@ PAYLOADS = {
     "LOG": [[text(b"INFO"), u64(1), text(b"hello"), text(b'{"a":1}')]],
     "OUTSIDE_WRITES": [TWO_WRITES, *broken_writes([])],
     "RESET_DONE": [[]],
+    "UPDATE": [TWO_WRITES, *broken_writes([])],
+    "PROMOTE": [[]],
     "SPAWN": [[u32(1), u64(2)]],
     "SPAWNED": [[u32(1), u64(2), u32(3)]],
     "SPAWN_FAILED": [[u32(1), u64(2), u32(12)]],

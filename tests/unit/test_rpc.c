@@ -236,8 +236,8 @@ START_TEST(small_payloads_only_whole)
     rpc_log_encode(&out, &(struct rpc_log){span_of("INFO"), 1, span_of("m"), span_of("{}")});
     ASSERT_ONLY_WHOLE(log, out);
     buf_reset(&out, 0);
-    rpc_outside_writes_encode(&out, &(struct rpc_outside_writes){2, span_of_buf(&writes)});
-    ASSERT_ONLY_WHOLE(outside_writes, out);
+    rpc_writes_encode(&out, &(struct rpc_writes){2, span_of_buf(&writes)});
+    ASSERT_ONLY_WHOLE(writes, out);
     buf_reset(&out, 0);
     rpc_spawn_encode(&out, &(struct rpc_spawn){1, 2});
     ASSERT_ONLY_WHOLE(spawn, out);

@@ -771,15 +771,106 @@ START_TEST(damaged_checkpoint)
 }
 END_TEST
 
+/* --- replicas, turns that may not write --- */
+
+static void update(uint64_t id, enum rpc_write_op op, const char *key, const char *value)
+{
+    struct buf writes = BUF_INIT;
+    rpc_write_encode(&writes, &(struct rpc_write){op, span_of(key), span_of(value)});
+    driver_send_update(&worker, id, &writes, 1);
+    buf_free(&writes);
+}
+
+static void load_replica(const char *source)
+{
+    metadata = driver_load_replica(&nursery, &worker, source);
+}
+
+START_TEST(replica_follows_the_owner)
+{
+    load_replica("def GET(request): return _state.get_all()\n");
+    update(1, RPC_WRITE_SET, "a", "[1]");
+    update(2, RPC_WRITE_SET, "b", "\"x\"");
+    get(NULL);
+    ck_assert_str_eq(reply.body, "{\"a\": [1], \"b\": \"x\"}");
+    ck_assert_uint_eq(worker.page->applied_id, 2);
+    update(3, RPC_WRITE_DELETE, "a", "");
+    update(9, RPC_WRITE_SET, "b", "\"y\"");
+    get(NULL);
+    ck_assert_str_eq(reply.body, "{\"b\": \"y\"}");
+    ck_assert_uint_eq(worker.page->applied_id, 9);
+    unload();
+}
+END_TEST
+
+#define EVERY_WRITE                                                                          \
+    "import threading\n"                                                                     \
+    "ways = [lambda: _state.set('a', 1), lambda: _state.delete('n'),\n"                      \
+    "        lambda: _state.increment('n'), lambda: _state.__setitem__('a', 1)]\n"           \
+    "def tried(out):\n"                                                                      \
+    "    for way in ways:\n"                                                                 \
+    "        try: way(); out.append('done')\n"                                               \
+    "        except RuntimeError as e: out.append(str(e))\n"                                 \
+    "def GET(request):\n    out = []\n    tried(out)\n    return out\n"                      \
+    "def PUT(request):\n    out = []\n    t = threading.Thread(target=tried, args=(out,))\n" \
+    "    t.start(); t.join()\n    return out\n"
+
+static void ck_four_times(const char *part)
+{
+    size_t count = 0;
+    for (const char *at = reply.body; (at = strstr(at, part)); at++)
+        count++;
+    ck_assert_msg(count == 4, "not four times \"%s\": %s", part, reply.body);
+    ck_assert_uint_eq(reply.write_count, 0);
+}
+
+START_TEST(readonly_turn_cannot_write)
+{
+    load(EVERY_WRITE);
+    update(1, RPC_WRITE_SET, "n", "1");
+    call(&(struct driver_call){.readonly = true});
+    ck_four_times("the method is declared readonly");
+    get(NULL);
+    ck_contains(reply.body, "[\"done\", \"done\", \"done\", \"done\"]");
+    unload();
+}
+END_TEST
+
+START_TEST(replica_cannot_write_outside_turns)
+{
+    load_replica(EVERY_WRITE);
+    update(1, RPC_WRITE_SET, "n", "1");
+    call(&(struct driver_call){.method = "PUT"});
+    ck_four_times("this worker is a replica");
+    driver_send_empty(&worker, RPC_PROMOTE, 0);
+    call(&(struct driver_call){.method = "PUT"});
+    ck_contains(reply.body, "[\"done\", \"done\", \"done\", \"done\"]");
+    unload();
+}
+END_TEST
+
+START_TEST(stateless_never_writes)
+{
+    load("__endpoint__ = {'stateless': True}\n" EVERY_WRITE);
+    update(1, RPC_WRITE_SET, "n", "1");
+    get(NULL);
+    ck_four_times("the object is stateless");
+    driver_send_empty(&worker, RPC_PROMOTE, 0);
+    call(&(struct driver_call){.method = "PUT"});
+    ck_four_times("the object is stateless");
+    unload();
+}
+END_TEST
+
 /* --- outside any turn --- */
 
 static void wait_outside(struct buf *writes, const char *until)
 {
     struct frame f;
     while (!strstr(buf_str(writes), until)) {
-        struct rpc_outside_writes m;
+        struct rpc_writes m;
         ck_assert(driver_next(&worker, &f) && f.type == RPC_OUTSIDE_WRITES);
-        ck_assert(rpc_outside_writes_decode(f.payload, &m));
+        ck_assert(rpc_writes_decode(f.payload, &m));
         driver_parse_writes(m.writes, writes);
     }
 }
@@ -1258,6 +1349,10 @@ int main(void)
     tcase_add_test(tcase, too_many_writes);
     tcase_add_test(tcase, checkpoint_and_writes);
     tcase_add_test(tcase, damaged_checkpoint);
+    tcase_add_test(tcase, replica_follows_the_owner);
+    tcase_add_test(tcase, readonly_turn_cannot_write);
+    tcase_add_test(tcase, replica_cannot_write_outside_turns);
+    tcase_add_test(tcase, stateless_never_writes);
     tcase_add_test(tcase, thread_writes_outside);
     tcase_add_test(tcase, idle_thread_wakes_the_worker);
     tcase_add_test(tcase, leftover_task_goes_on);

@@ -16,9 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SETTINGS                                                                         \
+#define SETTINGS(more)                                                                   \
     "{\"objects_dir\":\"/nonexistent/objects\",\"station_id\":\"station1\",\"boot\":26," \
-    "\"expose_tracebacks\":true,\"turn_writes_max\":1048576}"
+    "\"expose_tracebacks\":true,\"turn_writes_max\":1048576" more "}"
 
 enum { PATIENCE_MS = 10000 };
 
@@ -142,13 +142,13 @@ void driver_spawn_two(struct driver_nursery *n, struct driver_worker *a, struct 
 void driver_send_load(struct driver_worker *w, const char *id, const char *path, const char *source,
                       int checkpoint_fd, const struct buf *writes, uint32_t write_count)
 {
-    struct rpc_load m = {.object_id = span_of(id),
-                         .path = span_of(path),
-                         .source = span_of(source),
-                         .settings = span_of(SETTINGS),
-                         .state = {.has_checkpoint = checkpoint_fd >= 0,
-                                   .write_count = write_count,
-                                   .writes = {"", 0}}};
+    struct rpc_load m = {
+        .object_id = span_of(id),
+        .path = span_of(path),
+        .source = span_of(source),
+        .settings = span_of(w->is_replica ? SETTINGS(",\"replica\":true") : SETTINGS("")),
+        .state = {
+            .has_checkpoint = checkpoint_fd >= 0, .write_count = write_count, .writes = {"", 0}}};
     if (writes)
         m.state.writes = (struct span){writes->data, writes->len};
     size_t frame = channel_begin(&w->channel, RPC_LOAD, 0);
@@ -170,11 +170,10 @@ static void load_plainly(struct driver_nursery *n, struct driver_worker *w, cons
     driver_send_load(w, "test", "/nonexistent/objects/test.py", source, -1, NULL, 0);
 }
 
-char *driver_load(struct driver_nursery *n, struct driver_worker *w, const char *source)
+static char *wait_ready(struct driver_worker *w)
 {
     struct frame f;
     struct rpc_ready m;
-    load_plainly(n, w, source);
     check(driver_next(w, &f), "the worker died while loading");
     if (f.type == RPC_LOAD_FAILED) {
         struct rpc_load_failed failed;
@@ -184,6 +183,20 @@ char *driver_load(struct driver_nursery *n, struct driver_worker *w, const char 
     }
     check(f.type == RPC_READY && rpc_ready_decode(f.payload, &m), "no READY");
     return take_text(m.metadata);
+}
+
+char *driver_load(struct driver_nursery *n, struct driver_worker *w, const char *source)
+{
+    load_plainly(n, w, source);
+    return wait_ready(w);
+}
+
+char *driver_load_replica(struct driver_nursery *n, struct driver_worker *w, const char *source)
+{
+    driver_spawn(n, w);
+    w->is_replica = true;
+    driver_send_load(w, "test", "/nonexistent/objects/test.py", source, -1, NULL, 0);
+    return wait_ready(w);
 }
 
 char *driver_load_fails(struct driver_nursery *n, struct driver_worker *w, const char *source,
@@ -215,7 +228,8 @@ uint64_t driver_send_call(struct driver_worker *w, const struct driver_call *cal
                          .remote_addr = span_of("127.0.0.1"),
                          .request_id = or_default(call->request_id, ""),
                          .user = or_default(call->user, ""),
-                         .expires_ns = call->expires_ns};
+                         .expires_ns = call->expires_ns,
+                         .readonly = call->readonly};
     int fd = -1;
     if (call->body_size > 0)
         m.body.len = call->body_size;
@@ -234,6 +248,15 @@ uint64_t driver_send_call(struct driver_worker *w, const struct driver_call *cal
 void driver_flush(struct driver_worker *w)
 {
     check(channel_flush(&w->channel) == 0, "flush");
+}
+
+void driver_send_update(struct driver_worker *w, uint64_t id, const struct buf *writes,
+                        uint32_t write_count)
+{
+    size_t frame = channel_begin(&w->channel, RPC_UPDATE, id);
+    rpc_writes_encode(&w->channel.out,
+                      &(struct rpc_writes){write_count, {writes->data, writes->len}});
+    check(channel_end(&w->channel, frame, NULL, 0) == 0, "UPDATE");
 }
 
 void driver_send_empty(struct driver_worker *w, enum rpc_type type, uint64_t id)

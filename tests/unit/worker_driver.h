@@ -25,6 +25,7 @@ struct driver_worker {
     struct shared_page *page;
     int out, err; /* read ends of stdout and stderr, non-blocking */
     uint64_t next_id;
+    bool is_replica; /* what LOAD says */
 };
 
 /* One answer of the worker, copied: NUL-terminated, freed by driver_reply_free. */
@@ -50,6 +51,7 @@ struct driver_call {
     bool as_memfd;      /* send the body as a descriptor */
     const char *request_id, *user;
     uint64_t expires_ns;
+    bool readonly;
 };
 
 void driver_start_nursery(struct driver_nursery *n);
@@ -64,6 +66,8 @@ void driver_send_load(struct driver_worker *w, const char *id, const char *path,
 bool driver_next(struct driver_worker *w, struct frame *f);
 /* spawn, LOAD, READY; the metadata JSON, to be freed. */
 char *driver_load(struct driver_nursery *n, struct driver_worker *w, const char *source);
+/* The same as a replica. */
+char *driver_load_replica(struct driver_nursery *n, struct driver_worker *w, const char *source);
 /* As driver_load, but expects LOAD_FAILED: its error, to be freed. */
 char *driver_load_fails(struct driver_nursery *n, struct driver_worker *w, const char *source,
                         uint32_t *line);
@@ -75,6 +79,8 @@ void driver_send_empty(struct driver_worker *w, enum rpc_type type, uint64_t id)
 void driver_wait_reply(struct driver_worker *w, struct driver_reply *r, struct buf *logs);
 void driver_parse_reply(struct channel *c, const struct frame *f, struct driver_reply *r);
 void driver_parse_writes(struct span writes, struct buf *out);
+void driver_send_update(struct driver_worker *w, uint64_t id, const struct buf *writes,
+                        uint32_t write_count);
 /* send, flush, wait. */
 void driver_call(struct driver_worker *w, const struct driver_call *call, struct driver_reply *r);
 void driver_reply_free(struct driver_reply *r);
