@@ -10,6 +10,7 @@
 #include "worker/py_runtime.h"
 #include "worker/py_scope.h"
 #include "worker/py_state.h"
+#include "worker/py_test.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -194,6 +195,8 @@ static int load_module(struct loading *l, struct buf *metadata)
         err = py_handlers_find(l->names, l->injected);
     if (!err)
         err = py_action_find(l->names, l->injected);
+    if (!err)
+        py_test_prepare(l->names, l->injected, l->filename);
     return err ? err : put_metadata(l, metadata);
 }
 

@@ -15,7 +15,8 @@
 
 struct _object; /* PyObject */
 
-enum scope_kind { SCOPE_OUTSIDE, SCOPE_LOADING, SCOPE_TURN, SCOPE_STREAM };
+/* TEST: as TURN, but nothing of it is kept and nobody else is called. */
+enum scope_kind { SCOPE_OUTSIDE, SCOPE_LOADING, SCOPE_TURN, SCOPE_STREAM, SCOPE_TEST };
 
 /* 0, or -1 with a Python exception. */
 int py_scope_init(void);

@@ -160,14 +160,13 @@ static int plan_with(struct planning *g, PyObject *values, PyObject *empty)
     return err;
 }
 
-int py_signature_plan(struct call_plan *plan, const char *name, PyObject *function,
-                      PyObject *injected)
+static int plan_function(struct planning *g, PyObject *function)
 {
-    struct planning g = {.plan = plan, .handler = name, .injected = injected};
+    struct call_plan *plan = g->plan;
     PyObject *empty = NULL;
     *plan = (struct call_plan){0};
     if (!PyCallable_Check(function)) {
-        PyErr_Format(PyExc_TypeError, "%s is %.100s, not a function", name,
+        PyErr_Format(PyExc_TypeError, "%s is %.100s, not a function", g->handler,
                      Py_TYPE(function)->tp_name);
         return -1;
     }
@@ -179,10 +178,34 @@ int py_signature_plan(struct call_plan *plan, const char *name, PyObject *functi
         plan->positional = plan->count = 1;
         return 0;
     }
-    int err = values ? plan_with(&g, values, empty) : -1;
+    int err = values ? plan_with(g, values, empty) : -1;
     Py_XDECREF(values);
     Py_XDECREF(empty);
     return err;
+}
+
+int py_signature_plan(struct call_plan *plan, const char *name, PyObject *function,
+                      PyObject *injected)
+{
+    struct planning g = {.plan = plan, .handler = name, .injected = injected};
+    return plan_function(&g, function);
+}
+
+int py_signature_plan_exact(struct call_plan *plan, const char *name, PyObject *function,
+                            PyObject *injected)
+{
+    struct planning g = {
+        .plan = plan, .handler = name, .injected = injected, .names_request = true};
+    return plan_function(&g, function);
+}
+
+void py_signature_free(struct call_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        Py_XDECREF(plan->arguments[i]);
+    Py_XDECREF(plan->kwnames);
+    Py_XDECREF(plan->function);
+    *plan = (struct call_plan){0};
 }
 
 PyObject *py_signature_call(const struct call_plan *plan, PyObject *request)

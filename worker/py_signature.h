@@ -24,6 +24,11 @@ struct call_plan {
 /* injected: dict name -> object. 0, or -1 with TypeError. The plan owns what it refers to. */
 int py_signature_plan(struct call_plan *plan, const char *name, PyObject *function,
                       PyObject *injected);
+/* As py_signature_plan, but only a parameter called `request` gets the request. */
+int py_signature_plan_exact(struct call_plan *plan, const char *name, PyObject *function,
+                            PyObject *injected);
+/* Drops what a plan refers to; for one that is not kept for good. */
+void py_signature_free(struct call_plan *plan);
 /* A new reference, or NULL with what the function raised. */
 PyObject *py_signature_call(const struct call_plan *plan, PyObject *request);
 

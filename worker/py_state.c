@@ -190,6 +190,7 @@ static int write_key(PyObject *key, PyObject *stored)
         return -1;
     switch (here) {
     case SCOPE_TURN:
+    case SCOPE_TEST:
         return record_undo(key) < 0 ? -1 : py_state_copy_put(key, stored);
     case SCOPE_OUTSIDE:
         return py_outside_put(key, stored);

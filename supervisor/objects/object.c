@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "supervisor/log/object_log.h"
+#include "supervisor/objects/object_index.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/call.h"
@@ -14,6 +15,7 @@
 struct object_table {
     struct object *by_id;
     struct object *first_queued;
+    struct object_index order;
 };
 
 struct object_table *object_table_new(struct station *station)
@@ -51,6 +53,7 @@ void object_table_free(struct object_table *table)
         HASH_DEL(table->by_id, o);
         free_object(o);
     }
+    object_index_free(&table->order);
     free(table);
 }
 
@@ -89,10 +92,17 @@ struct object *object_add(struct station *station, const char *id, const char *f
     if (!o)
         return NULL;
     HASH_ADD_KEYPTR(hh, table->by_id, o->id, strlen(o->id), o);
-    if (o->hh.tbl)
+    if (o->hh.tbl && object_index_add(&table->order, o))
         return o;
+    if (o->hh.tbl)
+        HASH_DEL(table->by_id, o);
     free_object(o);
     return NULL;
+}
+
+struct object_index *object_order(struct object_table *table)
+{
+    return &table->order;
 }
 
 void object_each(struct object_table *table, void (*fn)(struct object *o, void *arg), void *arg)

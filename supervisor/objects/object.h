@@ -67,6 +67,10 @@ struct object *object_add(struct station *station, const char *id, const char *f
 void object_each(struct object_table *table, void (*fn)(struct object *o, void *arg), void *arg);
 size_t object_count(const struct object_table *table);
 
+struct object_index;
+/* The same in the order of their ids. */
+struct object_index *object_order(struct object_table *table);
+
 /* A line of the station in the object's own log. */
 void object_note(struct object *o, const char *level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

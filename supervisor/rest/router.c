@@ -4,7 +4,9 @@
 #include "supervisor/http/target.h"
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/rest/management.h"
+#include "supervisor/rest/missing.h"
 #include "supervisor/rest/object_views.h"
+#include "supervisor/rest/objects_view.h"
 #include "supervisor/rest/station_views.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/turn.h"
@@ -86,6 +88,15 @@ static void serve_object(struct object *o, struct exchange *x, struct span name)
     }
 }
 
+/* The path behind the name, as it was sent. */
+static struct span rest_of(struct span target, struct span name)
+{
+    size_t end = name.len;
+    while (end < target.len && target.data[end] != '?')
+        end++;
+    return (struct span){target.data + name.len, end - name.len};
+}
+
 static void route_object(struct station *station, struct exchange *x, size_t prefix)
 {
     struct object_target t = parse_target(exchange_request(x)->target, prefix);
@@ -101,8 +112,7 @@ static void route_object(struct station *station, struct exchange *x, size_t pre
     }
     struct object *o = object_find(station->objects, t.id, strlen(t.id));
     if (!o || o->phase == OBJECT_GONE) {
-        exchange_error(x, 404, NULL, "no object %s: no such .py file below %s", t.id,
-                       station->config.objects_dir);
+        missing_object(station, x, t.id, rest_of(exchange_request(x)->target, t.name));
         return;
     }
     serve_object(o, x, t.name);

@@ -10,14 +10,12 @@
 #include "supervisor/process/memory.h"
 #include "supervisor/process/nursery.h"
 #include "supervisor/rest/json_reply.h"
-#include "supervisor/rest/query.h"
 #include "supervisor/scribe/scribe.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/turn.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 static double uptime_seconds(const struct station *station)
@@ -171,85 +169,4 @@ void view_metrics(struct station *station, struct exchange *x)
         exchange_reply(x, &reply);
     else
         exchange_error(x, 503, "\"limit\":\"memory\"", "no memory for the metrics");
-}
-
-/* --- the list of objects --- */
-
-struct listing {
-    struct object **objects;
-    size_t count;
-};
-
-static void collect(struct object *o, void *arg)
-{
-    struct listing *list = arg;
-    if (o->phase != OBJECT_GONE)
-        list->objects[list->count++] = o;
-}
-
-static int by_id(const void *a, const void *b)
-{
-    return strcmp((*(struct object *const *)a)->id, (*(struct object *const *)b)->id);
-}
-
-static void put_object(struct buf *json, const struct object *o)
-{
-    buf_putc(json, '{');
-    json_put_member(json, "object_id", o->id);
-    json_put_key(json, "path");
-    buf_printf(json, "\"/objects/%s\"", o->id);
-    json_put_member(json, "file", o->file);
-    json_put_member(json, "phase", object_phase_name(o->phase));
-    json_put_number(json, "turns", o->turns);
-    if (o->load_error)
-        json_put_member(json, "load_error", o->load_error);
-    if (o->conflict)
-        json_put_member(json, "conflict", o->conflict);
-    buf_putc(json, '}');
-}
-
-static void send_listing(struct exchange *x, const struct listing *list, const char *after,
-                         uint64_t limit)
-{
-    struct buf json = BUF_INIT;
-    uint64_t count = 0;
-    buf_puts(&json, "{\"status\":\"ok\",\"objects\":[");
-    for (size_t i = 0; i < list->count && count < limit; i++) {
-        if (after[0] && strcmp(list->objects[i]->id, after) <= 0)
-            continue;
-        if (count++)
-            buf_putc(&json, ',');
-        put_object(&json, list->objects[i]);
-    }
-    buf_printf(&json, "],\"count\":%llu}", (unsigned long long)count);
-    json_reply(x, 200, &json);
-}
-
-static bool page_of(struct exchange *x, uint64_t *limit, struct buf *after)
-{
-    struct buf text = BUF_INIT;
-    bool ok = true;
-    if (exchange_query(x, "limit", &text))
-        ok = query_number(buf_str(&text), 1, UINT32_MAX, limit);
-    buf_free(&text);
-    exchange_query(x, "after", after);
-    return ok;
-}
-
-void view_objects(struct station *station, struct exchange *x)
-{
-    struct listing list = {calloc(object_count(station->objects) + 1, sizeof(struct object *)), 0};
-    struct buf after = BUF_INIT;
-    uint64_t limit = UINT64_MAX;
-    if (!list.objects) {
-        exchange_error(x, 503, "\"limit\":\"memory\"", "no memory for the list");
-    } else if (!page_of(x, &limit, &after)) {
-        exchange_error(x, 400, NULL, "limit must be a number, 1 or more");
-    } else {
-        object_each(station->objects, collect, &list);
-        qsort(list.objects, list.count, sizeof(list.objects[0]), by_id);
-        send_listing(x, &list, buf_str(&after), limit);
-    }
-    buf_free(&after);
-    free(list.objects);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * station_views - the routes of the station itself: /, /health, /ready, /status, /metrics,
- * /objects.
+ * station_views - the routes of the station itself: /, /health, /ready, /status,
+ * /metrics.
  */
 #ifndef SUPERVISOR_REST_STATION_VIEWS_H
 #define SUPERVISOR_REST_STATION_VIEWS_H
@@ -15,7 +15,6 @@ void view_health(struct station *station, struct exchange *x);
 void view_ready(struct station *station, struct exchange *x);
 void view_status(struct station *station, struct exchange *x);
 void view_metrics(struct station *station, struct exchange *x);
-void view_objects(struct station *station, struct exchange *x);
 /* 405 with that Allow field. */
 void view_method_not_allowed(struct exchange *x, const struct exchange_field *allow);
 

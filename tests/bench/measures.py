@@ -196,6 +196,32 @@ def cold_start(folder, plan):
     return [row]
 
 
+def listing(folder, plan):
+    """Pages of a long list of objects, the whole of it, and a 404 that looks for similar names."""
+    count = plan.listed
+    s = station(folder, "listing")
+    for n in range(count):
+        s.put(f"folder{n % 97:02d}/object_{n:06d}.py", HELLO)
+    asked = [(f"GET /objects?limit=100, {count:,} objects", "/objects?limit=100", 200, 20),
+             ("the same, from the middle", "/objects?limit=100&after=folder48_object_x", 200, 20),
+             (f"GET /objects, all {count:,}", "/objects", 200, None),
+             ("a 404 with similar names", "/objects/folder48_objetc_000048", 404, None)]
+    rows = []
+    with running(s):
+        wait_until(lambda: len(s.object_ids()) == count, 60)
+        with s.client() as client:
+            for what, path, status, bound in asked:
+                took = []
+                for _ in range(30):
+                    begun = time.perf_counter()
+                    assert client.get(path).status == status
+                    took.append((time.perf_counter() - begun) * 1000)
+                rows.append(Row(what + ", median", median(took), "ms", bound and ("<=", bound),
+                                note=f"largest {max(took):.2f} ms"))
+                progress(rows[-1])
+    return rows
+
+
 def idle_memory(folder, plan):
     with running(station(folder, "idle")) as s:
         for n in range(plan.idle):
