@@ -165,4 +165,4 @@ def test_many_objects_added_out_of_order(station):
     wait_until(lambda: "o0302" not in station.object_ids(), what="still listed")
     assert page(station, "?limit=3&after=o0300") == ["o0301", "o0303", "o0304"]
     assert missing(station, "o03000")["similar"][0] == "o0300"
-    assert "o0300" in missing(station, "o300")["similar"]
+    assert len(missing(station, "o030")["similar"]) == 5
