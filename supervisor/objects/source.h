@@ -7,6 +7,8 @@
 
 #include "common/sha256.h"
 
+enum { SOURCE_SIZE_MAX = 64 * 1024 * 1024 /* bytes; limits.source_max cannot be larger */ };
+
 struct source {
     unsigned references;
     struct sha256 hash;

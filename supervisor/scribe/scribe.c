@@ -183,12 +183,26 @@ static bool take_document(struct scribe *s, struct scribe_job *job, const struct
     return scribe_jobs_document(&s->jobs, job, err, fd, m.size);
 }
 
+static bool take_version(struct scribe *s, struct scribe_job *job, const struct frame *f)
+{
+    struct scribe_rpc_version_written m;
+    return scribe_rpc_version_written_decode(f->payload, &m) &&
+           scribe_jobs_version(&s->jobs, job, -(int)m.error, m.in_objects, m.version);
+}
+
 static bool take_answer(struct scribe *s, const struct frame *f)
 {
     struct scribe_job *job = scribe_jobs_find(&s->jobs, f->id);
     if (!job)
         return false;
-    return f->type == RPC_CHECKPOINTED ? take_checkpointed(s, job, f) : take_document(s, job, f);
+    switch (f->type) {
+    case RPC_CHECKPOINTED:
+        return take_checkpointed(s, job, f);
+    case RPC_VERSION_WRITTEN:
+        return take_version(s, job, f);
+    default:
+        return take_document(s, job, f);
+    }
 }
 
 /* NULL, or why the process has to go. */
@@ -322,6 +336,44 @@ static struct scribe_job *document_job(struct scribe *s, scribe_document_fn done
     }
     job->document = done;
     return can_ask(s, job) ? job : NULL;
+}
+
+void scribe_version_write(struct scribe *s, const struct scribe_rpc_version_write *m,
+                          scribe_version_fn done, void *arg)
+{
+    struct scribe_job *job = scribe_jobs_add(&s->jobs, 0, arg);
+    if (!job) {
+        done(arg, -ENOMEM, false, 0);
+        return;
+    }
+    job->version = done;
+    if (!can_ask(s, job))
+        return;
+    size_t frame = channel_begin(&s->channel, RPC_VERSION_WRITE, job->id);
+    scribe_rpc_version_write_encode(&s->channel.out, m);
+    submit(s, job, frame);
+}
+
+void scribe_version_list(struct scribe *s, const struct scribe_rpc_version_list *m,
+                         scribe_document_fn done, void *arg)
+{
+    struct scribe_job *job = document_job(s, done, arg);
+    if (!job)
+        return;
+    size_t frame = channel_begin(&s->channel, RPC_VERSION_LIST, job->id);
+    scribe_rpc_version_list_encode(&s->channel.out, m);
+    submit(s, job, frame);
+}
+
+void scribe_version_read(struct scribe *s, const struct scribe_rpc_version_read *m,
+                         scribe_document_fn done, void *arg)
+{
+    struct scribe_job *job = document_job(s, done, arg);
+    if (!job)
+        return;
+    size_t frame = channel_begin(&s->channel, RPC_VERSION_READ, job->id);
+    scribe_rpc_version_read_encode(&s->channel.out, m);
+    submit(s, job, frame);
 }
 
 static struct span span_or_empty(const char *text)

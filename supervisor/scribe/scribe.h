@@ -2,10 +2,11 @@
 /*
  * scribe - the supervisor's end of objectd-scribe, the process for slow file work.
  *
- * The scribe merges journal segments into checkpoints, builds state dumps and searches logs. Jobs
- * run one after the other, in order. When it dies it is started again (with backoff) and every job
- * under way gets its callback with -EPIPE. Loop thread only. The messages are in scribe_messages
- * (part of common/rpc_messages.def, numbers 64 and up) and scribe_rpc.h.
+ * The scribe merges journal segments into checkpoints, builds state dumps, searches logs and keeps
+ * the histories of sources. Jobs run one after the other, in order. When it dies it is started
+ * again (with backoff) and every job under way gets its callback with -EPIPE. Loop thread only. The
+ * messages are in scribe_messages (part of common/rpc_messages.def, numbers 64 and up) and
+ * scribe_rpc.h.
  */
 #ifndef SUPERVISOR_SCRIBE_SCRIBE_H
 #define SUPERVISOR_SCRIBE_SCRIBE_H
@@ -65,6 +66,22 @@ struct scribe_log_query {
 /* {"status":"ok","object_id":…,"logs":[…],"count":n}, newest last. */
 void scribe_logs(struct scribe *scribe, const struct scribe_log_query *query,
                  scribe_document_fn done, void *arg);
+
+/*
+ * Appends a version (version_store.h); on the disk when done is told so. err -EPIPE: the scribe
+ * died, and the version may be there or not.
+ */
+struct scribe_rpc_version_write;
+typedef void (*scribe_version_fn)(void *arg, int err, bool in_objects, uint64_t version);
+void scribe_version_write(struct scribe *scribe, const struct scribe_rpc_version_write *m,
+                          scribe_version_fn done, void *arg);
+/* A page of a history; one version of it (version_list.h). */
+struct scribe_rpc_version_list;
+void scribe_version_list(struct scribe *scribe, const struct scribe_rpc_version_list *m,
+                         scribe_document_fn done, void *arg);
+struct scribe_rpc_version_read;
+void scribe_version_read(struct scribe *scribe, const struct scribe_rpc_version_read *m,
+                         scribe_document_fn done, void *arg);
 
 /* Forgets every pending job with this arg: its done will not be called. */
 void scribe_cancel(struct scribe *scribe, void *arg);

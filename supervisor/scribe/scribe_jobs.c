@@ -64,6 +64,18 @@ bool scribe_jobs_document(struct scribe_jobs *jobs, struct scribe_job *job, int 
     return true;
 }
 
+bool scribe_jobs_version(struct scribe_jobs *jobs, struct scribe_job *job, int err, bool in_objects,
+                         uint64_t version)
+{
+    if (!job->version)
+        return false;
+    DL_DELETE(jobs->list, job);
+    if (!job->is_cancelled)
+        job->version(job->arg, err, in_objects, version);
+    free(job);
+    return true;
+}
+
 void scribe_jobs_cancel(struct scribe_jobs *jobs, void *arg)
 {
     struct scribe_job *job;
@@ -98,6 +110,8 @@ void scribe_jobs_settle(struct scribe_jobs *jobs)
         jobs->settling = job;
         if (job->document && !job->is_cancelled)
             job->document(job->arg, job->err, -1, 0);
+        if (job->version && !job->is_cancelled)
+            job->version(job->arg, job->err, false, 0);
         for (size_t i = 0; job->checkpoint && i < job->count; i++)
             if (!job->answered[i] && !job->is_cancelled)
                 job->checkpoint(job->arg, job->err, i, 0);

@@ -16,7 +16,8 @@ struct scribe_job {
     bool is_cancelled;
     int err;                         /* < 0: failed, to be settled */
     scribe_checkpoint_fn checkpoint; /* of a checkpoint job, else NULL */
-    scribe_document_fn document;     /* of a dump or a search, else NULL */
+    scribe_document_fn document;     /* of a job that makes a document, else NULL */
+    scribe_version_fn version;       /* of a version to be written, else NULL */
     size_t count, answered_count;    /* objects of a checkpoint job */
     struct scribe_job *prev, *next;
     bool answered[]; /* which of them */
@@ -38,6 +39,9 @@ bool scribe_jobs_checkpointed(struct scribe_jobs *jobs, struct scribe_job *job, 
 /* The answer to a dump or a search; takes fd over. False when the job is neither. */
 bool scribe_jobs_document(struct scribe_jobs *jobs, struct scribe_job *job, int err, int fd,
                           uint64_t size);
+/* The answer to a version to be written. False when the job is none. */
+bool scribe_jobs_version(struct scribe_jobs *jobs, struct scribe_job *job, int err, bool in_objects,
+                         uint64_t version);
 void scribe_jobs_cancel(struct scribe_jobs *jobs, void *arg);
 /* Marks all as failed; scribe_jobs_settle() then tells their owners. */
 void scribe_jobs_fail_all(struct scribe_jobs *jobs, int err);

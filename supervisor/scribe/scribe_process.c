@@ -12,6 +12,8 @@
 #include "supervisor/scribe/log_query.h"
 #include "supervisor/scribe/scribe_rpc.h"
 #include "supervisor/scribe/state_dump.h"
+#include "supervisor/versions/version_list.h"
+#include "supervisor/versions/version_store.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -114,6 +116,46 @@ static bool run_search(struct process *p, struct span payload)
     return true;
 }
 
+static bool run_version_write(struct process *p, struct span payload)
+{
+    struct scribe_rpc_version_write m;
+    uint64_t version;
+    bool in_objects;
+    if (!scribe_rpc_version_write_decode(payload, &m))
+        return false;
+    int err = version_store_append(p->data_dir, &m, &version, &in_objects);
+    struct scribe_rpc_version_written answer = {(uint32_t)-err, in_objects, version};
+    size_t frame = channel_begin(&p->channel, RPC_VERSION_WRITTEN, p->job);
+    scribe_rpc_version_written_encode(&p->channel.out, &answer);
+    err = channel_end(&p->channel, frame, NULL, 0);
+    if (err)
+        die(EXIT_CODE_ENVIRONMENT, "cannot answer: %s", strerror(-err));
+    send_out(p);
+    return true;
+}
+
+static bool run_version_list(struct process *p, struct span payload)
+{
+    struct scribe_rpc_version_list m;
+    uint64_t size = 0;
+    if (!scribe_rpc_version_list_decode(payload, &m))
+        return false;
+    int result = version_list(p->data_dir, &m, &size);
+    answer_document(p, result, size);
+    return true;
+}
+
+static bool run_version_read(struct process *p, struct span payload)
+{
+    struct scribe_rpc_version_read m;
+    uint64_t size = 0;
+    if (!scribe_rpc_version_read_decode(payload, &m))
+        return false;
+    int result = version_show(p->data_dir, &m, &size);
+    answer_document(p, result, size);
+    return true;
+}
+
 static const struct job_kind {
     enum rpc_type type;
     bool (*run)(struct process *p, struct span payload);
@@ -121,6 +163,9 @@ static const struct job_kind {
     {RPC_CHECKPOINT, run_checkpoint},
     {RPC_DUMP, run_dump},
     {RPC_SEARCH, run_search},
+    {RPC_VERSION_WRITE, run_version_write},
+    {RPC_VERSION_LIST, run_version_list},
+    {RPC_VERSION_READ, run_version_read},
 };
 
 static void run_job(struct process *p, const struct frame *f)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/scribe/scribe_rpc.h"
 
+#include "supervisor/versions/object_file.h"
+
 enum { ERRNO_MAX = 4095 /* the kernel's own bound */ };
 
 static void put_span(struct buf *out, struct span s)
@@ -125,6 +127,91 @@ bool scribe_rpc_search_decode(struct span payload, struct scribe_rpc_search *m)
         seen++;
     return codec_finish(&r) && codec_finish(&each) && seen == m->filter_count &&
            m->object_id.len > 0;
+}
+
+void scribe_rpc_version_write_encode(struct buf *out, const struct scribe_rpc_version_write *m)
+{
+    put_span(out, m->object_id);
+    put_span(out, m->author);
+    put_span(out, m->message);
+    put_span(out, m->content);
+    codec_put_u64(out, m->wall_us);
+    codec_put_u32(out, m->is_rejected);
+    put_span(out, m->reason);
+    put_span(out, m->objects_dir);
+    put_span(out, m->file);
+    codec_put_u32(out, m->expect);
+    codec_put_bytes(out, m->expected.bytes, sizeof(m->expected.bytes));
+}
+
+bool scribe_rpc_version_write_decode(struct span payload, struct scribe_rpc_version_write *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->object_id = codec_bytes(&r);
+    m->author = codec_bytes(&r);
+    m->message = codec_bytes(&r);
+    m->content = codec_bytes(&r);
+    m->wall_us = codec_u64(&r);
+    m->is_rejected = codec_u32(&r);
+    m->reason = codec_bytes(&r);
+    m->objects_dir = codec_bytes(&r);
+    m->file = codec_bytes(&r);
+    m->expect = codec_u32(&r);
+    struct span hash = codec_bytes(&r);
+    if (!codec_finish(&r) || hash.len != sizeof(m->expected.bytes))
+        return false;
+    memcpy(m->expected.bytes, hash.data, hash.len);
+    return m->object_id.len > 0 && m->is_rejected <= 1 && m->expect < OBJECT_FILE_EXPECTS;
+}
+
+void scribe_rpc_version_written_encode(struct buf *out, const struct scribe_rpc_version_written *m)
+{
+    codec_put_u32(out, m->error);
+    codec_put_u32(out, m->in_objects);
+    codec_put_u64(out, m->version);
+}
+
+bool scribe_rpc_version_written_decode(struct span payload, struct scribe_rpc_version_written *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->error = codec_u32(&r);
+    m->in_objects = codec_u32(&r);
+    m->version = codec_u64(&r);
+    return codec_finish(&r) && m->error <= ERRNO_MAX && (m->error == 0) == (m->version > 0);
+}
+
+void scribe_rpc_version_list_encode(struct buf *out, const struct scribe_rpc_version_list *m)
+{
+    put_span(out, m->object_id);
+    codec_put_u64(out, m->limit);
+    codec_put_u64(out, m->offset);
+    codec_put_u64(out, m->after);
+}
+
+bool scribe_rpc_version_list_decode(struct span payload, struct scribe_rpc_version_list *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->object_id = codec_bytes(&r);
+    m->limit = codec_u64(&r);
+    m->offset = codec_u64(&r);
+    m->after = codec_u64(&r);
+    return codec_finish(&r) && m->object_id.len > 0;
+}
+
+void scribe_rpc_version_read_encode(struct buf *out, const struct scribe_rpc_version_read *m)
+{
+    put_span(out, m->object_id);
+    codec_put_u64(out, m->version);
+    codec_put_u32(out, m->is_bare);
+}
+
+bool scribe_rpc_version_read_decode(struct span payload, struct scribe_rpc_version_read *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->object_id = codec_bytes(&r);
+    m->version = codec_u64(&r);
+    m->is_bare = codec_u32(&r);
+    return codec_finish(&r) && m->object_id.len > 0 && m->is_bare <= 1;
 }
 
 void scribe_rpc_document_encode(struct buf *out, const struct scribe_rpc_document *m)

@@ -7,6 +7,7 @@
 #define SUPERVISOR_SCRIBE_SCRIBE_RPC_H
 
 #include "common/rpc.h"
+#include "common/sha256.h"
 
 struct scribe_rpc_object {
     struct span object_id;
@@ -54,6 +55,47 @@ struct scribe_rpc_search {
 };
 void scribe_rpc_search_encode(struct buf *out, const struct scribe_rpc_search *m);
 bool scribe_rpc_search_decode(struct span payload, struct scribe_rpc_search *m);
+
+struct scribe_rpc_version_write {
+    struct span object_id;
+    struct span author;
+    struct span message;
+    struct span content;
+    uint64_t wall_us;
+    uint32_t is_rejected; /* 1: `reason` says why */
+    struct span reason;
+    struct span objects_dir;
+    struct span file;       /* below objects_dir, to hold the content too; empty: none */
+    uint32_t expect;        /* enum object_file_expect */
+    struct sha256 expected; /* for OBJECT_FILE_HASH */
+};
+void scribe_rpc_version_write_encode(struct buf *out, const struct scribe_rpc_version_write *m);
+bool scribe_rpc_version_write_decode(struct span payload, struct scribe_rpc_version_write *m);
+
+struct scribe_rpc_version_written {
+    uint32_t error;      /* errno; 0: done */
+    uint32_t in_objects; /* 1: the objects folder refused, not the data folder */
+    uint64_t version;
+};
+void scribe_rpc_version_written_encode(struct buf *out, const struct scribe_rpc_version_written *m);
+bool scribe_rpc_version_written_decode(struct span payload, struct scribe_rpc_version_written *m);
+
+struct scribe_rpc_version_list {
+    struct span object_id;
+    uint64_t limit;
+    uint64_t offset; /* skipped from the newest */
+    uint64_t after;  /* only older ones than this; 0: all */
+};
+void scribe_rpc_version_list_encode(struct buf *out, const struct scribe_rpc_version_list *m);
+bool scribe_rpc_version_list_decode(struct span payload, struct scribe_rpc_version_list *m);
+
+struct scribe_rpc_version_read {
+    struct span object_id;
+    uint64_t version;
+    uint32_t is_bare; /* 1: the content alone */
+};
+void scribe_rpc_version_read_encode(struct buf *out, const struct scribe_rpc_version_read *m);
+bool scribe_rpc_version_read_decode(struct span payload, struct scribe_rpc_version_read *m);
 
 struct scribe_rpc_document {
     uint32_t error; /* errno; 0: the frame's descriptor is the document */

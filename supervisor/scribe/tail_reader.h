@@ -2,7 +2,8 @@
 /*
  * tail_reader - the lines of a file from its end to its beginning.
  *
- * Holds one block, or the longest line. What is appended while it reads is not seen. In the scribe.
+ * Holds one block, or the longest line. What is appended while it reads is not seen. Any
+ * process.
  */
 #ifndef SUPERVISOR_SCRIBE_TAIL_READER_H
 #define SUPERVISOR_SCRIBE_TAIL_READER_H

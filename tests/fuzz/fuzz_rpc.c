@@ -22,31 +22,35 @@
 enum { PAYLOAD_MAX = 2 * RPC_INLINE_MAX };
 
 /* A row a message: its struct, decoder and encoder have one name. */
-#define MESSAGES(PAYLOAD, EMPTY)                   \
-    PAYLOAD(HELLO, rpc_hello)                      \
-    PAYLOAD(LOAD, rpc_load)                        \
-    PAYLOAD(RESET, rpc_reset)                      \
-    PAYLOAD(CALL, rpc_call)                        \
-    PAYLOAD(READY, rpc_ready)                      \
-    PAYLOAD(LOAD_FAILED, rpc_load_failed)          \
-    PAYLOAD(TURN_DONE, rpc_turn_done)              \
-    PAYLOAD(STREAM_CHUNK, rpc_stream_chunk)        \
-    PAYLOAD(STREAM_END, rpc_stream_end)            \
-    PAYLOAD(LOG, rpc_log)                          \
-    PAYLOAD(OUTSIDE_WRITES, rpc_writes)            \
-    PAYLOAD(UPDATE, rpc_writes)                    \
-    PAYLOAD(SPAWN, rpc_spawn)                      \
-    PAYLOAD(SPAWNED, rpc_spawned)                  \
-    PAYLOAD(SPAWN_FAILED, rpc_spawn_failed)        \
-    PAYLOAD(CHECKPOINT, scribe_rpc_checkpoint)     \
-    PAYLOAD(CHECKPOINTED, scribe_rpc_checkpointed) \
-    PAYLOAD(DUMP, scribe_rpc_dump)                 \
-    PAYLOAD(SEARCH, scribe_rpc_search)             \
-    PAYLOAD(DOCUMENT, scribe_rpc_document)         \
-    EMPTY(STREAM_PULL)                             \
-    EMPTY(STREAM_CANCEL)                           \
-    EMPTY(EXIT)                                    \
-    EMPTY(RESET_DONE)                              \
+#define MESSAGES(PAYLOAD, EMPTY)                         \
+    PAYLOAD(HELLO, rpc_hello)                            \
+    PAYLOAD(LOAD, rpc_load)                              \
+    PAYLOAD(RESET, rpc_reset)                            \
+    PAYLOAD(CALL, rpc_call)                              \
+    PAYLOAD(READY, rpc_ready)                            \
+    PAYLOAD(LOAD_FAILED, rpc_load_failed)                \
+    PAYLOAD(TURN_DONE, rpc_turn_done)                    \
+    PAYLOAD(STREAM_CHUNK, rpc_stream_chunk)              \
+    PAYLOAD(STREAM_END, rpc_stream_end)                  \
+    PAYLOAD(LOG, rpc_log)                                \
+    PAYLOAD(OUTSIDE_WRITES, rpc_writes)                  \
+    PAYLOAD(UPDATE, rpc_writes)                          \
+    PAYLOAD(SPAWN, rpc_spawn)                            \
+    PAYLOAD(SPAWNED, rpc_spawned)                        \
+    PAYLOAD(SPAWN_FAILED, rpc_spawn_failed)              \
+    PAYLOAD(CHECKPOINT, scribe_rpc_checkpoint)           \
+    PAYLOAD(CHECKPOINTED, scribe_rpc_checkpointed)       \
+    PAYLOAD(DUMP, scribe_rpc_dump)                       \
+    PAYLOAD(SEARCH, scribe_rpc_search)                   \
+    PAYLOAD(DOCUMENT, scribe_rpc_document)               \
+    PAYLOAD(VERSION_WRITE, scribe_rpc_version_write)     \
+    PAYLOAD(VERSION_WRITTEN, scribe_rpc_version_written) \
+    PAYLOAD(VERSION_LIST, scribe_rpc_version_list)       \
+    PAYLOAD(VERSION_READ, scribe_rpc_version_read)       \
+    EMPTY(STREAM_PULL)                                   \
+    EMPTY(STREAM_CANCEL)                                 \
+    EMPTY(EXIT)                                          \
+    EMPTY(RESET_DONE)                                    \
     EMPTY(PROMOTE)
 
 #define DECODE_AND_ENCODE(NAME, message)                               \

@@ -76,6 +76,12 @@ def turn_done(status=200, outcome=0, stream=0, body=b"hi", body_size=0, writes=T
             text(body), u64(body_size), *writes]
 
 
+def version_write(object_id=b"a", rejected=1, expect=2, hash_size=32):
+    return [text(object_id), text(b"ann"), text(b"why"), text(b"x = 1\n"), u64(1), u32(rejected),
+            text(b"SyntaxError"), text(b"/objects"), text(b"a.py"), u32(expect),
+            text(bytes(hash_size))]
+
+
 LOAD = [text(b"a"), text(b"/a.py"), text(b"x = 1\n"), text(b"{}")]
 DUMP = [text(b"a"), text(b"k"), text(b"{"), text(b"}")]
 SEARCH = [text(b"a"), text(b"INFO"), u64(100), u64(0), u64(1), u64(2)]
@@ -119,6 +125,13 @@ PAYLOADS = {
     "SEARCH": [[*SEARCH, u32(1), text(field())], [text(b""), *SEARCH[1:], u32(0), text(b"")],
                *broken_fields(SEARCH)],
     "DOCUMENT": [[u32(0), u64(9)], [u32(4096), u64(9)]],
+    "VERSION_WRITE": [version_write(), version_write(object_id=b""), version_write(rejected=2),
+                      version_write(expect=3), version_write(hash_size=31)],
+    "VERSION_WRITTEN": [[u32(0), u32(0), u64(9)], [u32(28), u32(1), u64(0)],
+                        [u32(4096), u32(0), u64(0)], [u32(0), u32(0), u64(0)]],
+    "VERSION_LIST": [[text(b"a"), u64(10), u64(0), u64(0)], [text(b""), u64(1), u64(0), u64(0)]],
+    "VERSION_READ": [[text(b"a"), u64(1), u32(0)], [text(b""), u64(1), u32(0)],
+                     [text(b"a"), u64(1), u32(2)]],
 }
 
 

@@ -4,11 +4,14 @@
  * supervisor/scribe/checkpoint_merge.c supervisor/scribe/checkpoint_group.c
  * supervisor/scribe/merged_state.c supervisor/scribe/sorted_state.c supervisor/scribe/overlay.c
  * supervisor/scribe/state_dump.c supervisor/scribe/document.c supervisor/scribe/log_query.c
- * supervisor/scribe/tail_reader.c supervisor/log/log_line.c supervisor/process/backoff.c
+ * supervisor/scribe/tail_reader.c supervisor/versions/object_file.c
+ * supervisor/versions/version_line.c supervisor/versions/version_list.c
+ * supervisor/versions/version_log.c supervisor/versions/version_store.c
+ * supervisor/objects/source.c common/sha256.c supervisor/log/log_line.c supervisor/process/backoff.c
  * supervisor/loop.c supervisor/state/journal_reader.c supervisor/state/segment.c
  * supervisor/state/record.c common/state_file.c common/tsv.c common/buf.c common/codec.c
  * common/json_text.c common/json_scan.c common/time_text.c common/utf8.c common/log.c
- * common/clock.c common/memfd.c common/rpc.c common/channel.c common/failpoint.c -lxxhash
+ * common/clock.c common/memfd.c common/rpc.c common/channel.c common/failpoint.c -lsodium -lxxhash
  * -ljansson */
 /* The scribe as a process: jobs and answers, its death and its next life. */
 #include "common/memfd.h"
