@@ -19,5 +19,8 @@
 #ifndef OBJECTD_STATEDIR
 #define OBJECTD_STATEDIR "/var/lib/objectd"
 #endif
+#ifndef OBJECTD_EXAMPLESDIR
+#define OBJECTD_EXAMPLESDIR "/usr/share/doc/objectd/examples"
+#endif
 
 #endif

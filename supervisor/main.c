@@ -3,6 +3,7 @@
  * objectd, the supervisor: options, configuration, a list of parts to start in order, the loop, and
  * the same list backwards. The same program started as objectd-scribe is the scribe.
  */
+#include "common/build.h"
 #include "common/clock.h"
 #include "supervisor/http/front.h"
 #include "supervisor/lockfile.h"
@@ -78,6 +79,15 @@ static void on_signal(void *arg, int signo)
 
 static struct signals *signals;
 
+/* What an administrator gets wrong is said before the journal is read. */
+static void look_at_objects(void)
+{
+    int err = tree_check(station.config.objects_dir);
+    if (err)
+        die(EXIT_CODE_ENVIRONMENT, "the objects folder %s cannot be read: %s",
+            station.config.objects_dir, strerror(-err));
+}
+
 static void start_loop(void)
 {
     station.loop = loop_new();
@@ -129,6 +139,10 @@ static void start_objects(void)
     lifecycle_start(&station);
 }
 
+/*
+ * Before recovery: an address in use is known at once, and whoever connects meanwhile waits for the
+ * loop instead of being refused.
+ */
 static void start_front(void)
 {
     char error[ERROR_SIZE];
@@ -154,6 +168,10 @@ static void announce(void)
     for (size_t i = 0; i < station.config.listen_count; i++)
         log_info("station %s serves %zu objects on %s", station.config.station_id,
                  object_count(station.objects), station.config.listen[i]);
+    if (object_count(station.objects) == 0)
+        log_info("no objects yet: save .py files below %s%s", station.config.objects_dir,
+                 access(OBJECTD_EXAMPLESDIR, R_OK) == 0 ? "; examples are in " OBJECTD_EXAMPLESDIR
+                                                        : "");
     notify_ready();
     on_watchdog(&station);
 }
@@ -196,15 +214,17 @@ static int run_station(void)
     station.started_ns = clock_mono_ns();
     notify_setup();
     raise_descriptor_limit();
+    look_at_objects();
     take_lock();
     start_loop();
+    start_front();
     open_store();
     start_objects();
-    start_front();
     announce();
     /* From here on we must not die: workers, clients and peers are dropped one by one instead. */
     loop_run(station.loop);
     stop_parts();
+    log_info("stopped");
     return EXIT_CODE_OK;
 }
 
@@ -226,6 +246,8 @@ int main(int argc, char **argv)
         return code;
     if (options.check) {
         config_print(&station.config);
+        fflush(stdout);
+        look_at_objects();
         return EXIT_CODE_OK;
     }
     return run_station();

@@ -383,6 +383,16 @@ static void on_inotify(void *arg, uint32_t events)
     }
 }
 
+int tree_check(const char *dir)
+{
+    struct stat st;
+    if (stat(dir, &st) < 0)
+        return -errno;
+    if (!S_ISDIR(st.st_mode))
+        return -ENOTDIR;
+    return access(dir, R_OK | X_OK) < 0 ? -errno : 0;
+}
+
 struct tree_watch *tree_watch_new(struct station *station)
 {
     const char *dir = station->config.objects_dir;
@@ -390,9 +400,10 @@ struct tree_watch *tree_watch_new(struct station *station)
     struct stat st;
     if (!t)
         die(EXIT_CODE_ENVIRONMENT, "no memory for the objects folder");
-    if (stat(dir, &st) < 0 || !S_ISDIR(st.st_mode) || access(dir, R_OK | X_OK) < 0)
+    int err = tree_check(dir);
+    if (err || stat(dir, &st) < 0)
         die(EXIT_CODE_ENVIRONMENT, "the objects folder %s cannot be read: %s", dir,
-            errno ? strerror(errno) : "not a folder");
+            strerror(err ? -err : errno));
     t->station = station;
     t->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (t->fd < 0)

@@ -12,6 +12,8 @@
 struct station;
 struct tree_watch;
 
+/* Whether the folder can be served: 0 or -errno. */
+int tree_check(const char *dir);
 /* Scans and watches. Dies when the objects folder cannot be read or watched. */
 struct tree_watch *tree_watch_new(struct station *station);
 void tree_watch_free(struct tree_watch *watch);

@@ -281,6 +281,16 @@ def test_request_form(shared, echo):
     assert a["json"] is None and a["query"] == {"q": "1"}
 
 
+def test_json_sent_as_a_form_is_hinted_at(station):
+    """What curl -d sends unless it is told otherwise: a form with one strange field."""
+    object_id = make(station, "def POST(request):\n    return {'n': len(request)}\n")
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert station.post(f"/objects/{object_id}", "a=1", headers=form).json() == {"n": 1}
+    assert station.post(f"/objects/{object_id}", '{"a": 1}', headers=form).json() == {"n": 1}
+    hints = [line for line in station.object_logs(object_id) if "application/json" in line["message"]]
+    assert [line["level"] for line in hints] == ["WARNING"]
+
+
 def multipart(*parts, boundary=b"XbX"):
     body = b""
     for head, content in parts:

@@ -83,6 +83,8 @@ def test_check(tmp_path):
     done = run_daemon(tmp_path, "--config", path, "--check", *folders(tmp_path))
     assert done.returncode == 0, done
     assert not list((tmp_path / "d").iterdir())
+    done = run_daemon(tmp_path, "--config", path, "--check", "--objects", tmp_path / "none")
+    assert done.returncode == 71 and "objects folder" in done.stderr and "none" in done.stderr, done
 
 
 def test_precedence(new_station, tmp_path):
@@ -132,6 +134,7 @@ def test_port_in_use_names_the_owner(station, tmp_path):
     assert done.returncode == 71, done
     assert str(station.port) in done.stderr
     assert str(station.pid) in done.stderr or "objectd" in done.stderr.split(str(station.port))[1]
+    assert "recovered" not in done.stderr  # said at once, not after a long recovery
     assert station.get("/health").status == 200
 
 
@@ -147,6 +150,14 @@ def test_stale_lock_and_socket(new_station, tmp_path):
 
 
 # --- stopping ---
+
+
+def test_the_log_tells_begin_and_end(station):
+    messages = [entry["message"] for entry in station.logs()]
+    assert any("no objects yet" in m and str(station.objects) in m for m in messages), messages
+    assert station.stop() == 0
+    messages = [entry["message"] for entry in station.logs()]
+    assert messages[-1] == "stopped" and "stopping" in messages
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -194,7 +205,7 @@ def test_second_term_stops_at_once(station):
     client.start()
     wait_until(begun.exists)
     station.send_signal(signal.SIGTERM)
-    wait_until(lambda: station.logged("stop|drain|TERM|Stop"))
+    wait_until(lambda: station.logged("^stopping"))
     station.send_signal(signal.SIGTERM)
     station.ended_by_test = True
     station.wait(timeout=10)
