@@ -143,6 +143,7 @@ bool rpc_reset_decode(struct span payload, struct rpc_reset *m)
 
 void rpc_call_encode(struct buf *out, const struct rpc_call *m)
 {
+    codec_put_u8(out, (uint8_t)m->kind);
     put_span(out, m->method);
     put_span(out, m->target);
     codec_put_u32(out, m->path_skip);
@@ -152,6 +153,7 @@ void rpc_call_encode(struct buf *out, const struct rpc_call *m)
     put_span(out, m->remote_addr);
     put_span(out, m->request_id);
     put_span(out, m->user);
+    put_span(out, m->caller);
     codec_put_u64(out, m->expires_ns);
     codec_put_u32(out, m->management);
     codec_put_u8(out, m->readonly);
@@ -160,6 +162,8 @@ void rpc_call_encode(struct buf *out, const struct rpc_call *m)
 bool rpc_call_decode(struct span payload, struct rpc_call *m)
 {
     struct codec_reader r = reader_of(payload);
+    uint8_t kind = codec_u8(&r);
+    m->kind = kind;
     m->method = codec_bytes(&r);
     m->target = codec_bytes(&r);
     m->path_skip = codec_u32(&r);
@@ -169,11 +173,13 @@ bool rpc_call_decode(struct span payload, struct rpc_call *m)
     m->remote_addr = codec_bytes(&r);
     m->request_id = codec_bytes(&r);
     m->user = codec_bytes(&r);
+    m->caller = codec_bytes(&r);
     m->expires_ns = codec_u64(&r);
     m->management = codec_u32(&r);
     uint8_t readonly = codec_u8(&r);
     m->readonly = readonly;
-    return codec_finish(&r) && one_of(readonly, 2) && m->path_skip <= m->target.len &&
+    return codec_finish(&r) && one_of(kind, RPC_CALL_KINDS) && one_of(readonly, 2) &&
+           m->path_skip <= m->target.len &&
            (m->management == 0 || (m->management >= 400 && m->management < 500)) &&
            !(m->body_size > 0 && m->body.len > 0);
 }
@@ -301,6 +307,63 @@ bool rpc_stream_end_decode(struct span payload, struct rpc_stream_end *m)
     struct codec_reader r = reader_of(payload);
     m->error = codec_bytes(&r);
     return codec_finish(&r);
+}
+
+void rpc_ask_encode(struct buf *out, const struct rpc_ask *m)
+{
+    codec_put_u64(out, m->number);
+    codec_put_u8(out, (uint8_t)m->kind);
+    put_span(out, m->object);
+    put_span(out, m->method);
+    put_span(out, m->query);
+    codec_put_u8(out, (uint8_t)m->body_kind);
+    put_span(out, m->body);
+    codec_put_u64(out, m->body_size);
+    codec_put_u64(out, m->timeout_ns);
+}
+
+bool rpc_ask_decode(struct span payload, struct rpc_ask *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->number = codec_u64(&r);
+    uint8_t kind = codec_u8(&r);
+    m->kind = kind;
+    m->object = codec_bytes(&r);
+    m->method = codec_bytes(&r);
+    m->query = codec_bytes(&r);
+    uint8_t body_kind = codec_u8(&r);
+    m->body_kind = body_kind;
+    m->body = codec_bytes(&r);
+    m->body_size = codec_u64(&r);
+    m->timeout_ns = codec_u64(&r);
+    bool has_body = m->body.len > 0 || m->body_size > 0;
+    return codec_finish(&r) && m->number && one_of(kind, RPC_ASK_KINDS) &&
+           one_of(body_kind, RPC_ASK_BODIES) && !(m->body_size > 0 && m->body.len > 0) &&
+           !(has_body && body_kind == RPC_ASK_NONE);
+}
+
+void rpc_answer_encode(struct buf *out, const struct rpc_answer *m)
+{
+    codec_put_u32(out, m->status);
+    codec_put_u8(out, m->by_station);
+    codec_put_u8(out, m->outcome);
+    put_span(out, m->content_type);
+    put_span(out, m->body);
+    codec_put_u64(out, m->body_size);
+}
+
+bool rpc_answer_decode(struct span payload, struct rpc_answer *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->status = codec_u32(&r);
+    uint8_t by_station = codec_u8(&r);
+    m->by_station = by_station;
+    m->outcome = codec_u8(&r);
+    m->content_type = codec_bytes(&r);
+    m->body = codec_bytes(&r);
+    m->body_size = codec_u64(&r);
+    return codec_finish(&r) && one_of(by_station, 2) && one_of(m->outcome, RPC_OUTCOMES) &&
+           !(m->body_size > 0 && m->body.len > 0);
 }
 
 void rpc_log_encode(struct buf *out, const struct rpc_log *m)

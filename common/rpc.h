@@ -19,7 +19,7 @@
 enum {
     RPC_VERSION = 1,
     RPC_INLINE_MAX = 64 * 1024, /* a larger payload or body travels as a sealed memfd */
-    RPC_FDS_MAX = 4,            /* descriptors of one frame, besides a spilled payload */
+    RPC_FDS_MAX = 5,            /* descriptors of one frame, besides a spilled payload */
 };
 
 enum rpc_sender {
@@ -106,7 +106,15 @@ struct rpc_reset {
 void rpc_reset_encode(struct buf *out, const struct rpc_reset *m);
 bool rpc_reset_decode(struct span payload, struct rpc_reset *m);
 
+enum rpc_call_kind {
+    RPC_CALL_HTTP,   /* a request of a client */
+    RPC_CALL_OBJECT, /* of a turn of another object: the reply does not stream */
+    RPC_CALL_TEST,   /* self-tests */
+    RPC_CALL_KINDS,
+};
+
 struct rpc_call {
+    enum rpc_call_kind kind;
     struct span method; /* "GET", … */
     struct span target; /* request target as received: path and query, percent-encoded */
     uint32_t path_skip; /* bytes of the target's path that name the object ("/objects/hello") */
@@ -116,12 +124,25 @@ struct rpc_call {
     struct span remote_addr; /* "127.0.0.1", or "unix" */
     struct span request_id;  /* of the client; empty: the worker derives one from boot and id */
     struct span user;        /* as authenticated; empty: nobody */
+    struct span caller;      /* RPC_CALL_OBJECT: id of the object that calls; else empty */
     uint64_t expires_ns;     /* monotonic: not begun by then, it is refused; 0: never */
     uint32_t management;     /* status that refuses management actions; 0: they are allowed */
     bool readonly;           /* the turn may write no state */
 };
 void rpc_call_encode(struct buf *out, const struct rpc_call *m);
 bool rpc_call_decode(struct span payload, struct rpc_call *m);
+
+/* To the ASK of the header's id, whatever became of it. */
+struct rpc_answer {
+    uint32_t status; /* HTTP */
+    bool by_station; /* the handler did not answer: the body is a JSON error of the station */
+    uint8_t outcome; /* else: enum rpc_outcome of its turn */
+    struct span content_type;
+    struct span body;
+    uint64_t body_size; /* > 0: the body is the frame's descriptor, this long */
+};
+void rpc_answer_encode(struct buf *out, const struct rpc_answer *m);
+bool rpc_answer_decode(struct span payload, struct rpc_answer *m);
 
 /* --- worker to supervisor --- */
 
@@ -181,6 +202,28 @@ struct rpc_stream_end {
 };
 void rpc_stream_end_encode(struct buf *out, const struct rpc_stream_end *m);
 bool rpc_stream_end_decode(struct span payload, struct rpc_stream_end *m);
+
+/*
+ * What a running turn (the header's id) wants of an object: a call of its handler, or something to
+ * see, named by the query of the station's own route ("state=true"). Each is answered by one
+ * ANSWER.
+ */
+enum rpc_ask_kind { RPC_ASK_CALL, RPC_ASK_VIEW, RPC_ASK_KINDS };
+enum rpc_ask_body { RPC_ASK_NONE, RPC_ASK_JSON, RPC_ASK_TEXT, RPC_ASK_BYTES, RPC_ASK_BODIES };
+
+struct rpc_ask {
+    uint64_t number; /* the worker's own, not 0: that of the ANSWER */
+    enum rpc_ask_kind kind;
+    struct span object; /* id, id@station, or the path of its file */
+    struct span method; /* "GET" for a view */
+    struct span query;  /* raw, without '?'; empty for a call */
+    enum rpc_ask_body body_kind;
+    struct span body;    /* when body_size is 0: the whole body */
+    uint64_t body_size;  /* > 0: the body is the frame's descriptor, this long */
+    uint64_t timeout_ns; /* how long the turn waits; 0: as long as it may */
+};
+void rpc_ask_encode(struct buf *out, const struct rpc_ask *m);
+bool rpc_ask_decode(struct span payload, struct rpc_ask *m);
 
 struct rpc_log {
     struct span level; /* "INFO", …: upper case */

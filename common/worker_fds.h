@@ -7,8 +7,11 @@
 #define COMMON_WORKER_FDS_H
 
 enum {
-    FD_RPC = 3,         /* nursery, worker, scribe: the socket to the supervisor */
-    FD_SHARED_PAGE = 4, /* worker: memfd of struct shared_page, closed once mapped */
+    FD_RPC = 3,     /* nursery, worker, scribe: the socket to the supervisor */
+    FD_ANSWERS = 4, /* worker: the socket on which the answers to its turns' questions come */
 };
+
+/* The descriptors of a SPAWN, in this order. */
+enum spawn_fd { SPAWN_RPC, SPAWN_OUT, SPAWN_ERR, SPAWN_PAGE, SPAWN_ANSWERS, SPAWN_FDS };
 
 #endif

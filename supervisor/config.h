@@ -55,6 +55,8 @@ struct config {
     uint64_t connections_address_max; /* 1000 */
     uint64_t queue_object_max;        /* 1024 */
     uint64_t queue_station_max;       /* 16384 */
+    uint64_t call_depth_max;          /* 32; objects in a chain of calls */
+    uint64_t turn_asks_max;           /* 1024; answers that one turn waits for */
     uint64_t source_max;              /* 1 MiB, one object file */
     uint64_t turn_writes_max;         /* 8 MiB, state written by one turn */
     uint64_t workers_object_max;      /* 64, workers of one object */

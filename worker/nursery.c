@@ -73,13 +73,14 @@ static void spawn(struct channel *c, const struct frame *f)
 {
     struct rpc_spawn m;
     struct worker_fds fds;
-    if (f->fd_count != 4 || !rpc_spawn_decode(f->payload, &m))
+    if (f->fd_count != SPAWN_FDS || !rpc_spawn_decode(f->payload, &m))
         die(EXIT_CODE_INTERNAL, "malformed SPAWN");
     /* Borrowed: the channel closes them with the frame here; the worker has its own copies. */
-    fds.rpc = c->frame_fds[0];
-    fds.out = c->frame_fds[1];
-    fds.err = c->frame_fds[2];
-    fds.page = c->frame_fds[3];
+    fds.rpc = c->frame_fds[SPAWN_RPC];
+    fds.out = c->frame_fds[SPAWN_OUT];
+    fds.err = c->frame_fds[SPAWN_ERR];
+    fds.page = c->frame_fds[SPAWN_PAGE];
+    fds.answers = c->frame_fds[SPAWN_ANSWERS];
     pid_t pid = fork_worker(&fds);
     if (pid > 0)
         answer_spawned(c, &m, pid);

@@ -13,6 +13,7 @@ struct worker_fds {
     int out;
     int err;
     int page; /* memfd of struct shared_page */
+    int answers;
 };
 
 /* In the fresh child. `supervisor` must still be the parent, else the process ends at once. */

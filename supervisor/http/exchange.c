@@ -14,9 +14,8 @@
 
 enum { SPARE_MAX = 256 };
 
-struct exchange *exchange_new(struct connection *c, struct MHD_Connection *mhd)
+struct exchange *exchange_take(struct front *front)
 {
-    struct front *front = c->front;
     struct exchange *x = front->spare;
     if (x) {
         front->spare = x->next;
@@ -29,10 +28,6 @@ struct exchange *exchange_new(struct connection *c, struct MHD_Connection *mhd)
     /* The small buffers at the end need no clearing. */
     memset(x, 0, offsetof(struct exchange, path_small));
     x->front = front;
-    x->connection = c;
-    x->mhd = mhd;
-    x->mhd_holds = true;
-    x->method = c->guarded.guard.head.method;
     x->body = x->body_small;
     x->body_cap = sizeof(x->body_small);
     x->body_fd = -1;
@@ -41,6 +36,18 @@ struct exchange *exchange_new(struct connection *c, struct MHD_Connection *mhd)
     if (x->next)
         x->next->prev = x;
     front->exchanges = x;
+    return x;
+}
+
+struct exchange *exchange_new(struct connection *c, struct MHD_Connection *mhd)
+{
+    struct exchange *x = exchange_take(c->front);
+    if (!x)
+        return NULL;
+    x->connection = c;
+    x->mhd = mhd;
+    x->mhd_holds = true;
+    x->method = c->guarded.guard.head.method;
     c->exchange = x;
     return x;
 }
@@ -89,9 +96,11 @@ void exchange_free_list(struct front *front)
     front->spare_count = 0;
 }
 
-static int fill_path(struct exchange *x, struct span path)
+int exchange_fill_path(struct exchange *x)
 {
     struct exchange_request *r = &x->request;
+    struct span path;
+    target_split(r->target, &path, &r->query);
     free_path(x); /* of a head that was looked at before its body came */
     if (!memchr(path.data, '%', path.len)) {
         r->path = path;
@@ -113,7 +122,6 @@ int exchange_fill(struct exchange *x)
     const struct connection *c = x->connection;
     const struct guard *g = &c->guarded.guard;
     struct exchange_request *r = &x->request;
-    struct span path;
     r->method = guard_method_name(x->method);
     r->target = guard_target(g);
     r->head = guard_span(g, g->head.fields);
@@ -122,8 +130,7 @@ int exchange_fill(struct exchange *x)
     r->remote_addr = c->remote;
     r->is_local = true; /* nothing but loopback and Unix sockets is listened on */
     r->arrived_ns = clock_mono_ns();
-    target_split(r->target, &path, &r->query);
-    return fill_path(x, path);
+    return exchange_fill_path(x);
 }
 
 void exchange_detach(struct exchange *x)
@@ -155,6 +162,8 @@ unsigned exchange_management(const struct exchange *x, const char **why)
 {
     const struct exchange_request *r = &x->request;
     bool is_unix = strcmp(r->remote_addr, "unix") == 0;
+    if (r->is_inside)
+        return 0; /* object code sees the data folder anyway */
     return access_management(x->front->access, r->is_local, is_unix,
                              exchange_header(x, "Authorization"), why);
 }
@@ -184,17 +193,22 @@ static const char *error_id(struct exchange *x)
     return x->id;
 }
 
+void exchange_error_text(struct buf *json, const char *extra, const char *text)
+{
+    buf_puts(json, "{\"status\":\"error\"");
+    json_put_member(json, "error", text);
+    if (extra && *extra) {
+        buf_putc(json, ',');
+        buf_puts(json, extra);
+    }
+    buf_putc(json, '}');
+}
+
 void exchange_put_error(struct buf *body, const char *extra, const char *format, va_list ap)
 {
     struct buf text = BUF_INIT;
     buf_vprintf(&text, format, ap);
-    buf_puts(body, "{\"status\":\"error\"");
-    json_put_member(body, "error", buf_str(&text));
-    if (extra && *extra) {
-        buf_putc(body, ',');
-        buf_puts(body, extra);
-    }
-    buf_putc(body, '}');
+    exchange_error_text(body, extra, buf_str(&text));
     buf_free(&text);
 }
 

@@ -26,6 +26,7 @@ struct exchange_request {
     uint64_t body_size; /* of either */
     const char *remote_addr; /* "127.0.0.1", "::1", "unix" */
     bool is_local;           /* loopback or Unix socket */
+    bool is_inside;          /* no client's: a turn asks (inside.h) */
     struct span request_id;  /* X-Request-Id of the client when well-formed (1..128 of [!-~]) */
     uint64_t arrived_ns;     /* monotonic */
 };
@@ -70,6 +71,8 @@ void exchange_reply(struct exchange *x, const struct exchange_reply *reply);
  */
 void exchange_error(struct exchange *x, unsigned status, const char *extra, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* The text of that. */
+void exchange_error_text(struct buf *json, const char *extra, const char *text);
 
 /*
  * A reply whose body comes in pieces: status and fields now, then the front calls on_pull(context)

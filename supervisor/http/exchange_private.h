@@ -11,6 +11,7 @@
 
 #include "supervisor/http/connection.h"
 #include "supervisor/http/exchange.h"
+#include "supervisor/http/inside.h"
 
 #include <microhttpd.h>
 #include <stdarg.h>
@@ -42,9 +43,11 @@ struct exchange {
     struct exchange_pull *pull;       /* of a streamed reply */
     const struct exchange_sink *sink; /* looks at the body */
     void *sink_context;
-    bool sink_took;      /* the body is the sink's */
-    bool body_paused;    /* not to be read now */
-    uint64_t body_taken; /* bytes that the sink took */
+    bool sink_took;            /* the body is the sink's */
+    bool body_paused;          /* not to be read now */
+    uint64_t body_taken;       /* bytes that the sink took */
+    inside_reply_fn inside_fn; /* NULL unless made by inside.c: gets the reply */
+    void *inside_context;
 
     char *body; /* body_small or malloc'd */
     size_t body_cap;
@@ -61,12 +64,16 @@ struct exchange {
 };
 
 /* exchange.c */
+/* Cleared but for its small buffers; held by nobody. NULL: no memory. */
+struct exchange *exchange_take(struct front *front);
 struct exchange *exchange_new(struct connection *c, struct MHD_Connection *mhd);
 /* Frees it unless somebody holds it. */
 void exchange_release(struct exchange *x);
 void exchange_free_list(struct front *front);
 /* Fills x->request; the head is where the guard keeps it. 0 or -ENOMEM. */
 int exchange_fill(struct exchange *x);
+/* Path and query of its target. 0 or -ENOMEM. */
+int exchange_fill_path(struct exchange *x);
 /* The client has gone: keeps what the handler may still look at. */
 void exchange_detach(struct exchange *x);
 

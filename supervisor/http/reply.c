@@ -189,7 +189,9 @@ void exchange_reply(struct exchange *x, const struct exchange_reply *reply)
 {
     struct front *front = x->front;
     body_free(x); /* a slow reader of the reply must not keep the request's body here */
-    if (!x->connection) {
+    if (x->inside_fn) {
+        x->inside_fn(x->inside_context, reply);
+    } else if (!x->connection) {
         drop_body(reply);
     } else {
         x->connection->linger |= reply->close;

@@ -93,7 +93,9 @@ static void on_hangup(void *arg, uint32_t events)
 
 static void refuse(struct exchange *x, const struct exchange_stream *stream)
 {
-    if (x->connection) {
+    if (x->inside_fn) {
+        exchange_error(x, 500, NULL, "a reply in chunks can only be sent to a client");
+    } else if (x->connection) {
         x->response = NULL;
         exchange_error(x, 500, NULL, "the handler's status or headers are not valid HTTP");
     } else {

@@ -23,7 +23,7 @@ enum { NURSERY_PAYLOAD_MAX = 4096 };
 struct spawn {
     struct spawn *next;
     struct worker_ref ref;
-    int fds[4]; /* -1 once sent */
+    int fds[SPAWN_FDS]; /* -1 once sent */
 };
 
 struct nursery {
@@ -152,15 +152,15 @@ static int send_spawn(struct nursery *n, struct spawn *s)
     size_t frame = channel_begin(&n->channel, RPC_SPAWN, 0);
     struct rpc_spawn m = {.slot = s->ref.slot, .generation = s->ref.generation};
     rpc_spawn_encode(&n->channel.out, &m);
-    int err = channel_end(&n->channel, frame, s->fds, 4);
-    for (int i = 0; i < 4; i++)
+    int err = channel_end(&n->channel, frame, s->fds, SPAWN_FDS);
+    for (int i = 0; i < SPAWN_FDS; i++)
         s->fds[i] = -1;
     return err;
 }
 
 static void close_spawn_fds(struct spawn *s)
 {
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < SPAWN_FDS; i++)
         if (s->fds[i] >= 0)
             close(s->fds[i]);
 }
@@ -251,11 +251,11 @@ void nursery_exited(struct nursery *n, int wait_status)
         start_again_later(n);
 }
 
-int nursery_spawn(struct nursery *n, struct worker_ref ref, const int fds[4])
+int nursery_spawn(struct nursery *n, struct worker_ref ref, const int fds[SPAWN_FDS])
 {
     struct spawn *s = calloc(1, sizeof(*s));
     if (!s) {
-        for (int i = 0; i < 4; i++)
+        for (int i = 0; i < SPAWN_FDS; i++)
             close(fds[i]);
         return -ENOMEM;
     }

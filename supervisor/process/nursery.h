@@ -6,6 +6,7 @@
 #ifndef SUPERVISOR_PROCESS_NURSERY_H
 #define SUPERVISOR_PROCESS_NURSERY_H
 
+#include "common/worker_fds.h"
 #include "supervisor/process/worker.h"
 
 struct nursery;
@@ -15,10 +16,10 @@ struct nursery *nursery_new(struct station *station);
 /* Ends the process and frees. */
 void nursery_free(struct nursery *nursery);
 /*
- * Asks for a fork; fds are rpc, stdout, stderr, page, taken over in any case. The answer comes as
+ * Asks for a fork; fds (enum spawn_fd) are taken over in any case. The answer comes as
  * worker_spawned or worker_spawn_failed. 0 or -errno.
  */
-int nursery_spawn(struct nursery *nursery, struct worker_ref ref, const int fds[4]);
+int nursery_spawn(struct nursery *nursery, struct worker_ref ref, const int fds[SPAWN_FDS]);
 /* Takes a request back that was not sent yet; false when it was, or never was one. */
 bool nursery_cancel(struct nursery *nursery, struct worker_ref ref);
 /* 0 when it is down. */

@@ -51,6 +51,8 @@ struct worker {
     uint64_t born_ns;
     struct channel channel;
     struct loop_source *channel_source; /* NULL after end of file */
+    struct channel answers;             /* to what its turns ask; it says nothing there */
+    struct loop_source *answers_source; /* while that socket is full; else NULL */
     struct loop_source *output_source[2];
     int output_fd[2]; /* its stdout and stderr, -1 when closed */
     struct shared_page *page;
@@ -66,6 +68,7 @@ struct worker {
     uint64_t refuse_through; /* answers up to this id are of a poisoned copy */
     int refuse_error;        /* -errno of the refusal */
     uint64_t reset_id;       /* of the RESET not yet confirmed; 0 none */
+    uint64_t seen_seq;       /* newest record of another object that its turns were shown */
     uint64_t progress_ns;    /* when it last answered, or got a call while it had none */
     size_t gated_streams;    /* streams whose head waits for the gate */
     uint64_t deadline_id;    /* call that was told its deadline */
@@ -80,8 +83,8 @@ struct worker {
 struct worker_hooks {
     void (*ready)(struct worker *w, struct span metadata);
     void (*load_failed)(struct worker *w, const struct rpc_load_failed *why);
-    /* A frame for turn/: TURN_DONE, STREAM_CHUNK, STREAM_END, OUTSIDE_WRITES, RESET_DONE. False: it
-     * breaks the protocol (*reason). */
+    /* A frame for turn/: TURN_DONE, ASK, STREAM_CHUNK, STREAM_END, OUTSIDE_WRITES, RESET_DONE.
+     * False: it breaks the protocol (*reason). */
     bool (*frame)(struct worker *w, const struct frame *f, const char **reason);
     /* The process is gone and reaped; its unsent frames were handled. Answer what is outstanding.
      */
@@ -115,7 +118,8 @@ static inline bool worker_ref_is(struct worker_ref ref, const struct worker *w)
 enum worker_action worker_event(struct worker *w, enum worker_event event);
 /* A worker that was never forked is gone on return. */
 void worker_kill(struct worker *w, enum worker_blame blame);
-/* To be called after frames were put into w->channel: it is flushed at the end of the round. */
+/* To be called after frames were put into w->channel or w->answers: they are flushed at the end of
+ * the round. */
 void worker_touch(struct worker *w);
 /* To be called when a stream began or ended: a draining worker with nothing left gets its EXIT. */
 void worker_settle(struct worker *w);

@@ -22,14 +22,14 @@ static void on_load_late(void *arg)
     worker_kill(arg, WORKER_BLAME_LOAD_TIME);
 }
 
-/* The descriptors that the child gets: rpc, stdout, stderr, page. */
+/* The descriptors that the child gets. */
 struct child_fds {
-    int fd[4];
+    int fd[SPAWN_FDS];
 };
 
 static void close_child_fds(struct child_fds *child)
 {
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < SPAWN_FDS; i++)
         if (child->fd[i] >= 0)
             close(child->fd[i]);
 }
@@ -49,22 +49,32 @@ static int map_page(struct worker *w, int *page_fd)
     return 0;
 }
 
-static int make_child_fds(struct worker *w, struct child_fds *child)
+static int make_channel(struct channel *c, int *child_fd)
 {
-    int sockets[2], pipe_fds[2];
+    int sockets[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
         return -errno;
     fcntl(sockets[0], F_SETFL, O_NONBLOCK);
-    child->fd[0] = sockets[1];
-    channel_init(&w->channel, sockets[0], RPC_FROM_SUPERVISOR, RPC_FROM_WORKER, WORKER_PAYLOAD_MAX);
+    *child_fd = sockets[1];
+    channel_init(c, sockets[0], RPC_FROM_SUPERVISOR, RPC_FROM_WORKER, WORKER_PAYLOAD_MAX);
+    return 0;
+}
+
+static int make_child_fds(struct worker *w, struct child_fds *child)
+{
+    int pipe_fds[2], err = make_channel(&w->channel, &child->fd[SPAWN_RPC]);
+    if (!err)
+        err = make_channel(&w->answers, &child->fd[SPAWN_ANSWERS]);
+    if (err)
+        return err;
     for (int i = 0; i < 2; i++) {
         if (pipe2(pipe_fds, O_CLOEXEC) < 0)
             return -errno;
         fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK);
         w->output_fd[i] = pipe_fds[0];
-        child->fd[1 + i] = pipe_fds[1];
+        child->fd[SPAWN_OUT + i] = pipe_fds[1];
     }
-    return map_page(w, &child->fd[3]);
+    return map_page(w, &child->fd[SPAWN_PAGE]);
 }
 
 static int watch_worker(struct worker *w)
@@ -81,7 +91,7 @@ struct worker_ref worker_spawn(struct worker_table *table, struct object *object
     if (!w)
         return (struct worker_ref){0};
     w->object = object;
-    struct child_fds child = {{-1, -1, -1, -1}};
+    struct child_fds child = {{-1, -1, -1, -1, -1}};
     *error = make_child_fds(w, &child);
     if (!*error)
         *error = watch_worker(w);

@@ -26,9 +26,32 @@ void worker_touch(struct worker *w)
     table->dirty = w;
 }
 
+static void on_answers_room(void *arg, uint32_t events)
+{
+    struct worker *w = arg;
+    (void)events;
+    loop_unwatch(w->answers_source);
+    w->answers_source = NULL;
+    worker_touch(w);
+}
+
+/* The turn that waits reads; one that does not is ended by its deadline. */
+static int flush_answers(struct worker *w)
+{
+    if (!channel_has_output(&w->answers) || w->answers_source)
+        return 0;
+    int err = channel_flush(&w->answers);
+    if (err != -EAGAIN)
+        return err;
+    w->answers_source = loop_watch(w->station->loop, w->answers.fd, EPOLLOUT, on_answers_room, w);
+    return w->answers_source ? 0 : -errno;
+}
+
 static void flush_worker(struct worker *w)
 {
-    int err = channel_flush(&w->channel);
+    int err = flush_answers(w);
+    if (!err)
+        err = channel_flush(&w->channel);
     if (err && err != -EAGAIN) {
         worker_lose_channel(w);
         return;
@@ -160,7 +183,7 @@ struct worker *worker_slot_take(struct worker_table *table)
     table->slots[slot] = w;
     w->station = table->station;
     w->ref = (struct worker_ref){(uint32_t)slot, ++table->last_generation};
-    w->channel.fd = w->output_fd[0] = w->output_fd[1] = -1;
+    w->channel.fd = w->answers.fd = w->output_fd[0] = w->output_fd[1] = -1;
     w->born_ns = clock_mono_ns();
     return w;
 }
@@ -174,8 +197,10 @@ void worker_slot_free(struct worker *w)
     forget_dirty(w);
     loop_timer_cancel(&w->timer);
     loop_unwatch(w->channel_source);
+    loop_unwatch(w->answers_source);
     worker_output_close(w);
     channel_free(&w->channel);
+    channel_free(&w->answers);
     if (w->page)
         munmap(w->page, sizeof(*w->page));
     table->slots[w->ref.slot] = NULL;

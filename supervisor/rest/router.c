@@ -61,9 +61,12 @@ struct undecided {
 
 static void call_object(struct object *o, struct exchange *x, struct span name)
 {
-    if (exchange_request(x)->query.len && !o->endpoint.raw_query && object_views_serve(o, x))
+    const struct exchange_request *request = exchange_request(x);
+    bool may_view = request->query.len && (request->is_inside || !o->endpoint.raw_query);
+    if (may_view && object_views_serve(o, x))
         return;
-    turn_admit(o->station->turns, o, x, name);
+    struct call_origin origin = {.kind = RPC_CALL_HTTP, .path_skip = (uint32_t)name.len};
+    turn_admit(o->station->turns, o, x, &origin);
 }
 
 static void decide(void *arg)
@@ -75,7 +78,8 @@ static void decide(void *arg)
 
 static void serve_object(struct object *o, struct exchange *x, struct span name)
 {
-    if (o->endpoint.metadata || !object_views_reserved(x)) {
+    bool is_inside = exchange_request(x)->is_inside;
+    if (is_inside || o->endpoint.metadata || !object_views_reserved(x)) {
         call_object(o, x, name);
         return;
     }

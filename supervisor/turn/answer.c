@@ -225,8 +225,7 @@ static void log_turn(struct worker *w, const struct call *call, unsigned status)
     object_log_turn(w->object->log, &line);
 }
 
-/* Takes the body's descriptor when it is what it says; -EPROTO else. */
-static int take_body(struct worker *w, const struct frame *f, uint64_t size, int *fd)
+int answer_take_body(struct worker *w, const struct frame *f, uint64_t size, int *fd)
 {
     *fd = -1;
     if ((size > 0) != (f->fd_count == 1))
@@ -290,6 +289,13 @@ static bool accept_turn(struct worker *w, struct call *call, const struct rpc_tu
         return false;
     }
     call->gate_seq = store_newest(w->object->state);
+    if (call->gate_seq < w->seen_seq)
+        call->gate_seq = w->seen_seq;
+    if (call->origin.ask) { /* its caller's reply waits instead */
+        ask_handled(call->origin.ask, m->outcome, call->gate_seq);
+        answer_send(turns, call);
+        return true;
+    }
     w->gated_streams += call->reply.is_stream;
     gate_hold(turns, call);
     return true;
@@ -325,10 +331,14 @@ bool answer_turn_done(struct worker *w, const struct frame *f, const char **reas
     *reason = "an answer to a call that is not the oldest under way";
     if (!call || call->id != f->id)
         return false;
+    *reason = "a stream for an object";
+    if (m.stream && call->origin.kind != RPC_CALL_HTTP)
+        return false;
     *reason = "a body that is not a sealed memfd of its size";
-    if (take_body(w, f, m.body_size, &body_fd) < 0)
+    if (answer_take_body(w, f, m.body_size, &body_fd) < 0)
         return false;
     turn_take_back(turns, w, call);
+    ask_abandon_all(call);
     w->progress_ns = call->answered_ns = loop_now(w->station->loop);
     w->turns++;
     count_outcome(turns, w->object, m.outcome);

@@ -3,19 +3,21 @@
 
 #include "supervisor/objects/object.h"
 #include "supervisor/station.h"
+#include "supervisor/turn/ask.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-struct call *call_new(struct exchange *x, struct object *o, uint64_t now_ns)
+struct call *call_new(struct exchange *x, struct object *o, const struct call_origin *origin)
 {
     struct call *call = calloc(1, sizeof(*call));
     if (!call)
         return NULL;
     call->exchange = x;
     call->object = o;
-    call->arrived_ns = now_ns;
+    call->origin = *origin;
+    call->arrived_ns = exchange_request(x)->arrived_ns;
     call->reply.body_fd = -1;
     return call;
 }
@@ -32,6 +34,9 @@ void held_reply_free(struct held_reply *reply)
 
 void call_free(struct call *call)
 {
+    ask_abandon_all(call);
+    if (call->origin.ask)
+        call->origin.ask->callee = NULL;
     held_reply_free(&call->reply);
     free(call);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * call - one HTTP call of an object on its way: queued, sent to a worker, held by the output gate,
+ * call - one call of an object on its way: queued, sent to a worker, held by the output gate,
  * streaming. It is on exactly one list at a time and owns its held reply; the exchange belongs to
  * the front until it is answered.
  */
@@ -25,13 +25,27 @@ struct held_reply {
     bool is_stream;
 };
 
+struct ask;
+
+/* Where a call comes from; zeroed but for the path: a client's. */
+struct call_origin {
+    enum rpc_call_kind kind;
+    uint32_t path_skip;   /* bytes of the target that name the object */
+    struct ask *ask;      /* of the turn that asks; NULL: a client, or inside.h */
+    unsigned depth;       /* turns that wait for it, one for another */
+    uint64_t deadline_ns; /* of the chain: no turn of it runs longer; monotonic, 0: none */
+};
+
 struct call {
     struct call *next, *prev;
     struct exchange *exchange; /* NULL once answered, or its client gone */
     struct object *object;
+    struct call_origin origin;
+    struct ask *asks; /* that its turn waits for */
+    size_t ask_count;
+    uint64_t began_ns; /* of its turn, known when it asks; 0 before */
     struct worker_ref worker;
     uint64_t id;                   /* rising; 0 until sent */
-    uint32_t path_skip;            /* bytes of the target that name the object */
     uint64_t arrived_ns;           /* monotonic */
     uint64_t sent_ns, answered_ns; /* by its worker */
     uint64_t gate_seq;             /* the reply may go once this is durable */
@@ -42,7 +56,7 @@ struct call {
     bool stream_over;    /* no chunk will come any more */
 };
 
-struct call *call_new(struct exchange *x, struct object *o, uint64_t now_ns);
+struct call *call_new(struct exchange *x, struct object *o, const struct call_origin *origin);
 void call_free(struct call *call);
 /* What a forced stop leaves; their exchanges belong to the front. */
 void call_list_free(struct call_list *list);

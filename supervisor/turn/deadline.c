@@ -43,6 +43,15 @@ static uint64_t age(uint64_t now, uint64_t then)
     return now > then ? now - then : 0;
 }
 
+/* When the running call is to end: the object's own timeout, or that of the chain it is part of. */
+static uint64_t deadline_of(const struct worker *w, uint64_t running, uint64_t started)
+{
+    const struct call *call = call_list_find(&w->inflight, running);
+    uint64_t own = started + w->object->endpoint.timeout_ns;
+    uint64_t chain = call ? call->origin.deadline_ns : 0;
+    return chain && chain < own ? chain : own;
+}
+
 static void check_worker(struct worker *w, const struct config *config, uint64_t now)
 {
     uint64_t running = w->page->running_id, started = w->page->started_ns;
@@ -55,7 +64,7 @@ static void check_worker(struct worker *w, const struct config *config, uint64_t
         after_grace(w);
         return;
     }
-    if (running == 0 || age(now, started) <= timeout)
+    if (running == 0 || now <= deadline_of(w, running, started))
         return;
     if (w->deadline_id != running)
         tell_deadline(w, running, now);

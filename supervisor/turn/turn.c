@@ -29,6 +29,7 @@ void turns_free(struct turns *turns)
         return;
     loop_timer_cancel(&turns->tick);
     gate_free(turns);
+    ask_free_orphans(turns);
     free(turns);
 }
 
@@ -113,17 +114,18 @@ void turn_fail_queue(struct turns *turns, struct object *o)
 }
 
 void turn_admit(struct turns *turns, struct object *o, struct exchange *x,
-                struct span path_of_object)
+                const struct call_origin *origin)
 {
     if (!admit(turns, o, x))
         return;
-    struct call *call = call_new(x, o, exchange_request(x)->arrived_ns);
+    struct call *call = call_new(x, o, origin);
     if (!call) {
         exchange_error(x, 503, "\"limit\":\"memory\"", "no memory for another call");
         return;
     }
-    call->path_skip = (uint32_t)path_of_object.len;
     turns->outstanding++;
+    if (origin->ask)
+        origin->ask->callee = call;
     if (o->phase == OBJECT_BACKOFF && o->load_error && !o->accepted) {
         answer_unloadable(turns, call);
         return;
@@ -155,21 +157,37 @@ static uint32_t management_of(const struct exchange *x)
     return span_equal(exchange_request(x)->method, "POST") ? exchange_management(x, &why) : 0;
 }
 
+static struct span caller_of(const struct call *call)
+{
+    const struct ask *ask = call->origin.ask;
+    return ask && ask->caller ? span_of(ask->caller->object->id) : (struct span){"", 0};
+}
+
+/* Not begun by then, it does not begin. */
+static uint64_t expiry_of(const struct call *call)
+{
+    uint64_t queue = call->arrived_ns + call->object->station->config.queue_timeout_ns;
+    uint64_t chain = call->origin.deadline_ns;
+    return chain && chain < queue ? chain : queue;
+}
+
 static int send_call(struct worker *w, struct call *call)
 {
     const struct exchange_request *request = exchange_request(call->exchange);
     int fd, err = dup_body(request, &fd);
     if (err)
         return err;
-    struct rpc_call m = {.method = request->method,
+    struct rpc_call m = {.kind = call->origin.kind,
+                         .method = request->method,
                          .target = request->target,
-                         .path_skip = call->path_skip,
+                         .path_skip = call->origin.path_skip,
                          .head = request->head,
                          .body = fd < 0 ? request->body : (struct span){"", 0},
                          .body_size = fd < 0 ? 0 : request->body_size,
                          .remote_addr = span_of(request->remote_addr),
                          .request_id = request->request_id,
-                         .expires_ns = call->arrived_ns + w->station->config.queue_timeout_ns,
+                         .caller = caller_of(call),
+                         .expires_ns = expiry_of(call),
                          .management = management_of(call->exchange)};
     size_t frame = channel_begin(&w->channel, RPC_CALL, call->id);
     rpc_call_encode(&w->channel.out, &m);
@@ -196,9 +214,20 @@ void turn_take_back(struct turns *turns, struct worker *w, struct call *call)
     turns->occupied -= w->inflight.count == 0;
 }
 
+/* Nobody waits for it any more: the caller's time is over. */
+static bool is_overdue(const struct call *call, uint64_t now)
+{
+    return call->origin.deadline_ns && now >= call->origin.deadline_ns;
+}
+
 static void send_next(struct turns *turns, struct object *o, struct worker *w)
 {
     struct call *call = dequeue(turns, o);
+    if (is_overdue(call, loop_now(turns->station->loop))) {
+        answer_error(turns, call, 504, "\"limit\":\"timeout\"",
+                     "the time of the caller was over before its call began");
+        return;
+    }
     call->id = ++turns->last_call_id;
     call->worker = w->ref;
     call->sent_ns = loop_now(turns->station->loop);
@@ -268,6 +297,8 @@ bool turn_frame(struct worker *w, const struct frame *f, const char **reason)
     switch (f->type) {
     case RPC_TURN_DONE:
         return answer_turn_done(w, f, reason);
+    case RPC_ASK:
+        return ask_frame(w, f, reason);
     case RPC_STREAM_CHUNK:
         return stream_chunk(w, f, reason);
     case RPC_STREAM_END:

@@ -26,7 +26,7 @@ void turns_free(struct turns *turns);
 
 /* Takes a complete request for an object that exists; answers it, sooner or later. */
 void turn_admit(struct turns *turns, struct object *o, struct exchange *x,
-                struct span path_of_object);
+                const struct call_origin *origin);
 void turn_dispatch(struct turns *turns, struct object *o);
 /* Answers everything queued: the object does not load (its load_error) or is gone. */
 void turn_fail_queue(struct turns *turns, struct object *o);

@@ -5,6 +5,7 @@
 #ifndef SUPERVISOR_TURN_TURNS_H
 #define SUPERVISOR_TURN_TURNS_H
 
+#include "supervisor/turn/ask.h"
 #include "supervisor/turn/histogram.h"
 #include "supervisor/turn/turn.h"
 
@@ -18,12 +19,15 @@ struct gate_waiter {
 struct turns {
     struct station *station;
     uint64_t last_call_id;
-    size_t queued;   /* calls in the queues of all objects */
-    size_t sent;     /* calls in the hands of all workers */
-    size_t occupied; /* workers that have any: each runs one of them */
+    uint64_t last_search; /* of the wait graph */
+    size_t queued;        /* calls in the queues of all objects */
+    size_t sent;          /* calls in the hands of all workers */
+    size_t occupied;      /* workers that have any: each runs one of them */
     size_t outstanding;
     struct call_list gated;      /* by gate_seq, smallest first */
     struct gate_waiter *waiters; /* by seq, smallest first */
+    struct ask *orphans;         /* whose caller is gone, until they are answered */
+    size_t waiting;              /* turns that wait for an answer to what they asked */
     struct loop_timer tick;      /* deadlines; armed while something is outstanding */
 
     struct histogram latency; /* admission to reply */
@@ -47,6 +51,9 @@ void answer_error(struct turns *turns, struct call *call, unsigned status, const
                   const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* Frees a call whose client was answered already. */
 void answer_forget(struct turns *turns, struct call *call);
+/* Takes the descriptor of a frame's body, -1 when there is none; -EPROTO: it is not what it says.
+ */
+int answer_take_body(struct worker *w, const struct frame *f, uint64_t size, int *fd);
 bool answer_turn_done(struct worker *w, const struct frame *f, const char **reason);
 bool answer_outside_writes(struct worker *w, const struct frame *f, const char **reason);
 

@@ -30,6 +30,8 @@ enum { PAYLOAD_MAX = 2 * RPC_INLINE_MAX };
     PAYLOAD(READY, rpc_ready)                            \
     PAYLOAD(LOAD_FAILED, rpc_load_failed)                \
     PAYLOAD(TURN_DONE, rpc_turn_done)                    \
+    PAYLOAD(ASK, rpc_ask)                                \
+    PAYLOAD(ANSWER, rpc_answer)                          \
     PAYLOAD(STREAM_CHUNK, rpc_stream_chunk)              \
     PAYLOAD(STREAM_END, rpc_stream_end)                  \
     PAYLOAD(LOG, rpc_log)                                \

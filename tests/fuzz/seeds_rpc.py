@@ -65,10 +65,20 @@ def broken_fields(before, after=()):
     return [[*before, u32(count), text(group), *after] for count, group in groups]
 
 
-def call(path_skip=8, body=b"{}", body_size=0, management=0, readonly=0):
-    return [text(b"GET"), text(b"/objects/a?x=1"), u32(path_skip), text(b"Host: a\r\n"), text(body),
-            u64(body_size), text(b"::1"), text(b"r1"), text(b"ann"), u64(5), u32(management),
-            u8(readonly)]
+def call(path_skip=8, body=b"{}", body_size=0, management=0, readonly=0, kind=0):
+    return [u8(kind), text(b"GET"), text(b"/objects/a?x=1"), u32(path_skip), text(b"Host: a\r\n"),
+            text(body), u64(body_size), text(b"::1"), text(b"r1"), text(b"ann"), text(b"blog"),
+            u64(5), u32(management), u8(readonly)]
+
+
+def ask(number=7, kind=0, body_kind=1, body=b"{}", body_size=0):
+    return [u64(number), u8(kind), text(b"counter"), text(b"PUT"), text(b""), u8(body_kind),
+            text(body), u64(body_size), u64(5)]
+
+
+def answer(by_station=1, outcome=0, body=b"{}", body_size=0):
+    return [u32(503), u8(by_station), u8(outcome), text(b"application/json"), text(body),
+            u64(body_size)]
 
 
 def turn_done(status=200, outcome=0, stream=0, body=b"hi", body_size=0, writes=TWO_WRITES):
@@ -93,8 +103,13 @@ PAYLOADS = {
              *broken_writes([*LOAD, u8(0)])],
     "RESET": [state(), state(writes=NO_WRITES), state(has_checkpoint=2), *broken_writes([u8(1)])],
     "CALL": [call(), call(path_skip=99), call(body_size=9), call(body=b"", body_size=9),
-             call(management=403), call(management=399), call(management=500),
+             call(management=403), call(management=399), call(management=500), call(kind=3),
              call(readonly=1), call(readonly=2)],
+    "ASK": [ask(), ask(number=0), ask(kind=2), ask(body_kind=4), ask(body_size=9),
+            ask(body=b"", body_size=9), ask(body=b"", body_kind=0), ask(body_kind=0),
+            ask(body=b"", body_size=9, body_kind=0)],
+    "ANSWER": [answer(), answer(by_station=2), answer(outcome=9), answer(body_size=9),
+               answer(body=b"", body_size=9)],
     "STREAM_PULL": [[]],
     "STREAM_CANCEL": [[]],
     "EXIT": [[]],

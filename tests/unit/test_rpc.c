@@ -66,7 +66,9 @@ static struct buf two_writes(void)
 START_TEST(call_round_trip)
 {
     struct buf out = BUF_INIT;
-    struct rpc_call m = {.method = span_of("GET"),
+    struct rpc_call m = {.kind = RPC_CALL_OBJECT,
+                         .caller = span_of("blog"),
+                         .method = span_of("GET"),
                          .target = span_of("/objects/a?x=1"),
                          .path_skip = 10,
                          .head = span_of("Host: a\r\n"),
@@ -83,6 +85,7 @@ START_TEST(call_round_trip)
     ck_assert(span_equal(got.remote_addr, "::1") && span_equal(got.request_id, "r1"));
     ck_assert_uint_eq(got.path_skip, 10);
     ck_assert_uint_eq(got.management, 403);
+    ck_assert(got.kind == RPC_CALL_OBJECT && span_equal(got.caller, "blog"));
     ASSERT_ONLY_WHOLE(call, out);
     buf_free(&out);
 }
@@ -106,6 +109,66 @@ START_TEST(call_refuses_contradictions)
     rpc_call_encode(&out, &m);
     ck_assert(!rpc_call_decode(span_of_buf(&out), &got)); /* refuses with success */
     buf_free(&out);
+}
+END_TEST
+
+START_TEST(ask_and_answer_round_trip)
+{
+    struct buf out = BUF_INIT;
+    struct rpc_ask ask, m = {.number = 7,
+                             .kind = RPC_ASK_CALL,
+                             .object = span_of("basics_counter"),
+                             .method = span_of("PUT"),
+                             .query = span_of(""),
+                             .body_kind = RPC_ASK_JSON,
+                             .body = span_of("{}"),
+                             .timeout_ns = 5};
+    rpc_ask_encode(&out, &m);
+    ck_assert(rpc_ask_decode(span_of_buf(&out), &ask));
+    ck_assert(ask.number == 7 && ask.kind == RPC_ASK_CALL && ask.timeout_ns == 5);
+    ck_assert(span_equal(ask.object, "basics_counter") && span_equal(ask.method, "PUT"));
+    ck_assert(ask.body_kind == RPC_ASK_JSON && span_equal(ask.body, "{}"));
+    ASSERT_ONLY_WHOLE(ask, out);
+    buf_reset(&out, 0);
+    struct rpc_answer answer, a = {.status = 503,
+                                   .by_station = true,
+                                   .content_type = span_of("application/json"),
+                                   .body_size = 99};
+    rpc_answer_encode(&out, &a);
+    ck_assert(rpc_answer_decode(span_of_buf(&out), &answer));
+    ck_assert(answer.status == 503 && answer.by_station && answer.body_size == 99);
+    ASSERT_ONLY_WHOLE(answer, out);
+    buf_free(&out);
+}
+END_TEST
+
+static bool ask_is_taken(const struct rpc_ask *m)
+{
+    struct buf out = BUF_INIT;
+    struct rpc_ask got;
+    rpc_ask_encode(&out, m);
+    bool taken = rpc_ask_decode(span_of_buf(&out), &got);
+    buf_free(&out);
+    return taken;
+}
+
+START_TEST(ask_refuses_contradictions)
+{
+    struct rpc_ask good = {.number = 1, .object = span_of("a"), .method = span_of("GET")}, m;
+    ck_assert(ask_is_taken(&good));
+    m = good;
+    m.number = 0;
+    ck_assert(!ask_is_taken(&m));
+    m = good;
+    m.kind = RPC_ASK_KINDS;
+    ck_assert(!ask_is_taken(&m));
+    m = good;
+    m.body = span_of("x"); /* of no kind */
+    ck_assert(!ask_is_taken(&m));
+    m.body_kind = RPC_ASK_TEXT;
+    ck_assert(ask_is_taken(&m));
+    m.body_size = 1; /* two bodies */
+    ck_assert(!ask_is_taken(&m));
 }
 END_TEST
 
@@ -261,6 +324,8 @@ int main(void)
     tcase_add_test(tc, every_message_has_a_name_a_number_of_its_own_and_a_sender);
     tcase_add_test(tc, call_round_trip);
     tcase_add_test(tc, call_refuses_contradictions);
+    tcase_add_test(tc, ask_and_answer_round_trip);
+    tcase_add_test(tc, ask_refuses_contradictions);
     tcase_add_test(tc, turn_done_round_trip);
     tcase_add_test(tc, turn_done_refuses_contradictions);
     tcase_add_test(tc, writes_refuse_what_makes_no_sense);

@@ -163,8 +163,8 @@ START_TEST(descriptors_are_its_own)
     driver_send_load(&worker, "test", "/t.py", "def GET(r): return 1\n", -1, NULL, 0);
     struct frame f;
     ck_assert(driver_next(&worker, &f) && f.type == RPC_READY);
-    /* stdin, stdout, stderr, RPC, eventfd */
-    ck_assert_uint_eq(open_descriptors(worker.pid), 5);
+    /* stdin, stdout, stderr, RPC, answers, eventfd */
+    ck_assert_uint_eq(open_descriptors(worker.pid), 6);
     driver_kill(&other);
     unload();
 }

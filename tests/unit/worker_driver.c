@@ -92,11 +92,11 @@ static struct shared_page *make_page(int *fd)
     return page;
 }
 
-static void queue_spawn(struct driver_nursery *n, const int fds[4])
+static void queue_spawn(struct driver_nursery *n, const int fds[SPAWN_FDS])
 {
     size_t frame = channel_begin(&n->channel, RPC_SPAWN, 0);
     rpc_spawn_encode(&n->channel.out, &(struct rpc_spawn){.slot = 1, .generation = 7});
-    check(channel_end(&n->channel, frame, fds, 4) == 0, "SPAWN");
+    check(channel_end(&n->channel, frame, fds, SPAWN_FDS) == 0, "SPAWN");
 }
 
 static pid_t wait_spawned(struct driver_nursery *n)
@@ -110,17 +110,20 @@ static pid_t wait_spawned(struct driver_nursery *n)
 
 static void prepare(struct driver_nursery *n, struct driver_worker *w)
 {
-    int rpc[2], out[2], err[2], page;
+    int rpc[2], answers[2], out[2], err[2], page;
     *w = (struct driver_worker){.next_id = 1};
     make_pair(rpc);
+    make_pair(answers);
     check(pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0, "pipe");
     w->page = make_page(&page);
-    queue_spawn(n, (int[]){rpc[1], out[1], err[1], page});
+    queue_spawn(n, (int[]){rpc[1], out[1], err[1], page, answers[1]});
     w->out = out[0];
     w->err = err[0];
     fcntl(w->out, F_SETFL, O_NONBLOCK);
     fcntl(w->err, F_SETFL, O_NONBLOCK);
     channel_init(&w->channel, rpc[0], RPC_FROM_SUPERVISOR, RPC_FROM_WORKER, 1u << 30);
+    channel_init(&w->answers, answers[0], RPC_FROM_SUPERVISOR, RPC_FROM_WORKER, 1u << 30);
+    check(channel_flush(&w->answers) == 0, "answers");
 }
 
 void driver_spawn(struct driver_nursery *n, struct driver_worker *w)

@@ -21,7 +21,7 @@ struct driver_nursery {
 
 struct driver_worker {
     pid_t pid;
-    struct channel channel;
+    struct channel channel, answers;
     struct shared_page *page;
     int out, err; /* read ends of stdout and stderr, non-blocking */
     uint64_t next_id;
