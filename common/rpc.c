@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/rpc.h"
 
+#include "common/file_store.h"
+
 static const struct rpc_message {
     uint16_t type;
     uint16_t senders; /* enum rpc_sender, a mask */
@@ -93,11 +95,54 @@ static bool writes_valid(struct span writes, uint32_t count)
     return codec_finish(&r) && seen == count;
 }
 
+void rpc_file_encode(struct buf *out, const struct rpc_file *f)
+{
+    codec_put_u8(out, (uint8_t)f->op);
+    put_span(out, f->name);
+    put_span(out, f->token);
+    codec_put_u64(out, f->size);
+}
+
+bool rpc_file_next(struct codec_reader *r, struct rpc_file *f)
+{
+    if (r->pos == r->len)
+        return false;
+    uint8_t op = codec_u8(r);
+    f->op = op;
+    f->name = codec_bytes(r);
+    f->token = codec_bytes(r);
+    f->size = codec_u64(r);
+    bool is_delete = op == RPC_FILE_DELETE && f->size == 0;
+    if ((op != RPC_FILE_PUT && !is_delete) || file_store_name_problem(f->name) ||
+        !file_store_token_valid(f->token))
+        r->failed = true;
+    return !r->failed;
+}
+
+void rpc_files_encode(struct buf *out, const struct rpc_files *m)
+{
+    codec_put_u32(out, m->count);
+    put_span(out, m->files);
+}
+
+bool rpc_files_decode(struct codec_reader *r, struct rpc_files *m)
+{
+    m->count = codec_u32(r);
+    m->files = codec_bytes(r);
+    struct codec_reader each = reader_of(m->files);
+    struct rpc_file f;
+    uint32_t seen = 0;
+    while (rpc_file_next(&each, &f))
+        seen++;
+    return codec_finish(&each) && seen == m->count;
+}
+
 static void state_encode(struct buf *out, const struct rpc_state *s)
 {
     codec_put_u8(out, s->has_checkpoint);
     codec_put_u32(out, s->write_count);
     put_span(out, s->writes);
+    rpc_files_encode(out, &s->files);
 }
 
 static bool state_decode(struct codec_reader *r, struct rpc_state *s)
@@ -106,7 +151,8 @@ static bool state_decode(struct codec_reader *r, struct rpc_state *s)
     s->has_checkpoint = has_checkpoint;
     s->write_count = codec_u32(r);
     s->writes = codec_bytes(r);
-    return one_of(has_checkpoint, 2) && writes_valid(s->writes, s->write_count);
+    bool files_ok = rpc_files_decode(r, &s->files);
+    return files_ok && one_of(has_checkpoint, 2) && writes_valid(s->writes, s->write_count);
 }
 
 void rpc_load_encode(struct buf *out, const struct rpc_load *m)
@@ -139,6 +185,18 @@ bool rpc_reset_decode(struct span payload, struct rpc_reset *m)
     struct codec_reader r = reader_of(payload);
     bool state_ok = state_decode(&r, &m->state);
     return codec_finish(&r) && state_ok;
+}
+
+void rpc_files_applied_encode(struct buf *out, const struct rpc_files_applied *m)
+{
+    rpc_files_encode(out, &m->files);
+}
+
+bool rpc_files_applied_decode(struct span payload, struct rpc_files_applied *m)
+{
+    struct codec_reader r = reader_of(payload);
+    bool ok = rpc_files_decode(&r, &m->files);
+    return codec_finish(&r) && ok;
 }
 
 void rpc_call_encode(struct buf *out, const struct rpc_call *m)
@@ -251,6 +309,7 @@ void rpc_turn_done_encode(struct buf *out, const struct rpc_turn_done *m)
     codec_put_u64(out, m->body_size);
     codec_put_u32(out, m->write_count);
     put_span(out, m->writes);
+    rpc_files_encode(out, &m->files);
 }
 
 static bool turn_done_consistent(const struct rpc_turn_done *m)
@@ -260,7 +319,8 @@ static bool turn_done_consistent(const struct rpc_turn_done *m)
         return false;
     if ((m->stream && has_body) || (m->body.len > 0 && m->body_size > 0))
         return false;
-    return m->outcome == RPC_OUTCOME_OK || (m->write_count == 0 && !m->stream);
+    return m->outcome == RPC_OUTCOME_OK ||
+           (m->write_count == 0 && m->files.count == 0 && !m->stream);
 }
 
 bool rpc_turn_done_decode(struct span payload, struct rpc_turn_done *m)
@@ -278,7 +338,8 @@ bool rpc_turn_done_decode(struct span payload, struct rpc_turn_done *m)
     m->body_size = codec_u64(&r);
     m->write_count = codec_u32(&r);
     m->writes = codec_bytes(&r);
-    return codec_finish(&r) && one_of(outcome, RPC_OUTCOMES) && one_of(stream, 2) &&
+    bool files_ok = rpc_files_decode(&r, &m->files);
+    return codec_finish(&r) && files_ok && one_of(outcome, RPC_OUTCOMES) && one_of(stream, 2) &&
            fields_valid(m->fields, m->field_count) && writes_valid(m->writes, m->write_count) &&
            turn_done_consistent(m);
 }

@@ -77,6 +77,28 @@ void rpc_write_encode(struct buf *out, const struct rpc_write *w);
 /* The next of a validated sequence. False at its end or when it is malformed (r->failed tells). */
 bool rpc_write_next(struct codec_reader *r, struct rpc_write *w);
 
+/* --- changes of an object's files as they travel --- */
+
+enum rpc_file_op { RPC_FILE_PUT = 1, RPC_FILE_DELETE = 2 };
+
+struct rpc_file {
+    enum rpc_file_op op;
+    struct span name;  /* file_store_name_problem() has nothing against it */
+    struct span token; /* names the change; of a put, also the staged file */
+    uint64_t size;     /* of that file; 0 for a delete */
+};
+void rpc_file_encode(struct buf *out, const struct rpc_file *f);
+/* As rpc_write_next(). */
+bool rpc_file_next(struct codec_reader *r, struct rpc_file *f);
+
+struct rpc_files {
+    uint32_t count;
+    struct span files; /* encoded rpc_file */
+};
+/* As part of another payload. */
+void rpc_files_encode(struct buf *out, const struct rpc_files *m);
+bool rpc_files_decode(struct codec_reader *r, struct rpc_files *m);
+
 /*
  * The accepted state of an object: the checkpoint file (the frame's descriptor, when
  * has_checkpoint) and over it, in order, the writes that are newer. The checkpoint is read with
@@ -85,7 +107,8 @@ bool rpc_write_next(struct codec_reader *r, struct rpc_write *w);
 struct rpc_state {
     bool has_checkpoint;
     uint32_t write_count;
-    struct span writes; /* encoded rpc_write, write_count of them */
+    struct span writes;     /* encoded rpc_write, write_count of them */
+    struct rpc_files files; /* accepted changes that are not visible in its folder yet, in order */
 };
 
 /* --- supervisor to worker --- */
@@ -112,6 +135,13 @@ enum rpc_call_kind {
     RPC_CALL_TEST,   /* self-tests */
     RPC_CALL_KINDS,
 };
+
+/* Tells by their tokens which changes need not be remembered any more. */
+struct rpc_files_applied {
+    struct rpc_files files;
+};
+void rpc_files_applied_encode(struct buf *out, const struct rpc_files_applied *m);
+bool rpc_files_applied_decode(struct span payload, struct rpc_files_applied *m);
 
 struct rpc_call {
     enum rpc_call_kind kind;
@@ -184,6 +214,7 @@ struct rpc_turn_done {
     uint64_t body_size; /* > 0: the body is the frame's descriptor, this long */
     uint32_t write_count;
     struct span writes; /* encoded rpc_write */
+    struct rpc_files files;
 };
 void rpc_field_encode(struct buf *out, const struct rpc_field *f);
 bool rpc_field_next(struct codec_reader *r, struct rpc_field *f);

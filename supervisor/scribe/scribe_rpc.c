@@ -227,3 +227,53 @@ bool scribe_rpc_document_decode(struct span payload, struct scribe_rpc_document 
     m->size = codec_u64(&r);
     return codec_finish(&r) && m->error <= ERRNO_MAX;
 }
+
+void scribe_rpc_files_encode(struct buf *out, const struct scribe_rpc_files *m)
+{
+    codec_put_u32(out, m->action);
+    put_span(out, m->object_id);
+    put_span(out, m->owner);
+    codec_put_u64(out, m->bytes_max);
+    codec_put_u64(out, m->count_max);
+    rpc_files_encode(out, &m->files);
+}
+
+bool scribe_rpc_files_decode(struct span payload, struct scribe_rpc_files *m)
+{
+    struct codec_reader r = reader_of(payload);
+    uint32_t action = codec_u32(&r);
+    m->action = action;
+    m->object_id = codec_bytes(&r);
+    m->owner = codec_bytes(&r);
+    m->bytes_max = codec_u64(&r);
+    m->count_max = codec_u64(&r);
+    bool files_ok = rpc_files_decode(&r, &m->files);
+    return codec_finish(&r) && files_ok && action < SCRIBE_FILES_ACTIONS && m->object_id.len > 0;
+}
+
+void scribe_rpc_files_done_encode(struct buf *out, const struct scribe_rpc_files_done *m)
+{
+    codec_put_u32(out, m->error);
+    codec_put_u32(out, m->limit);
+}
+
+bool scribe_rpc_files_done_decode(struct span payload, struct scribe_rpc_files_done *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->error = codec_u32(&r);
+    uint32_t limit = codec_u32(&r);
+    m->limit = limit;
+    return codec_finish(&r) && m->error <= ERRNO_MAX && limit < SCRIBE_FILES_LIMITS;
+}
+
+void scribe_rpc_list_encode(struct buf *out, const struct scribe_rpc_list *m)
+{
+    put_span(out, m->object_id);
+}
+
+bool scribe_rpc_list_decode(struct span payload, struct scribe_rpc_list *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->object_id = codec_bytes(&r);
+    return codec_finish(&r) && m->object_id.len > 0;
+}

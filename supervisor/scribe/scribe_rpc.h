@@ -104,4 +104,41 @@ struct scribe_rpc_document {
 void scribe_rpc_document_encode(struct buf *out, const struct scribe_rpc_document *m);
 bool scribe_rpc_document_decode(struct span payload, struct scribe_rpc_document *m);
 
+enum scribe_files_action {
+    SCRIBE_FILES_SYNC,  /* make staged puts durable, within the limits of the object */
+    SCRIBE_FILES_APPLY, /* make these changes visible, durably */
+    SCRIBE_FILES_DROP,  /* remove staged files */
+    SCRIBE_FILES_SWEEP, /* remove every staged file of this owner but those of `files` */
+    SCRIBE_FILES_ACTIONS
+};
+struct scribe_rpc_files {
+    enum scribe_files_action action;
+    struct span object_id;
+    struct span owner;  /* SWEEP: what the tokens begin with */
+    uint64_t bytes_max; /* SYNC: of all files of the object, afterwards */
+    uint64_t count_max;
+    struct rpc_files files;
+};
+void scribe_rpc_files_encode(struct buf *out, const struct scribe_rpc_files *m);
+bool scribe_rpc_files_decode(struct span payload, struct scribe_rpc_files *m);
+
+enum scribe_files_limit {
+    SCRIBE_FILES_FINE,
+    SCRIBE_FILES_BYTES,
+    SCRIBE_FILES_COUNT,
+    SCRIBE_FILES_LIMITS
+};
+struct scribe_rpc_files_done {
+    uint32_t error;                /* errno; 0: done */
+    enum scribe_files_limit limit; /* which one was met, with EDQUOT */
+};
+void scribe_rpc_files_done_encode(struct buf *out, const struct scribe_rpc_files_done *m);
+bool scribe_rpc_files_done_decode(struct span payload, struct scribe_rpc_files_done *m);
+
+struct scribe_rpc_list {
+    struct span object_id;
+};
+void scribe_rpc_list_encode(struct buf *out, const struct scribe_rpc_list *m);
+bool scribe_rpc_list_decode(struct span payload, struct scribe_rpc_list *m);
+
 #endif

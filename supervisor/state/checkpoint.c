@@ -38,6 +38,7 @@ struct checkpoint {
     struct batch batch;
     struct loop_timer tick, deadline;
     bool settling;
+    uint64_t keep_from; /* record that somebody else still needs; 0 none */
     struct checkpoint_counters counters;
 };
 
@@ -72,8 +73,8 @@ static void list_remove(struct checkpoint *c, struct object_state *o)
 
 static void trim(struct checkpoint *c)
 {
-    journal_trim(c->journal,
-                 c->dirty ? object_state_first_dirty(c->dirty) : journal_last(c->journal) + 1);
+    uint64_t needed = c->dirty ? object_state_first_dirty(c->dirty) : journal_last(c->journal) + 1;
+    journal_trim(c->journal, c->keep_from && c->keep_from < needed ? c->keep_from : needed);
 }
 
 /* --- which objects are due --- */
@@ -213,6 +214,11 @@ static void run_tick(void *arg)
         loop_stop(c->loop);
     if (c->dirty && !loop_timer_armed(&c->tick))
         arm_tick(c, TICK_MS);
+}
+
+void checkpoint_keep_from(struct checkpoint *c, uint64_t seq)
+{
+    c->keep_from = seq;
 }
 
 void checkpoint_wrote(struct checkpoint *c, struct object_state *o)

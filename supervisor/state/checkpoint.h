@@ -29,6 +29,8 @@ void checkpoint_free(struct checkpoint *c);
 
 /* A record was put into o->active. */
 void checkpoint_wrote(struct checkpoint *c, struct object_state *o);
+/* No record from this number on may leave the journal; 0: none is needed. */
+void checkpoint_keep_from(struct checkpoint *c, uint64_t seq);
 /* More has become durable. */
 void checkpoint_durable(struct checkpoint *c);
 /*

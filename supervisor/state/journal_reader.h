@@ -24,6 +24,10 @@ struct journal_reader_sink {
     bool (*wants)(void *arg, struct span object_id, uint64_t seq);
     /* Everything is borrowed until the return. Nonzero ends the reading with that result. */
     int (*turn)(void *arg, const struct journal_reader_turn *turn);
+    /* May be NULL. Recovery only: the changes of files of every turn that has any, wanted or not.
+     */
+    int (*files)(void *arg, const struct segment_turn *turn, const struct segment_file *files,
+                 size_t count);
     void *arg;
 };
 

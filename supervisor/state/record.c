@@ -2,7 +2,6 @@
 #include "supervisor/state/record.h"
 
 #include "common/clock.h"
-#include "common/rpc.h"
 #include "common/tsv.h"
 
 #define XXH_INLINE_ALL
@@ -169,6 +168,39 @@ static void put_write(struct buf *out, const struct prefix *prefix, uint64_t see
     line_end(out, start, seed);
 }
 
+static void put_file(struct buf *out, const struct prefix *prefix, uint64_t seed,
+                     const struct rpc_file *file)
+{
+    size_t start = line_begin(out, prefix, RECORD_FILE);
+    bool put = file->op == RPC_FILE_PUT;
+    put_field(out, span_of(put ? "put" : "del"));
+    put_field(out, file->name);
+    put_field(out, file->token);
+    if (put)
+        put_number_field(out, file->size);
+    line_end(out, start, seed);
+}
+
+static void put_files_done(struct buf *out, const struct prefix *prefix, uint64_t seed,
+                           uint64_t seq)
+{
+    size_t start = line_begin(out, prefix, RECORD_FILE);
+    put_field(out, span_of("done"));
+    put_number_field(out, seq);
+    line_end(out, start, seed);
+}
+
+static void put_files(struct buf *out, const struct prefix *prefix, uint64_t seed,
+                      const struct record_turn *turn)
+{
+    struct codec_reader r = codec_reader_of(turn->files.files.data, turn->files.files.len);
+    struct rpc_file file;
+    while (rpc_file_next(&r, &file))
+        put_file(out, prefix, seed, &file);
+    if (turn->files_done)
+        put_files_done(out, prefix, seed, turn->files_done);
+}
+
 void record_put_turn(struct buf *out, uint64_t seed, struct record_stamp stamp,
                      const struct record_turn *turn)
 {
@@ -176,13 +208,15 @@ void record_put_turn(struct buf *out, uint64_t seed, struct record_stamp stamp,
     size_t start = line_begin(out, &prefix, RECORD_BEGIN);
     put_field(out, turn->object_id);
     put_field(out, turn->request_id);
-    put_number_field(out, turn->write_count);
+    put_number_field(out, turn->write_count + turn->files.count + (turn->files_done > 0));
     line_end(out, start, seed);
 
     struct codec_reader r = codec_reader_of(turn->writes.data, turn->writes.len);
     struct rpc_write write;
     while (rpc_write_next(&r, &write))
         put_write(out, &prefix, seed, &write);
+    if (turn->files.count || turn->files_done)
+        put_files(out, &prefix, seed, turn);
 
     start = line_begin(out, &prefix, RECORD_COMMIT);
     line_end(out, start, seed);

@@ -16,7 +16,9 @@
  *     begin   object, request id, number of parts that follow. All lines of a turn share its seq
  *     set     key, value (JSON text)
  *     del     key
- *     file emit timer cursor ack   further parts of a turn
+ *     file    "put", name, token of the staged file, its size; "del", name, token; or "done" and a
+ *             number: the object's changes up to that record are visible
+ *     emit timer cursor ack   further parts of a turn
  *     commit  no fields; the turn counts
  *
  * A durable position is "segment:offset": everything before that byte had been made durable before
@@ -25,7 +27,7 @@
 #ifndef SUPERVISOR_STATE_RECORD_H
 #define SUPERVISOR_STATE_RECORD_H
 
-#include "common/codec.h"
+#include "common/rpc.h"
 
 enum {
     RECORD_FORMAT = 1,
@@ -88,6 +90,8 @@ struct record_turn {
     struct span request_id;
     struct span writes;
     uint32_t write_count;
+    struct rpc_files files; /* validated likewise */
+    uint64_t files_done;    /* 0: says nothing about it */
 };
 void record_put_turn(struct buf *out, uint64_t seed, struct record_stamp stamp,
                      const struct record_turn *turn);

@@ -141,10 +141,23 @@ static int end_between(struct scanner *s, size_t index)
 
 /* --- scanning --- */
 
+static int deliver_files(struct scanner *s, struct segment_scan *scan)
+{
+    const struct segment_file *files;
+    size_t count;
+    if (scan->file_count == 0 || !s->sink->files)
+        return 0;
+    int err = segment_scan_files(scan, &files, &count);
+    return err ? err : s->sink->files(s->sink->arg, &scan->turn, files, count);
+}
+
 static int deliver(struct scanner *s, struct segment_scan *scan)
 {
     const struct segment_turn *turn = &scan->turn;
     s->r->records++;
+    int failed = deliver_files(s, scan);
+    if (failed)
+        return fail(s, failed, scan->first_seq, scan->pos, strerror(-failed));
     if (s->sink->wants && !s->sink->wants(s->sink->arg, turn->object_id, turn->seq))
         return 0;
     struct journal_reader_turn full = {

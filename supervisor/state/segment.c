@@ -129,7 +129,9 @@ void segment_scan_free(struct segment_scan *scan)
 {
     free(scan->raw);
     free(scan->writes);
+    free(scan->files);
     buf_free(&scan->text);
+    buf_free(&scan->file_text);
     buf_free(&scan->object_text);
 }
 
@@ -223,6 +225,42 @@ static bool add_raw(struct segment_scan *scan, const struct record_line *line)
     return true;
 }
 
+static bool decode_file(const struct record_line *line, struct segment_file *file)
+{
+    const struct span *f = line->fields;
+    *file = (struct segment_file){.name = {"", 0}, .token = {"", 0}};
+    if (line->field_count == 0)
+        return false;
+    if (span_equal(f[0], "done")) {
+        file->op = SEGMENT_FILE_DONE;
+        return line->field_count >= 2 && record_number(f[1], &file->number);
+    }
+    bool put = span_equal(f[0], "put");
+    file->op = put ? SEGMENT_FILE_PUT : SEGMENT_FILE_DELETE;
+    if ((!put && !span_equal(f[0], "del")) || line->field_count < (put ? 4 : 3))
+        return false;
+    file->name = f[1];
+    file->token = f[2];
+    return !put || record_number(f[3], &file->number);
+}
+
+static enum segment_item add_file(struct segment_scan *scan, const struct record_line *line,
+                                  size_t at)
+{
+    if (scan->file_count == scan->files_cap) {
+        size_t cap = scan->files_cap ? scan->files_cap * 2 : 16;
+        void *grown = realloc(scan->files, cap * sizeof(*scan->files));
+        if (!grown)
+            return SEGMENT_NO_MEMORY;
+        scan->files = grown;
+        scan->files_cap = cap;
+    }
+    if (!decode_file(line, &scan->files[scan->file_count]))
+        return bad(scan, at, "malformed file line");
+    scan->file_count++;
+    return SEGMENT_TURN;
+}
+
 static enum segment_item take_part(struct segment_scan *scan, const struct record_line *line,
                                    size_t at)
 {
@@ -236,6 +274,7 @@ static enum segment_item take_part(struct segment_scan *scan, const struct recor
             return bad(scan, at, "malformed del line");
         return add_raw(scan, line) ? SEGMENT_TURN : SEGMENT_NO_MEMORY;
     case RECORD_FILE:
+        return add_file(scan, line, at);
     case RECORD_EMIT:
     case RECORD_TIMER:
     case RECORD_CURSOR:
@@ -284,7 +323,7 @@ static enum segment_item take_turn(struct segment_scan *scan, const struct recor
     if (begin->field_count < 3 || !record_number(begin->fields[2], &parts))
         return bad(scan, scan->pos, "malformed begin line");
     scan->turn = (struct segment_turn){.seq = begin->seq, .hlc = begin->hlc};
-    scan->raw_count = 0;
+    scan->raw_count = scan->file_count = 0;
     struct record_line line;
     enum segment_item item;
     for (uint64_t i = 0; i < parts; i++) {
@@ -377,6 +416,24 @@ int segment_scan_writes(struct segment_scan *scan, const struct segment_write **
     }
     *writes = scan->writes;
     *count = scan->raw_count;
+    return 0;
+}
+
+int segment_scan_files(struct segment_scan *scan, const struct segment_file **files, size_t *count)
+{
+    size_t need = 0;
+    for (size_t i = 0; i < scan->file_count; i++)
+        need += scan->files[i].name.len + scan->files[i].token.len;
+    buf_reset(&scan->file_text, SIZE_MAX);
+    if (!buf_reserve(&scan->file_text, need))
+        return -ENOMEM;
+    for (size_t i = 0; i < scan->file_count; i++) {
+        struct segment_file *file = &scan->files[i];
+        file->name = unescape(&scan->file_text, file->name);
+        file->token = unescape(&scan->file_text, file->token);
+    }
+    *files = scan->files;
+    *count = scan->file_count;
     return 0;
 }
 

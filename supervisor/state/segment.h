@@ -37,6 +37,14 @@ struct segment_write {
     struct span value; /* JSON text; empty for a delete */
 };
 
+enum segment_file_op { SEGMENT_FILE_PUT, SEGMENT_FILE_DELETE, SEGMENT_FILE_DONE };
+
+struct segment_file {
+    enum segment_file_op op;
+    struct span name, token; /* not of DONE; unescaped, but not otherwise checked */
+    uint64_t number;         /* PUT: size; DONE: changes up to this record are visible */
+};
+
 /* A whole, valid turn. Borrowed from the scan until its next step. */
 struct segment_turn {
     uint64_t seq;
@@ -77,7 +85,9 @@ struct segment_scan {
     size_t raw_count, raw_cap;
     struct segment_write *writes;
     size_t writes_cap;
-    struct buf text, object_text;
+    struct segment_file *files; /* of the turn, still escaped */
+    size_t file_count, files_cap;
+    struct buf text, object_text, file_text;
 };
 
 /* `content` is borrowed until segment_scan_free(). */
@@ -89,6 +99,8 @@ enum segment_item segment_scan_next(struct segment_scan *scan);
  */
 int segment_scan_writes(struct segment_scan *scan, const struct segment_write **writes,
                         size_t *count);
+/* Its changes of files; borrowed likewise. To be called once for a turn. 0 or -ENOMEM. */
+int segment_scan_files(struct segment_scan *scan, const struct segment_file **files, size_t *count);
 /* Bytes from scan->pos to the last one that is not a newline: what a cut at pos would drop. */
 size_t segment_scan_rest(const struct segment_scan *scan);
 void segment_scan_free(struct segment_scan *scan);

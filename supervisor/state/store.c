@@ -7,6 +7,7 @@
 #include "supervisor/scribe/scribe.h"
 #include "supervisor/state/boot_file.h"
 #include "supervisor/state/checkpoint.h"
+#include "supervisor/state/file_redo.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +34,7 @@ struct store {
     size_t entries_cap;
     void (*on_durable)(void *arg);
     void *arg;
+    struct file_redo *file_redo;
     struct object_state *replayed; /* the object of the turn met during recovery */
     int replay_err;                /* why it could not be had */
 };
@@ -156,8 +158,18 @@ static void apply_writes(struct store *store, struct memtable *m, struct span wr
 int store_commit(struct store *store, struct object_state *object, struct span request_id,
                  struct span writes, uint32_t write_count, uint64_t *seq)
 {
+    struct store_turn turn = {
+        .request_id = request_id, .writes = writes, .write_count = write_count};
+    return store_commit_turn(store, object, &turn, seq);
+}
+
+int store_commit_turn(struct store *store, struct object_state *object,
+                      const struct store_turn *turn, uint64_t *seq)
+{
+    struct span writes = turn->writes;
+    uint32_t write_count = turn->write_count;
     *seq = object->newest;
-    if (write_count == 0)
+    if (write_count == 0 && turn->files.count == 0 && turn->files_done == 0)
         return 0;
     uint64_t payload = writes.len - (uint64_t)write_count * RPC_WRITE_MIN;
     if (payload > store->turn_writes_max)
@@ -169,16 +181,19 @@ int store_commit(struct store *store, struct object_state *object, struct span r
         err = reserve_writes(store, &object->active, writes, write_count);
     if (err)
         return err;
-    struct record_turn turn = {.object_id = span_of(object->id),
-                               .request_id = request_id,
-                               .writes = writes,
-                               .write_count = write_count};
-    err = journal_append(store->journal, &turn, seq);
+    struct record_turn record = {.object_id = span_of(object->id),
+                                 .request_id = turn->request_id,
+                                 .writes = writes,
+                                 .write_count = write_count,
+                                 .files = turn->files,
+                                 .files_done = turn->files_done};
+    err = journal_append(store->journal, &record, seq);
     if (err)
         return err;
     apply_writes(store, &object->active, writes, write_count, *seq);
     object->newest = *seq;
-    checkpoint_wrote(store->checkpoint, object);
+    if (write_count)
+        checkpoint_wrote(store->checkpoint, object);
     return 0;
 }
 
@@ -270,6 +285,30 @@ static int replay_turn(void *arg, const struct journal_reader_turn *turn)
     return 0;
 }
 
+static int replay_files(void *arg, const struct segment_turn *turn,
+                        const struct segment_file *files, size_t count)
+{
+    struct store *store = arg;
+    if (!store->file_redo && !(store->file_redo = file_redo_new()))
+        return -ENOMEM;
+    int err = 0;
+    for (size_t i = 0; !err && i < count; i++)
+        err = file_redo_add(store->file_redo, turn->object_id, turn->seq, &files[i]);
+    return err;
+}
+
+struct file_redo *store_take_file_redo(struct store *store)
+{
+    struct file_redo *redo = store->file_redo;
+    store->file_redo = NULL;
+    return redo;
+}
+
+void store_keep_from(struct store *store, uint64_t seq)
+{
+    checkpoint_keep_from(store->checkpoint, seq);
+}
+
 /* The number of this start and the highest record number ever given, made durable. */
 static int next_boot(struct store *store, const struct recovery *found, uint64_t *floor_seq,
                      char *error, size_t error_size)
@@ -299,7 +338,7 @@ static int recover(struct store *store, struct recovery *found, uint64_t *floor_
                    size_t error_size)
 {
     const struct journal_reader_sink sink = {
-        .wants = replay_wants, .turn = replay_turn, .arg = store};
+        .wants = replay_wants, .turn = replay_turn, .files = replay_files, .arg = store};
     int err = recovery_scan(store->folder_fd, store->folder, &sink, found, error, error_size);
     if (!err)
         err = next_boot(store, found, floor_seq, error, error_size);
@@ -391,6 +430,7 @@ static void free_store(struct store *store)
     if (store->data_fd >= 0)
         close(store->data_fd);
     free(store->entries);
+    file_redo_free(store->file_redo);
     free(store->data_dir);
     free(store->folder);
     free(store->station);

@@ -52,6 +52,24 @@ struct object_state *store_object(struct store *store, const char *object_id);
 int store_commit(struct store *store, struct object_state *object, struct span request_id,
                  struct span writes, uint32_t write_count, uint64_t *seq);
 
+/* The same for a turn that changes files too; a record is made when there is anything in it. */
+struct store_turn {
+    struct span request_id;
+    struct span writes;
+    uint32_t write_count;
+    struct rpc_files files; /* puts are staged and durable */
+    uint64_t files_done; /* all changes of files up to this record are visible; 0: says nothing */
+};
+int store_commit_turn(struct store *store, struct object_state *object,
+                      const struct store_turn *turn, uint64_t *seq);
+/*
+ * Changes of files that the journal holds and that may not be visible yet, from recovery; they are
+ * given away once. No record from `seq` on leaves the journal (0: none is held).
+ */
+struct file_redo;
+struct file_redo *store_take_file_redo(struct store *store);
+void store_keep_from(struct store *store, uint64_t seq);
+
 /* Sequence number of the newest accepted record of the object; 0 none since the start. */
 uint64_t store_newest(const struct object_state *object);
 /* Everything up to this number survives what the durability mode promises to survive. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* links: supervisor/state/segment.c supervisor/state/record.c common/buf.c common/codec.c
- * common/rpc.c common/tsv.c -lxxhash */
+ * common/rpc.c common/file_store.c common/utf8.c common/tsv.c -lxxhash */
 /*
  * fuzz_journal - a journal segment of any content: the scan ends, stays inside, and what it accepts
  * is what its own rules say.

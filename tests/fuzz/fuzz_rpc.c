@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: common/channel.c common/rpc.c common/codec.c common/buf.c common/memfd.c
- * supervisor/scribe/scribe_rpc.c */
+/* links: common/channel.c common/rpc.c common/file_store.c common/utf8.c common/codec.c
+ * common/buf.c common/memfd.c supervisor/scribe/scribe_rpc.c */
 /*
  * Both ends of every RPC socket against arbitrary bytes. The first byte says what the rest is:
  *   0x00-0x3f  wire number of a message (one byte), then a payload for its decoder; what decodes
@@ -37,6 +37,7 @@ enum { PAYLOAD_MAX = 2 * RPC_INLINE_MAX };
     PAYLOAD(LOG, rpc_log)                                \
     PAYLOAD(OUTSIDE_WRITES, rpc_writes)                  \
     PAYLOAD(UPDATE, rpc_writes)                          \
+    PAYLOAD(FILES_APPLIED, rpc_files_applied)            \
     PAYLOAD(SPAWN, rpc_spawn)                            \
     PAYLOAD(SPAWNED, rpc_spawned)                        \
     PAYLOAD(SPAWN_FAILED, rpc_spawn_failed)              \
@@ -49,6 +50,9 @@ enum { PAYLOAD_MAX = 2 * RPC_INLINE_MAX };
     PAYLOAD(VERSION_WRITTEN, scribe_rpc_version_written) \
     PAYLOAD(VERSION_LIST, scribe_rpc_version_list)       \
     PAYLOAD(VERSION_READ, scribe_rpc_version_read)       \
+    PAYLOAD(FILES, scribe_rpc_files)                     \
+    PAYLOAD(FILES_DONE, scribe_rpc_files_done)           \
+    PAYLOAD(LIST, scribe_rpc_list)                       \
     EMPTY(STREAM_PULL)                                   \
     EMPTY(STREAM_CANCEL)                                 \
     EMPTY(EXIT)                                          \

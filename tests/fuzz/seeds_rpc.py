@@ -56,8 +56,22 @@ TWO_WRITES = [u32(2), text(write() + write(op=2, value=b""))]
 NO_WRITES = [u32(0), text(b"")]
 
 
-def state(has_checkpoint=1, writes=TWO_WRITES):
-    return [u8(has_checkpoint), *writes]
+def file(op=1, name=b"a.txt", token=b"w1-2-3", size=9):
+    return u8(op) + text(name) + text(token) + u64(size)
+
+
+NO_FILES = [u32(0), text(b"")]
+TWO_FILES = [u32(2), text(file() + file(op=2, size=0))]
+
+
+def broken_files(before, after=()):
+    groups = [(1, file(op=3)), (1, file(op=2)), (1, file(name=b"../x")), (1, file(name=b"")),
+              (1, file(token=b".x")), (2, file()), (1, file() + b"s")]
+    return [[*before, u32(count), text(group), *after] for count, group in groups]
+
+
+def state(has_checkpoint=1, writes=TWO_WRITES, files=NO_FILES):
+    return [u8(has_checkpoint), *writes, *files]
 
 
 def broken_fields(before, after=()):
@@ -81,9 +95,10 @@ def answer(by_station=1, outcome=0, body=b"{}", body_size=0):
             u64(body_size)]
 
 
-def turn_done(status=200, outcome=0, stream=0, body=b"hi", body_size=0, writes=TWO_WRITES):
+def turn_done(status=200, outcome=0, stream=0, body=b"hi", body_size=0, writes=TWO_WRITES,
+              files=NO_FILES):
     return [u32(status), u8(outcome), u8(stream), text(b"text/plain"), u32(1), text(field()),
-            text(body), u64(body_size), *writes]
+            text(body), u64(body_size), *writes, *files]
 
 
 def version_write(object_id=b"a", rejected=1, expect=2, hash_size=32):
@@ -95,13 +110,15 @@ def version_write(object_id=b"a", rejected=1, expect=2, hash_size=32):
 LOAD = [text(b"a"), text(b"/a.py"), text(b"x = 1\n"), text(b"{}")]
 DUMP = [text(b"a"), text(b"k"), text(b"{"), text(b"}")]
 SEARCH = [text(b"a"), text(b"INFO"), u64(100), u64(0), u64(1), u64(2)]
+FILES = [u32(0), text(b"a"), text(b"w1-2-"), u64(9), u64(9)]
 ONE_OBJECT = text(b"a") + u64(1) + u64(9)
 
 PAYLOADS = {
     "HELLO": [[u32(1), u32(2)]],
     "LOAD": [[*LOAD, *state()], [*LOAD, *state(has_checkpoint=2)],
-             *broken_writes([*LOAD, u8(0)])],
-    "RESET": [state(), state(writes=NO_WRITES), state(has_checkpoint=2), *broken_writes([u8(1)])],
+             *broken_writes([*LOAD, u8(0)], NO_FILES)],
+    "RESET": [state(), state(files=TWO_FILES), state(writes=NO_WRITES), state(has_checkpoint=2),
+              *broken_writes([u8(1)], NO_FILES), *broken_files([u8(1), *NO_WRITES])],
     "CALL": [call(), call(path_skip=99), call(body_size=9), call(body=b"", body_size=9),
              call(management=403), call(management=399), call(management=500), call(kind=3),
              call(readonly=1), call(readonly=2)],
@@ -122,7 +139,10 @@ PAYLOADS = {
                   turn_done(stream=1, body=b"", body_size=9), turn_done(body_size=9),
                   turn_done(body=b"", body_size=9),
                   *broken_fields(turn_done()[:4], turn_done()[6:]),
-                  *broken_writes(turn_done()[:8])],
+                  turn_done(files=TWO_FILES),
+                  turn_done(outcome=1, writes=NO_WRITES, files=TWO_FILES),
+                  *broken_files(turn_done()[:10]),
+                  *broken_writes(turn_done()[:8], NO_FILES)],
     "STREAM_CHUNK": [[text(b"abc"), u64(0)], [text(b""), u64(9)], [text(b"abc"), u64(9)]],
     "STREAM_END": [[text(b"ValueError: x")]],
     "LOG": [[text(b"INFO"), u64(1), text(b"hello"), text(b'{"a":1}')]],
@@ -130,6 +150,11 @@ PAYLOADS = {
     "RESET_DONE": [[]],
     "UPDATE": [TWO_WRITES, *broken_writes([])],
     "PROMOTE": [[]],
+    "FILES_APPLIED": [TWO_FILES, NO_FILES, *broken_files([])],
+    "FILES": [[*FILES, *TWO_FILES], [u32(4), *FILES[1:], *NO_FILES],
+              [u32(0), text(b""), *FILES[2:], *NO_FILES], *broken_files(FILES)],
+    "FILES_DONE": [[u32(0), u32(0)], [u32(122), u32(2)], [u32(4096), u32(0)], [u32(1), u32(3)]],
+    "LIST": [[text(b"a")], [text(b"")]],
     "SPAWN": [[u32(1), u64(2)]],
     "SPAWNED": [[u32(1), u64(2), u32(3)]],
     "SPAWN_FAILED": [[u32(1), u64(2), u32(12)]],

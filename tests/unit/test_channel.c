@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: common/channel.c common/rpc.c common/codec.c common/buf.c common/memfd.c */
+/* links: common/channel.c common/rpc.c common/file_store.c common/utf8.c common/codec.c common/buf.c common/memfd.c */
 /* Frames over a real socket pair: batches, descriptors, spilled payloads, and what is refused. */
 #include "common/channel.h"
 #include "common/memfd.h"

@@ -4,7 +4,7 @@
  * supervisor/log/log_line.c supervisor/state/recovery.c supervisor/state/journal_reader.c
  * supervisor/state/segment.c supervisor/state/record.c common/state_file.c common/json_scan.c
  * common/json_text.c common/time_text.c common/tsv.c common/buf.c common/codec.c common/utf8.c
- * common/log.c common/clock.c common/rpc.c common/failpoint.c -ljansson -lxxhash */
+ * common/log.c common/clock.c common/rpc.c common/file_store.c common/failpoint.c -ljansson -lxxhash */
 /* objectctl check: clean folders are clean, and everything wrong is named with its place. */
 #include "supervisor/ctl/check.h"
 #include "tests/unit/data_folder.h"

@@ -4,7 +4,7 @@
  * supervisor/scribe/state_dump.c supervisor/scribe/scribe_rpc.c supervisor/scribe/document.c
  * supervisor/state/journal_reader.c supervisor/state/segment.c supervisor/state/record.c
  * common/state_file.c common/tsv.c common/buf.c common/codec.c common/json_text.c
- * common/json_scan.c common/utf8.c common/log.c common/clock.c common/memfd.c common/rpc.c
+ * common/json_scan.c common/utf8.c common/log.c common/clock.c common/memfd.c common/rpc.c common/file_store.c
  * common/failpoint.c -lxxhash */
 /* Checkpoints: the journal's newer records over the old file; and the state as a document. */
 #include "common/clock.h"

@@ -2,7 +2,7 @@
 /* links: supervisor/scribe/log_query.c supervisor/scribe/tail_reader.c supervisor/scribe/document.c
  * supervisor/scribe/scribe_rpc.c supervisor/log/log_line.c common/json_scan.c common/json_text.c
  * common/time_text.c common/state_file.c common/tsv.c common/buf.c common/codec.c common/utf8.c
- * common/log.c common/clock.c common/memfd.c common/rpc.c -ljansson */
+ * common/log.c common/clock.c common/memfd.c common/rpc.c common/file_store.c -ljansson */
 /* Searching logs: newest lines, filters, rotated files, files of the earlier system, damage. */
 #include "common/log.h"
 #include "common/memfd.h"

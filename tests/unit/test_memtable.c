@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* links: supervisor/state/memtable.c supervisor/state/arena.c common/seeded_hash.c common/buf.c
- * common/codec.c common/rpc.c -lxxhash */
+ * common/codec.c common/rpc.c common/file_store.c common/utf8.c -lxxhash */
 /* The newest write of each key: against a plain model, and what a reservation leaves behind. */
 #include "supervisor/state/memtable.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* links: supervisor/state/record.c supervisor/state/segment.c common/buf.c common/codec.c
- * common/rpc.c common/tsv.c -lxxhash */
+ * common/rpc.c common/file_store.c common/utf8.c common/tsv.c -lxxhash */
 /* Journal lines: what is written is read back, whatever the bytes; anything else is refused. */
 #include "common/rpc.h"
 #include "supervisor/state/record.h"

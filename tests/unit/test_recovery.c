@@ -2,7 +2,7 @@
 /* links: supervisor/state/recovery.c supervisor/state/journal.c supervisor/state/committer.c
  * supervisor/state/journal_reader.c supervisor/state/segment.c supervisor/state/record.c
  * supervisor/loop.c common/buf.c common/clock.c common/codec.c common/failpoint.c
- * common/json_text.c common/log.c common/rpc.c common/tsv.c common/utf8.c -lxxhash -lpthread */
+ * common/json_text.c common/log.c common/rpc.c common/file_store.c common/tsv.c common/utf8.c -lxxhash -lpthread */
 /*
  * A real journal, cut and damaged in every way: what comes out is always a prefix of what went in,
  * and never a shorter one than was known to be durable.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: common/rpc.c common/codec.c common/buf.c */
+/* links: common/rpc.c common/file_store.c common/utf8.c common/codec.c common/buf.c */
 /* The message table, and every payload: round trip, every truncation, bytes left over. */
 #include "common/rpc.h"
 
@@ -61,6 +61,16 @@ static struct buf two_writes(void)
     rpc_write_encode(&writes, &set);
     rpc_write_encode(&writes, &del);
     return writes;
+}
+
+static struct buf two_files(void)
+{
+    struct buf files = BUF_INIT;
+    struct rpc_file put = {RPC_FILE_PUT, span_of("a.txt"), span_of("w1-2-3"), 9};
+    struct rpc_file del = {RPC_FILE_DELETE, span_of("b.txt"), span_of("w1-2-4"), 0};
+    rpc_file_encode(&files, &put);
+    rpc_file_encode(&files, &del);
+    return files;
 }
 
 START_TEST(call_round_trip)
@@ -230,6 +240,14 @@ START_TEST(turn_done_refuses_contradictions)
     ck_assert(!turn_done_accepts((struct rpc_turn_done){
         .status = 500, .outcome = RPC_OUTCOME_RAISED, .write_count = 2, .writes = w}));
     ck_assert(!turn_done_accepts((struct rpc_turn_done){.status = 200, .field_count = 1}));
+    struct buf files = two_files();
+    struct rpc_files f = {2, span_of_buf(&files)};
+    ck_assert(turn_done_accepts((struct rpc_turn_done){.status = 200, .files = f}));
+    ck_assert(!turn_done_accepts(
+        (struct rpc_turn_done){.status = 500, .outcome = RPC_OUTCOME_RAISED, .files = f}));
+    f.count = 3;
+    ck_assert(!turn_done_accepts((struct rpc_turn_done){.status = 200, .files = f}));
+    buf_free(&files);
     buf_free(&writes);
 }
 END_TEST
@@ -253,14 +271,34 @@ START_TEST(writes_refuse_what_makes_no_sense)
 }
 END_TEST
 
+START_TEST(files_refuse_what_makes_no_sense)
+{
+    static const struct rpc_file bad[] = {
+        {(enum rpc_file_op)3, {"a", 1}, {"t", 1}, 0}, {RPC_FILE_DELETE, {"a", 1}, {"t", 1}, 5},
+        {RPC_FILE_PUT, {"", 0}, {"t", 1}, 5},         {RPC_FILE_PUT, {"a/b", 3}, {"t", 1}, 5},
+        {RPC_FILE_PUT, {"..", 2}, {"t", 1}, 5},       {RPC_FILE_PUT, {"a\0b", 3}, {"t", 1}, 5},
+        {RPC_FILE_PUT, {"\xff", 1}, {"t", 1}, 5},     {RPC_FILE_PUT, {"a", 1}, {"../t", 4}, 5},
+        {RPC_FILE_PUT, {"a", 1}, {"", 0}, 5},
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct buf out = BUF_INIT;
+        struct rpc_file f;
+        rpc_file_encode(&out, &bad[i]);
+        struct codec_reader r = codec_reader_of(out.data, out.len);
+        ck_assert_msg(!rpc_file_next(&r, &f) && r.failed, "case %zu", i);
+        buf_free(&out);
+    }
+}
+END_TEST
+
 START_TEST(load_and_reset_round_trip)
 {
-    struct buf out = BUF_INIT, writes = two_writes();
+    struct buf out = BUF_INIT, writes = two_writes(), files = two_files();
     struct rpc_load got, m = {.object_id = span_of("a"),
                               .path = span_of("/o/a.py"),
                               .source = span_of("x = 1\n"),
                               .settings = span_of("{}"),
-                              .state = {true, 2, span_of_buf(&writes)}};
+                              .state = {true, 2, span_of_buf(&writes), {2, span_of_buf(&files)}}};
     rpc_load_encode(&out, &m);
     ck_assert(rpc_load_decode(span_of_buf(&out), &got));
     ck_assert(got.state.has_checkpoint && span_equal(got.source, "x = 1\n"));
@@ -273,6 +311,12 @@ START_TEST(load_and_reset_round_trip)
     buf_reset(&out, 0);
     rpc_reset_encode(&out, &reset);
     ck_assert(!rpc_reset_decode(span_of_buf(&out), &reset));
+    buf_reset(&out, 0);
+    reset = (struct rpc_reset){.state = m.state};
+    reset.state.files.count = 1;
+    rpc_reset_encode(&out, &reset);
+    ck_assert(!rpc_reset_decode(span_of_buf(&out), &reset));
+    buf_free(&files);
     buf_free(&out);
     buf_free(&writes);
 }
@@ -302,6 +346,11 @@ START_TEST(small_payloads_only_whole)
     rpc_writes_encode(&out, &(struct rpc_writes){2, span_of_buf(&writes)});
     ASSERT_ONLY_WHOLE(writes, out);
     buf_reset(&out, 0);
+    struct buf files = two_files();
+    rpc_files_applied_encode(&out, &(struct rpc_files_applied){{2, span_of_buf(&files)}});
+    ASSERT_ONLY_WHOLE(files_applied, out);
+    buf_free(&files);
+    buf_reset(&out, 0);
     rpc_spawn_encode(&out, &(struct rpc_spawn){1, 2});
     ASSERT_ONLY_WHOLE(spawn, out);
     buf_reset(&out, 0);
@@ -329,6 +378,7 @@ int main(void)
     tcase_add_test(tc, turn_done_round_trip);
     tcase_add_test(tc, turn_done_refuses_contradictions);
     tcase_add_test(tc, writes_refuse_what_makes_no_sense);
+    tcase_add_test(tc, files_refuse_what_makes_no_sense);
     tcase_add_test(tc, load_and_reset_round_trip);
     tcase_add_test(tc, small_payloads_only_whole);
     suite_add_tcase(suite, tc);

@@ -11,7 +11,7 @@
  * supervisor/loop.c supervisor/state/journal_reader.c supervisor/state/segment.c
  * supervisor/state/record.c common/state_file.c common/tsv.c common/buf.c common/codec.c
  * common/json_text.c common/json_scan.c common/time_text.c common/utf8.c common/log.c
- * common/clock.c common/memfd.c common/rpc.c common/channel.c common/failpoint.c -lsodium -lxxhash
+ * common/clock.c common/memfd.c common/rpc.c common/file_store.c common/channel.c common/failpoint.c -lsodium -lxxhash
  * -ljansson */
 /* The scribe as a process: jobs and answers, its death and its next life. */
 #include "common/memfd.h"

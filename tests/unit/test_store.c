@@ -4,7 +4,7 @@
  * supervisor/state/recovery.c supervisor/state/journal.c supervisor/state/committer.c
  * supervisor/state/journal_reader.c supervisor/state/segment.c supervisor/state/record.c
  * supervisor/loop.c common/buf.c common/clock.c common/codec.c common/failpoint.c
- * common/json_text.c common/log.c common/rpc.c common/seeded_hash.c common/state_file.c
+ * common/json_text.c common/log.c common/rpc.c common/file_store.c common/seeded_hash.c common/state_file.c
  * common/tsv.c common/utf8.c -lxxhash -lpthread -ljansson */
 /*
  * The store with a scribe of this test's own: it merges with the real journal reader and the real

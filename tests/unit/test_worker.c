@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* links: tests/unit/worker_driver.c common/buf.c common/channel.c common/clock.c common/codec.c
- * common/log.c common/json_text.c common/utf8.c common/memfd.c common/rpc.c common/state_file.c
+ * common/log.c common/json_text.c common/utf8.c common/memfd.c common/rpc.c common/file_store.c common/state_file.c
  * common/tsv.c */
 /*
  * The real objectd-worker (environment OBJECTD_WORKER, else ./objectd-worker) with this program as
