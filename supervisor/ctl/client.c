@@ -260,7 +260,8 @@ static void report_details(json_t *json)
     json_t *value;
     json_object_foreach(json, name, value)
     {
-        if (strcmp(name, "status") == 0 || strcmp(name, "error") == 0 || json_is_null(value))
+        if (strcmp(name, "status") == 0 || strcmp(name, "error") == 0 || json_is_null(value) ||
+            (json_is_array(value) && json_array_size(value) == 0))
             continue;
         fputs("  ", stderr);
         printable_put(stderr, name, strlen(name));
