@@ -42,10 +42,10 @@ struct config {
     int expose_tracebacks;
 
     /* limits {} : sizes in bytes */
-    uint64_t head_max;                /* 16 KiB */
-    uint64_t fields_max;              /* 100 */
-    uint64_t target_max;              /* 8 KiB request target; 414 */
-    uint64_t body_max;                /* 64 MiB */
+    uint64_t head_max;   /* 16 KiB */
+    uint64_t fields_max; /* 100 */
+    uint64_t target_max; /* 8 KiB request target; 414 */
+    uint64_t body_max;   /* 64 MiB */
     uint64_t upload_max;
     uint64_t upload_parts_max;
     uint64_t files_bytes_max;
@@ -59,17 +59,19 @@ struct config {
     uint64_t turn_asks_max;           /* 1024; answers that one turn waits for */
     uint64_t source_max;              /* 1 MiB, one object file */
     uint64_t turn_writes_max;         /* 8 MiB, state written by one turn */
+    uint64_t replica_lag_max;         /* 64 MiB of writes that one replica has not read */
     uint64_t workers_object_max;      /* 64, workers of one object */
     uint64_t concurrent_max;          /* 256, turns at once in one worker */
 
     /* workers {} */
-    uint64_t timeout_ns;       /* 30 s, execution */
-    uint64_t timeout_grace_ns; /* 2 s from TimeoutError to SIGKILL */
-    uint64_t queue_timeout_ns; /* 30 s, waiting for a worker */
-    uint64_t start_timeout_ns; /* 30 s, import of an object */
-    uint64_t stop_timeout_ns;  /* 30 s, graceful stop of the station */
-    uint64_t idle_timeout_ns;  /* 600 s */
-    char *worker_program;      /* objectd-worker */
+    uint64_t timeout_ns;             /* 30 s, execution */
+    uint64_t timeout_grace_ns;       /* 2 s from TimeoutError to SIGKILL */
+    uint64_t queue_timeout_ns;       /* 30 s, waiting for a worker */
+    uint64_t start_timeout_ns;       /* 30 s, import of an object */
+    uint64_t stop_timeout_ns;        /* 30 s, graceful stop of the station */
+    uint64_t idle_timeout_ns;        /* 600 s */
+    uint64_t replica_lag_timeout_ns; /* 5 s without following the object's writes */
+    char *worker_program;            /* objectd-worker */
 
     /* state {} */
     enum durability durability;

@@ -77,11 +77,13 @@ static void serve(struct object *o)
     o->frozen = false;
     o->used_ns = loop_now(station->loop);
     loading_accept(o);
+    call_queue_sort(&o->queue); /* what is declared readonly may be other methods than before */
+    replicas_fill(o);
     run_waiters(o);
     turn_dispatch(station->turns, o);
 }
 
-/* The old worker is silent. */
+/* The old worker is silent, or has no state to hand over. */
 static void switch_worker(struct object *o)
 {
     struct station *station = o->station;
@@ -89,6 +91,7 @@ static void switch_worker(struct object *o)
     o->worker = (struct worker_ref){0};
     if (old)
         worker_event(old, WORKER_EV_DRAIN);
+    replicas_drain(o);
     serve(o);
 }
 
@@ -97,7 +100,7 @@ static void freeze(struct object *o)
     struct station *station = o->station;
     struct worker *old = worker_get(station->workers, o->worker);
     o->frozen = true;
-    if (!old || old->inflight.count == 0)
+    if (!old || old->inflight.count == 0 || o->endpoint.stateless)
         lifecycle_event(o, OBJECT_EV_DRAINED);
 }
 
@@ -143,13 +146,14 @@ static void lose_worker(struct object *o)
     o->worker = (struct worker_ref){0};
     bool was_frozen = o->frozen;
     o->frozen = false;
+    replicas_drain(o);
     if (candidate && was_frozen)
         lifecycle_event(o, OBJECT_EV_READY);
 }
 
 static void probe(struct object *o)
 {
-    if (o->queue.count || o->waiters)
+    if (call_queue_count(&o->queue) || o->waiters)
         lifecycle_event(o, OBJECT_EV_DEMAND);
 }
 
@@ -170,6 +174,7 @@ static void cool(struct object *o)
     o->worker = (struct worker_ref){0};
     if (w)
         worker_event(w, WORKER_EV_DRAIN);
+    replicas_drain(o);
 }
 
 static void end(struct object *o)
@@ -196,6 +201,7 @@ static void restart_candidate(struct object *o)
 static void wait_after_death(struct object *o)
 {
     o->worker = (struct worker_ref){0};
+    replicas_drain(o);
     wait_before_retry(o);
 }
 
@@ -243,11 +249,22 @@ static void on_removed(void *arg)
     lifecycle_event(arg, OBJECT_EV_REMOVED);
 }
 
+static bool is_idle(const struct object *o)
+{
+    if (!replicas_worker(o, 0) || call_queue_count(&o->queue))
+        return false;
+    for (size_t i = 0; i <= o->replicas.count; i++) {
+        const struct worker *w = replicas_worker(o, i);
+        if (w && (w->state != WORKER_READY || w->streams.count))
+            return false;
+    }
+    return true;
+}
+
 static void sweep_object(struct object *o, void *arg)
 {
     struct station *station = arg;
-    struct worker *w = worker_get(station->workers, o->worker);
-    if (!w || w->state != WORKER_READY || w->streams.count || o->queue.count)
+    if (!is_idle(o))
         return;
     if (loop_now(station->loop) - o->used_ns >= o->endpoint.idle_timeout_ns)
         lifecycle_event(o, OBJECT_EV_IDLE);
@@ -314,6 +331,8 @@ static void candidate_failed(struct worker *w)
 void lifecycle_worker_ready(struct worker *w, struct span metadata)
 {
     struct object *o = w->object;
+    if (replicas_has(o, w))
+        turn_dispatch(o->station->turns, o);
     if (!is_candidate(w))
         return;
     char problem[ENDPOINT_PROBLEM_SIZE];
@@ -324,11 +343,14 @@ void lifecycle_worker_ready(struct worker *w, struct span metadata)
         candidate_failed(w);
         return;
     }
+    w->concurrent = o->next_endpoint.concurrent;
     lifecycle_event(o, OBJECT_EV_READY);
 }
 
 void lifecycle_worker_load_failed(struct worker *w, const struct rpc_load_failed *why)
 {
+    if (replicas_has(w->object, w))
+        replicas_load_failed(w, why);
     if (!is_candidate(w))
         return;
     loading_note_error(w->object, why->line, why->traceback, "%.*s", (int)why->error.len,
@@ -364,9 +386,32 @@ static void serve_leftovers(struct object *o)
 {
     if (o->phase == OBJECT_GONE)
         turn_fail_queue(o->station->turns, o);
-    else if (o->queue.count)
+    else if (call_queue_count(&o->queue))
         lifecycle_demand(o);
     turn_dispatch(o->station->turns, o);
+}
+
+static void note_death(struct worker *w, int wait_status)
+{
+    struct object *o = w->object;
+    o->crashes++;
+    o->restarts++;
+    object_note(o, "ERROR", "worker %d died: %s", (int)w->pid, worker_death_text(wait_status));
+    if (!w->station->stopping)
+        log_info("worker %d of %s died: %s", (int)w->pid, o->id, worker_death_text(wait_status));
+}
+
+/* A replica takes the place of the dead owner. */
+static bool carry_on(struct object *o, const struct worker *dead)
+{
+    if (o->phase != OBJECT_SERVING && o->phase != OBJECT_DEPLOYING)
+        return false;
+    if (!replicas_promote(o, clock_mono_ns() - dead->born_ns))
+        return false;
+    if (o->frozen && replicas_worker(o, 0)->inflight.count == 0)
+        lifecycle_event(o, OBJECT_EV_DRAINED);
+    turn_dispatch(o->station->turns, o);
+    return true;
 }
 
 void lifecycle_worker_dead(struct worker *w, int wait_status)
@@ -376,19 +421,20 @@ void lifecycle_worker_dead(struct worker *w, int wait_status)
         candidate_died(w, wait_status);
         return;
     }
-    if (!worker_ref_is(o->worker, w)) {
+    bool is_replica = replicas_has(o, w);
+    if (!is_replica && !worker_ref_is(o->worker, w)) {
         serve_leftovers(o);
         return;
     }
-    bool wanted = w->blame != WORKER_BLAME_UNWANTED;
-    if (wanted) {
-        o->crashes++;
-        o->restarts++;
-        object_note(o, "ERROR", "worker %d died: %s", (int)w->pid, worker_death_text(wait_status));
-        if (!w->station->stopping)
-            log_info("worker %d of %s died: %s", (int)w->pid, o->id,
-                     worker_death_text(wait_status));
-        backoff_count(&o->backoff, clock_mono_ns() - w->born_ns);
+    if (w->blame != WORKER_BLAME_UNWANTED)
+        note_death(w, wait_status);
+    if (is_replica) {
+        replicas_dead(w);
+        return;
     }
+    if (carry_on(o, w))
+        return;
+    if (w->blame != WORKER_BLAME_UNWANTED)
+        backoff_count(&o->backoff, clock_mono_ns() - w->born_ns);
     lifecycle_event(o, OBJECT_EV_WORKER_DIED);
 }

@@ -51,15 +51,22 @@ int loading_state(struct object *o, struct buf *writes, struct rpc_state *state,
     return 0;
 }
 
-static void put_settings(struct buf *out, const struct station *station)
+static void put_flag(struct buf *out, const char *name, bool value)
 {
+    json_put_key(out, name);
+    buf_puts(out, value ? "true" : "false");
+}
+
+static void put_settings(struct buf *out, const struct worker *w)
+{
+    const struct station *station = w->station;
     const struct config *c = &station->config;
     buf_putc(out, '{');
     json_put_member(out, "objects_dir", c->objects_dir);
     json_put_member(out, "station_id", c->station_id);
     json_put_number(out, "boot", station->boot);
-    json_put_key(out, "expose_tracebacks");
-    buf_puts(out, c->expose_tracebacks ? "true" : "false");
+    put_flag(out, "expose_tracebacks", c->expose_tracebacks);
+    put_flag(out, "replica", w->is_replica);
     json_put_number(out, "turn_writes_max", c->turn_writes_max);
     buf_putc(out, '}');
 }
@@ -69,13 +76,13 @@ static int encode_load(struct worker *w, struct buf *settings, struct buf *write
     struct object *o = w->object;
     struct station *station = w->station;
     struct buf path = BUF_INIT;
-    struct rpc_load m = {.object_id = span_of(o->id),
-                         .source = {o->loading->text, o->loading->len}};
+    const struct source *source = w->is_replica ? o->accepted : o->loading;
+    struct rpc_load m = {.object_id = span_of(o->id), .source = {source->text, source->len}};
     int fd, err = loading_state(o, writes, &m.state, &fd);
     if (err)
         return err;
     buf_printf(&path, "%s/%s", station->config.objects_dir, o->file);
-    put_settings(settings, station);
+    put_settings(settings, w);
     m.path = (struct span){path.data, path.len};
     m.settings = (struct span){settings->data, settings->len};
     size_t frame = channel_begin(&w->channel, RPC_LOAD, 0);
@@ -94,7 +101,8 @@ static int fill_load(struct worker *w)
     int err = encode_load(w, &settings, &writes);
     buf_free(&settings);
     buf_free(&writes);
-    w->object->candidate_seq = store_newest(w->object->state);
+    if (!w->is_replica)
+        w->object->candidate_seq = store_newest(w->object->state);
     return err;
 }
 
@@ -171,10 +179,20 @@ int loading_start(struct object *o)
     o->loading = pick_source(o);
     if (!o->loading)
         return err;
-    o->candidate = worker_spawn(o->station->workers, o, fill_load, &err);
+    o->candidate = worker_spawn(o->station->workers, o, false, fill_load, &err);
     if (err) {
         loading_note_error(o, 0, LOADING_NO_TRACEBACK, "no worker: %s", strerror(-err));
         loading_drop(o);
     }
+    return err;
+}
+
+int loading_start_replica(struct object *o, struct worker_ref *ref)
+{
+    int err;
+    *ref = worker_spawn(o->station->workers, o, true, fill_load, &err);
+    struct worker *w = worker_get(o->station->workers, *ref);
+    if (w)
+        w->concurrent = o->endpoint.concurrent;
     return err;
 }

@@ -13,6 +13,8 @@
  * the reason noted.
  */
 int loading_start(struct object *o);
+/* Spawns a worker with what serves, which is there: 0 or -errno. */
+int loading_start_replica(struct object *o, struct worker_ref *ref);
 /* Does the candidate load something else than what serves? */
 bool loading_is_new(const struct object *o);
 /* The candidate loaded: its source is what serves from now on. */

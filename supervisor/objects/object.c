@@ -29,7 +29,8 @@ struct object_table *object_table_new(struct station *station)
 
 static void free_object(struct object *o)
 {
-    call_list_free(&o->queue);
+    call_queue_free(&o->queue);
+    replicas_free(&o->replicas);
     loop_timer_cancel(&o->retry_timer);
     loop_timer_cancel(&o->removal_timer);
     source_unref(o->accepted);

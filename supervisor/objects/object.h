@@ -11,9 +11,11 @@
 #include "common/seeded_hash.h"
 #include "supervisor/objects/endpoint.h"
 #include "supervisor/objects/object_fsm.h"
+#include "supervisor/objects/replicas.h"
 #include "supervisor/objects/source.h"
 #include "supervisor/process/backoff.h"
 #include "supervisor/process/worker.h"
+#include "supervisor/turn/call_queue.h"
 
 enum { OBJECT_ID_MAX = 200 /* bytes; a file name holds it with room for a suffix */ };
 
@@ -26,7 +28,8 @@ struct object {
     struct object_state *state;
     struct object_log *log;
 
-    struct worker_ref worker;    /* takes the turns */
+    struct worker_ref worker;    /* the owner: takes the turns, alone those that write */
+    struct replicas replicas;    /* take turns that only read */
     struct worker_ref candidate; /* loads the next source */
     bool frozen;                 /* the candidate is ready; the worker finishes */
     bool candidate_failed_once;  /* this start already fell back to the accepted source */
@@ -43,8 +46,8 @@ struct object {
     struct endpoint endpoint;      /* of what serves */
     struct endpoint next_endpoint; /* of the candidate, once it is ready */
 
-    uint64_t wait_mark;      /* of the search in the wait graph that saw it last */
-    struct call_list queue;                   /* not yet sent to a worker */
+    uint64_t wait_mark;                       /* of the search in the wait graph that saw it last */
+    struct call_queue queue;                  /* not yet sent to a worker */
     struct object *next_queued, *prev_queued; /* list of objects with a queue */
     bool in_queued;
     struct backoff backoff;

@@ -32,6 +32,7 @@ enum worker_blame {
     WORKER_BLAME_PROTOCOL,  /* it broke the RPC protocol */
     WORKER_BLAME_DEADLINE,  /* a turn ran past its deadline and grace */
     WORKER_BLAME_LOAD_TIME, /* the import took longer than start_timeout */
+    WORKER_BLAME_LAG,       /* a replica that did not follow the object's writes */
     WORKER_BLAME_UNWANTED,  /* it is not needed any more */
 };
 
@@ -48,6 +49,8 @@ struct worker {
     enum worker_blame blame;
     const char *protocol_reason; /* with WORKER_BLAME_PROTOCOL */
     pid_t pid;                   /* 0 until the nursery told it */
+    bool is_replica;             /* not the owner of its object, which alone writes state */
+    uint32_t concurrent;         /* turns that it runs at once */
     uint64_t born_ns;
     struct channel channel;
     struct loop_source *channel_source; /* NULL after end of file */
@@ -75,6 +78,13 @@ struct worker {
     uint64_t deadline_ns;    /* when; monotonic */
     bool dumped;             /* stacks were asked for */
 
+    uint64_t turn_ns; /* average of its turns; 0: none has ended */
+
+    /* objects/replicas.c */
+    uint64_t update_id;     /* of the UPDATE queued last */
+    uint64_t applied_seen;  /* how far the page said it had come */
+    uint64_t progressed_ns; /* since when; monotonic */
+
     uint64_t turns;
     struct worker *next_busy, *prev_busy; /* list of BUSY workers, for deadlines */
 };
@@ -98,7 +108,7 @@ void worker_table_free(struct worker_table *table);
  * Asks the nursery for a worker of this object and queues its LOAD, made by fill(). Returns a ref
  * with generation 0 and sets *error to -errno when it cannot even be asked for.
  */
-struct worker_ref worker_spawn(struct worker_table *table, struct object *object,
+struct worker_ref worker_spawn(struct worker_table *table, struct object *object, bool is_replica,
                                int (*fill)(struct worker *w), int *error);
 /* NULL when that generation is gone. */
 struct worker *worker_get(struct worker_table *table, struct worker_ref ref);

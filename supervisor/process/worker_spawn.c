@@ -83,7 +83,7 @@ static int watch_worker(struct worker *w)
     return err ? err : worker_output_watch(w);
 }
 
-struct worker_ref worker_spawn(struct worker_table *table, struct object *object,
+struct worker_ref worker_spawn(struct worker_table *table, struct object *object, bool is_replica,
                                int (*fill)(struct worker *w), int *error)
 {
     struct worker *w = worker_slot_take(table);
@@ -91,6 +91,7 @@ struct worker_ref worker_spawn(struct worker_table *table, struct object *object
     if (!w)
         return (struct worker_ref){0};
     w->object = object;
+    w->is_replica = is_replica;
     struct child_fds child = {{-1, -1, -1, -1, -1}};
     *error = make_child_fds(w, &child);
     if (!*error)

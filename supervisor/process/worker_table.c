@@ -185,6 +185,7 @@ struct worker *worker_slot_take(struct worker_table *table)
     w->ref = (struct worker_ref){(uint32_t)slot, ++table->last_generation};
     w->channel.fd = w->answers.fd = w->output_fd[0] = w->output_fd[1] = -1;
     w->born_ns = clock_mono_ns();
+    w->concurrent = 1;
     return w;
 }
 

@@ -22,6 +22,24 @@ static json_t *worker_json(const struct object *o)
                      (json_int_t)(w ? memory_rss_bytes(w->pid) : 0));
 }
 
+/* Each worker that serves: the owner first. */
+static json_t *workers_json(const struct object *o)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i <= o->replicas.count; i++) {
+        const struct worker *w = replicas_worker(o, i);
+        if (w)
+            json_array_append_new(
+                list,
+                json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "role", i ? "replica" : "owner",
+                          "state", worker_state_name(w->state), "pid", (json_int_t)w->pid,
+                          "generation", (json_int_t)w->ref.generation, "turns",
+                          (json_int_t)w->turns, "inflight", (json_int_t)w->inflight.count,
+                          "rss_bytes", (json_int_t)memory_rss_bytes(w->pid)));
+    }
+    return list;
+}
+
 static void set_default(json_t *m, const char *key, const char *value)
 {
     if (!json_object_get(m, key))
@@ -30,7 +48,8 @@ static void set_default(json_t *m, const char *key, const char *value)
 
 static void set_declared(json_t *m, const struct object *o)
 {
-    json_t *ready = o->endpoint.metadata ? json_loads(o->endpoint.metadata, JSON_ALLOW_NUL, NULL) : NULL;
+    json_t *ready =
+        o->endpoint.metadata ? json_loads(o->endpoint.metadata, JSON_ALLOW_NUL, NULL) : NULL;
     json_object_update(m, json_object_get(ready, "endpoint"));
     json_object_set(m, "methods", json_object_get(ready, "methods"));
     json_decref(ready);
@@ -48,7 +67,9 @@ static void set_known(json_t *m, const struct object *o)
     json_object_set_new(m, "source_version", json_integer((json_int_t)o->version));
     json_object_set_new(m, "state_keys",
                         json_integer((json_int_t)store_key_estimate(o->station->store, o->state)));
-    json_object_set_new(m, "worker", worker_json(o));
+    json_t *worker = worker_json(o);
+    json_object_set_new(worker, "all", workers_json(o));
+    json_object_set_new(m, "worker", worker);
     json_object_set_new(m, "owner", json_string(o->station->config.station_id));
     if (o->load_error)
         json_object_set_new(m, "load_error", json_string(o->load_error));

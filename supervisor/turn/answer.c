@@ -261,9 +261,11 @@ static int commit(struct worker *w, struct call *call, const struct rpc_turn_don
         return -ESTALE; /* another one has a copy of the state without these writes */
     int err = store_commit(w->station->store, w->object->state, call_client_request_id(call),
                            m->writes, m->write_count, &call->commit_seq);
-    if (!err)
-        w->station->turns->commits++;
-    return err;
+    if (err)
+        return err;
+    w->station->turns->commits++;
+    replicas_update(w->object, &(struct rpc_writes){m->write_count, m->writes});
+    return 0;
 }
 
 /* False: refused, or its reply cannot be given; the call is answered. */
@@ -301,6 +303,16 @@ static bool accept_turn(struct worker *w, struct call *call, const struct rpc_tu
     return true;
 }
 
+/* Answers that arrive together took what they took together. */
+static void count_time(struct worker *w, uint64_t now)
+{
+    enum { WEIGHT = 8 };
+    uint64_t took = now > w->progress_ns ? now - w->progress_ns : 0;
+    w->turn_ns = w->turn_ns ? (w->turn_ns * (WEIGHT - 1) + took) / WEIGHT : took;
+    w->turn_ns += w->turn_ns == 0;
+    w->progress_ns = now;
+}
+
 /* The worker has answered: more for it, or for whoever waits for its silence. */
 static void after_answer(struct worker *w)
 {
@@ -312,7 +324,7 @@ static void after_answer(struct worker *w)
         if (worker_get(table, ref))
             lifecycle_worker_answered(w);
     }
-    if (o->queue.count)
+    if (call_queue_count(&o->queue))
         turn_dispatch(o->station->turns, o);
 }
 
@@ -334,12 +346,16 @@ bool answer_turn_done(struct worker *w, const struct frame *f, const char **reas
     *reason = "a stream for an object";
     if (m.stream && call->origin.kind != RPC_CALL_HTTP)
         return false;
+    *reason = "writes of a turn that may only read";
+    if (call->readonly && m.write_count)
+        return false;
     *reason = "a body that is not a sealed memfd of its size";
     if (answer_take_body(w, f, m.body_size, &body_fd) < 0)
         return false;
     turn_take_back(turns, w, call);
     ask_abandon_all(call);
-    w->progress_ns = call->answered_ns = loop_now(w->station->loop);
+    call->answered_ns = loop_now(w->station->loop);
+    count_time(w, call->answered_ns);
     w->turns++;
     count_outcome(turns, w->object, m.outcome);
     bool taken = false;
@@ -370,6 +386,9 @@ bool answer_outside_writes(struct worker *w, const struct frame *f, const char *
     *reason = "malformed OUTSIDE_WRITES";
     if (!rpc_writes_decode(f->payload, &m) || !writes_are_sound(m.writes))
         return false;
+    *reason = "state of a stateless object";
+    if (w->object->endpoint.stateless && worker_ref_is(w->object->worker, w))
+        return false;
     if (w->reset_id) {
         note_lost_writes(w, "an earlier turn was refused");
         return true;
@@ -383,6 +402,8 @@ bool answer_outside_writes(struct worker *w, const struct frame *f, const char *
     if (err) {
         note_lost_writes(w, strerror(-err));
         poison(w, err);
+    } else {
+        replicas_update(w->object, &m);
     }
     return true;
 }
@@ -407,7 +428,9 @@ static void answer_crashed(struct worker *w, struct call *call, int wait_status)
     turns->crashed++;
     snprintf(extra, sizeof(extra), "\"crash_id\":\"%llx-%llx\"",
              (unsigned long long)w->station->boot, (unsigned long long)w->ref.generation);
-    if (w->blame == WORKER_BLAME_PROTOCOL)
+    if (w->blame == WORKER_BLAME_LAG)
+        answer_error(turns, call, 502, extra, "the worker did not follow the object's writes");
+    else if (w->blame == WORKER_BLAME_PROTOCOL)
         answer_error(turns, call, 502, extra, "the worker broke its protocol (%s)",
                      w->protocol_reason);
     else
@@ -433,7 +456,7 @@ static void requeue(struct turns *turns, struct call *call)
 {
     call->id = 0;
     call->worker = (struct worker_ref){0};
-    call_list_prepend(&call->object->queue, call);
+    call_queue_prepend(&call->object->queue, call);
     turns->queued++;
     object_mark_queued(turns->station->objects, call->object, true);
 }

@@ -41,6 +41,14 @@ void call_free(struct call *call)
     free(call);
 }
 
+bool call_is_readonly(const struct call *call)
+{
+    const struct endpoint *e = &call->object->endpoint;
+    if ((!e->stateless && !e->readonly) || call->origin.kind == RPC_CALL_TEST)
+        return false;
+    return endpoint_is_readonly(e, exchange_request(call->exchange)->method);
+}
+
 void call_list_free(struct call_list *list)
 {
     while (list->head)

@@ -51,6 +51,7 @@ struct call {
     uint64_t gate_seq;             /* the reply may go once this is durable */
     uint64_t commit_seq;           /* of its own record; 0: nothing committed */
     struct held_reply reply;
+    bool readonly;       /* sent as one that may write no state */
     bool started_stream; /* exchange_stream_begin was called */
     bool pulled;         /* the front wants a chunk and the worker was asked */
     bool stream_over;    /* no chunk will come any more */
@@ -58,6 +59,8 @@ struct call {
 
 struct call *call_new(struct exchange *x, struct object *o, const struct call_origin *origin);
 void call_free(struct call *call);
+/* May it not write, by what the object declares now? */
+bool call_is_readonly(const struct call *call);
 /* What a forced stop leaves; their exchanges belong to the front. */
 void call_list_free(struct call_list *list);
 void held_reply_free(struct held_reply *reply);

@@ -97,13 +97,14 @@ static void check_sent(struct turns *turns, struct worker *w, uint64_t now)
 static void check_queue(struct turns *turns, struct object *o, uint64_t now)
 {
     uint64_t limit = turns->station->config.queue_timeout_ns;
-    while (o->queue.head && age(now, o->queue.head->arrived_ns) > limit) {
-        struct call *call = call_list_pop(&o->queue);
+    struct call *call;
+    while ((call = call_queue_oldest(&o->queue)) && age(now, call->arrived_ns) > limit) {
+        call_queue_pop(&o->queue, true);
         turns->queued--;
         give_up(turns, call);
         answer_forget(turns, call);
     }
-    if (o->queue.count == 0)
+    if (call_queue_count(&o->queue) == 0)
         object_mark_queued(turns->station->objects, o, false);
 }
 

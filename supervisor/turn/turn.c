@@ -14,6 +14,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
+#define AHEAD_NS (NS_PER_MS / 5)
+
 struct turns *turns_new(struct station *station)
 {
     struct turns *turns = calloc(1, sizeof(*turns));
@@ -38,9 +40,13 @@ void turns_free(struct turns *turns)
 /* Calls of the object that have not begun, wherever they wait. */
 static size_t waiting_calls(const struct object *o)
 {
-    const struct worker *w = worker_get(o->station->workers, o->worker);
-    size_t sent = w ? w->inflight.count : 0;
-    return o->queue.count + (sent > 1 ? sent - 1 : 0);
+    size_t count = call_queue_count(&o->queue);
+    for (size_t i = 0; i <= o->replicas.count; i++) {
+        const struct worker *w = replicas_worker(o, i);
+        if (w && w->inflight.count > w->concurrent)
+            count += w->inflight.count - w->concurrent;
+    }
+    return count;
 }
 
 static bool admit(struct turns *turns, struct object *o, struct exchange *x)
@@ -57,7 +63,7 @@ static bool admit(struct turns *turns, struct object *o, struct exchange *x)
                        (unsigned long long)c->queue_object_max, o->id);
         return false;
     }
-    if (turns->queued + turns->sent - turns->occupied >= c->queue_station_max) {
+    if (turns->queued + turns->sent - turns->running >= c->queue_station_max) {
         turns->rejected_queue_station++;
         exchange_error(x, 503, "\"limit\":\"queue_station_max\"",
                        "%llu calls wait on this station already (limits.queue_station_max)",
@@ -69,16 +75,16 @@ static bool admit(struct turns *turns, struct object *o, struct exchange *x)
 
 static void enqueue(struct turns *turns, struct call *call)
 {
-    call_list_append(&call->object->queue, call);
+    call_queue_append(&call->object->queue, call);
     turns->queued++;
     object_mark_queued(turns->station->objects, call->object, true);
 }
 
-static struct call *dequeue(struct turns *turns, struct object *o)
+static struct call *dequeue(struct turns *turns, struct object *o, bool for_owner)
 {
-    struct call *call = call_list_pop(&o->queue);
+    struct call *call = call_queue_pop(&o->queue, for_owner);
     turns->queued--;
-    if (o->queue.count == 0)
+    if (call_queue_count(&o->queue) == 0)
         object_mark_queued(turns->station->objects, o, false);
     return call;
 }
@@ -109,8 +115,8 @@ static void answer_unservable(struct turns *turns, struct call *call)
 
 void turn_fail_queue(struct turns *turns, struct object *o)
 {
-    while (o->queue.count)
-        answer_unservable(turns, dequeue(turns, o));
+    while (call_queue_count(&o->queue))
+        answer_unservable(turns, dequeue(turns, o, true));
 }
 
 void turn_admit(struct turns *turns, struct object *o, struct exchange *x,
@@ -188,21 +194,58 @@ static int send_call(struct worker *w, struct call *call)
                          .request_id = request->request_id,
                          .caller = caller_of(call),
                          .expires_ns = expiry_of(call),
-                         .management = management_of(call->exchange)};
+                         .management = management_of(call->exchange),
+                         .readonly = call->readonly};
     size_t frame = channel_begin(&w->channel, RPC_CALL, call->id);
     rpc_call_encode(&w->channel.out, &m);
     return channel_end(&w->channel, frame, &fd, fd >= 0 ? 1 : 0);
 }
 
-static bool can_take_calls(const struct object *o, const struct worker *w)
+/*
+ * Calls sent ahead of a worker's answers save it and us the time of a wake-up each. Where others
+ * could run them, they must not wait behind a long turn: only what takes AHEAD_NS is sent ahead
+ * then, and nothing once the running turn has lasted longer.
+ */
+static size_t window_of(const struct object *o, const struct worker *w)
 {
-    return w && !o->frozen && (w->state == WORKER_READY || w->state == WORKER_BUSY) &&
-           w->inflight.count < TURN_WINDOW;
+    if (w->concurrent > 1)
+        return w->concurrent;
+    if (o->endpoint.workers == 1)
+        return TURN_WINDOW;
+    bool is_long = loop_now(w->station->loop) - w->progress_ns > AHEAD_NS;
+    if (w->turn_ns == 0 || (w->inflight.count && is_long))
+        return 1;
+    size_t ahead = AHEAD_NS / w->turn_ns;
+    return ahead < TURN_WINDOW ? 1 + ahead : TURN_WINDOW;
+}
+
+static bool has_room(const struct object *o, const struct worker *w)
+{
+    return w && w->inflight.count < window_of(o, w);
+}
+
+/* The least busy of those that may run what waits; of equals a replica, for the owner has more to
+ * do. NULL: none has room, or nothing waits. */
+static struct worker *taker(const struct object *o)
+{
+    struct worker *owner = replicas_worker(o, 0);
+    struct worker *best = !o->frozen && has_room(o, owner) ? owner : NULL;
+    if (!call_queue_count(&o->queue) || !o->queue.shared.count)
+        return call_queue_count(&o->queue) ? best : NULL;
+    for (size_t i = 1; i <= o->replicas.count; i++) {
+        struct worker *w = replicas_worker(o, i);
+        bool is_better =
+            !best || (w && (w->inflight.count < best->inflight.count ||
+                            (best == owner && w->inflight.count == best->inflight.count)));
+        if (has_room(o, w) && is_better && !replicas_is_behind(w))
+            best = w;
+    }
+    return best;
 }
 
 void turn_hand_over(struct turns *turns, struct worker *w, struct call *call)
 {
-    turns->occupied += w->inflight.count == 0;
+    turns->running += w->inflight.count < w->concurrent;
     turns->sent++;
     call_list_append(&w->inflight, call);
 }
@@ -211,7 +254,7 @@ void turn_take_back(struct turns *turns, struct worker *w, struct call *call)
 {
     call_list_remove(&w->inflight, call);
     turns->sent--;
-    turns->occupied -= w->inflight.count == 0;
+    turns->running -= w->inflight.count < w->concurrent;
 }
 
 /* Nobody waits for it any more: the caller's time is over. */
@@ -222,7 +265,7 @@ static bool is_overdue(const struct call *call, uint64_t now)
 
 static void send_next(struct turns *turns, struct object *o, struct worker *w)
 {
-    struct call *call = dequeue(turns, o);
+    struct call *call = dequeue(turns, o, !w->is_replica);
     if (is_overdue(call, loop_now(turns->station->loop))) {
         answer_error(turns, call, 504, "\"limit\":\"timeout\"",
                      "the time of the caller was over before its call began");
@@ -230,6 +273,7 @@ static void send_next(struct turns *turns, struct object *o, struct worker *w)
     }
     call->id = ++turns->last_call_id;
     call->worker = w->ref;
+    call->readonly = call_is_readonly(call);
     call->sent_ns = loop_now(turns->station->loop);
     int err = send_call(w, call);
     if (err) {
@@ -246,13 +290,14 @@ static void send_next(struct turns *turns, struct object *o, struct worker *w)
 
 void turn_dispatch(struct turns *turns, struct object *o)
 {
-    struct worker *w = worker_get(turns->station->workers, o->worker);
-    if (!o->queue.count || !can_take_calls(o, w))
+    struct worker *w = taker(o);
+    if (!w)
         return;
     o->used_ns = loop_now(turns->station->loop);
-    while (o->queue.count && can_take_calls(o, w))
+    for (; w; w = taker(o)) {
         send_next(turns, o, w);
-    worker_touch(w);
+        worker_touch(w);
+    }
     if (turns->outstanding == 1)
         loop_expect(turns->station->loop);
 }

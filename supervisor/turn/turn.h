@@ -19,7 +19,7 @@
 
 struct turns;
 
-enum { TURN_WINDOW = 256 /* calls that one worker is sent ahead of its answers */ };
+enum { TURN_WINDOW = 256 /* calls that one worker is sent ahead of its answers, at most */ };
 
 struct turns *turns_new(struct station *station);
 void turns_free(struct turns *turns);

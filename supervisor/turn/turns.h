@@ -22,7 +22,7 @@ struct turns {
     uint64_t last_search; /* of the wait graph */
     size_t queued;        /* calls in the queues of all objects */
     size_t sent;          /* calls in the hands of all workers */
-    size_t occupied;      /* workers that have any: each runs one of them */
+    size_t running;       /* of those: each worker runs as many as it can at once */
     size_t outstanding;
     struct call_list gated;      /* by gate_seq, smallest first */
     struct gate_waiter *waiters; /* by seq, smallest first */

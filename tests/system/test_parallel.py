@@ -1,0 +1,441 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects with more than one worker: stateless, readonly, replicas that follow the owner."""
+
+import os
+import signal
+import threading
+
+import pytest
+from station import scaled, wait_until
+from writers import in_parallel
+
+# Comes back once `others` calls are inside at the same time: each leaves a file and looks for the rest.
+MEET = """
+def meet(folder, others):
+    import os, time, uuid
+    open(os.path.join(folder, uuid.uuid4().hex), 'w').close()
+    while len(os.listdir(folder)) < others:
+        time.sleep(0.002)
+    return {'pid': os.getpid()}
+"""
+
+LEDGER = """
+import os
+__endpoint__ = {'readonly': ['GET'], 'workers': %d, 'version': '%s'}
+
+def GET(request):
+    return {'pid': os.getpid(), 'version': __endpoint__['version'], **_state_manager.get_all()}
+
+def POST(request):
+    return {'n': _state_manager.increment('n' + request['who']), 'pid': os.getpid()}
+"""
+
+
+def workers_of(station, object_id):
+    """Those that serve: the owner first."""
+    return station.get(f"/objects/{object_id}?metadata=true").json()["metadata"]["worker"]["all"]
+
+
+def wait_for_workers(station, object_id, count):
+    return wait_until(lambda: (lambda all_: len(all_) == count and all_)(
+        workers_of(station, object_id)), what=lambda: workers_of(station, object_id))
+
+
+def pids(workers):
+    return [w["pid"] for w in workers]
+
+
+# --- at once ---
+
+
+@pytest.mark.parametrize("endpoint", ["{'stateless': True, 'workers': 3}",
+                                      "{'readonly': ['GET'], 'workers': 3}"])
+def test_calls_run_at_once(station, endpoint):
+    """Three handlers inside at the same moment, in three processes; also when the object was cold."""
+    station.deploy("meet.py", f"__endpoint__ = {endpoint}\n{MEET}"
+                              "def GET(request):\n    return meet(request['folder'], 3)\n")
+    for kind in ("cold", "warm"):
+        folder = station.folder / kind
+        folder.mkdir()
+        answers = in_parallel(3, lambda _: station.get(f"/objects/meet?folder={folder}").json())
+        assert len({a["pid"] for a in answers}) == 3, answers
+        wait_for_workers(station, "meet", 3)
+
+
+def test_a_free_worker_gets_what_waits(station):
+    """Two of three calls are inside and do not end; ten others pass by them."""
+    station.deploy("slow.py", "import os, time\n__endpoint__ = {'stateless': True, 'workers': 3}\n"
+                              "def GET(request):\n"
+                              "    while request.get('until') and not os.path.exists(request['until']):\n"
+                              "        time.sleep(0.002)\n    return {}\n")
+    station.get("/objects/slow")
+    wait_for_workers(station, "slow", 3)
+    for _ in range(20):
+        station.get("/objects/slow")
+    until = station.folder / "until"
+    waiting = [threading.Thread(target=station.get, args=(f"/objects/slow?until={until}",))
+               for _ in range(2)]
+    for t in waiting:
+        t.start()
+    wait_until(lambda: sum(w["inflight"] for w in workers_of(station, "slow")) == 2)
+    assert all(s == 200 for s in in_parallel(10, lambda _: station.get("/objects/slow").status))
+    assert all(t.is_alive() for t in waiting)
+    until.touch()
+    for t in waiting:
+        t.join()
+
+
+def test_writing_turns_stay_exclusive(station):
+    station.deploy("mixed.py", LEDGER % (3, "1"))
+    each = scaled(100, 20)
+
+    def work(i):
+        with station.client() as client:
+            return [client.post("/objects/mixed", {"who": ""}).json()["n"] for _ in range(each)]
+
+    seen = [n for found in in_parallel(6, work) for n in found]
+    assert sorted(seen) == list(range(1, 6 * each + 1))
+
+
+# --- who may write ---
+
+WRITES = """
+def write(request):
+    way = {'set': lambda: _state_manager.set('a', 1), 'delete': lambda: _state_manager.delete('b'),
+           'increment': lambda: _state_manager.increment('n')}[request['way']]
+    return way()
+"""
+
+
+@pytest.mark.parametrize("way", ["set", "increment"])
+def test_a_stateless_object_cannot_write(station, way):
+    station.deploy("none.py", "__endpoint__ = {'stateless': True, 'workers': 2}\n" + WRITES +
+                   "POST = write\ndef GET(request):\n    return _state_manager.get_all()\n")
+    reply = station.post(f"/objects/none?way={way}")
+    assert reply.status == 500 and "stateless" in reply.json()["error"], reply
+    assert station.get("/objects/none").json() == {} and station.state("none") == {}
+
+
+def test_a_readonly_method_cannot_write(station):
+    station.deploy("ro.py", "__endpoint__ = {'readonly': ['GET'], 'workers': 2}\n" + WRITES +
+                   "GET = POST = write\n")
+    assert station.post("/objects/ro?way=set").status == 204
+    wait_for_workers(station, "ro", 2)
+    for _ in range(6):  # on either worker
+        for method in ("GET", "HEAD"):
+            reply = station.request(method, "/objects/ro?way=increment")
+            assert reply.status == 500, reply
+            assert method == "HEAD" or "readonly" in reply.json()["error"], reply
+    assert station.state("ro") == {"a": 1}
+
+
+def test_threads_may_write_in_the_owner_only(station):
+    station.deploy("bg.py", """
+import os, threading
+__endpoint__ = {'readonly': ['GET'], 'workers': 2}
+def work(out):
+    try:
+        _state_manager.increment('n')
+    except RuntimeError as e:
+        out.append(str(e))
+def GET(request):
+    out = []
+    t = threading.Thread(target=work, args=(out,))
+    t.start()
+    t.join()
+    return {'pid': os.getpid(), 'errors': out}
+""")
+    station.get("/objects/bg")
+    owner, replica = pids(wait_for_workers(station, "bg", 2))
+    seen = {}
+    while len(seen) < 2:
+        for answer in in_parallel(4, lambda _: station.get("/objects/bg").json()):
+            seen[answer["pid"]] = answer["errors"]
+    assert seen[owner] == [] and "replica" in seen[replica][0]
+
+
+# --- a client reads its own writes ---
+
+
+class Checkers:
+    """Clients that write and read: what was acknowledged must be in every later answer."""
+
+    def __init__(self, station, object_id, count, max_failures=0):
+        self.station, self.object_id, self.count = station, object_id, count
+        self.stopping = threading.Event()
+        self.acknowledged = [0] * count
+        self.failures, self.pids, self.versions, self.errors = [], set(), set(), []
+        self.max_failures = max_failures
+        self.threads = [threading.Thread(target=self.run, args=(i,), daemon=True)
+                        for i in range(count)]
+        for t in self.threads:
+            t.start()
+
+    def one(self, i, writer, reader):
+        """A write on one connection, then reads on it and on another."""
+        path, who = f"/objects/{self.object_id}", str(i)
+        reply = writer.post(path, {"who": who})
+        if reply.status != 200:
+            self.failures.append(reply)
+            return
+        n = reply.json()["n"]
+        assert n > self.acknowledged[i], (n, self.acknowledged[i])
+        self.acknowledged[i] = n
+        for client in (writer, reader, reader):
+            reply = client.get(path)
+            if reply.status != 200:
+                self.failures.append(reply)
+                continue
+            answer = reply.json()
+            self.pids.add(answer["pid"])
+            self.versions.add(answer["version"])
+            assert answer["n" + who] >= n, (answer, n)
+
+    def run(self, i):
+        try:
+            with self.station.client() as writer, self.station.client() as reader:
+                while not self.stopping.is_set():
+                    self.one(i, writer, reader)
+        except BaseException as e:
+            self.errors.append(e)
+
+    @property
+    def total(self):
+        return sum(self.acknowledged)
+
+    def wait_for(self, more):
+        """Until that many further writes were acknowledged."""
+        start = self.total
+        wait_until(lambda: self.errors or self.total >= start + more, 60,
+                   lambda: f"{self.total - start} of {more}")
+
+    def finish(self):
+        self.stopping.set()
+        for t in self.threads:
+            t.join(60)
+        assert not self.errors, self.errors
+        assert len(self.failures) <= self.max_failures, self.failures
+        state = self.station.state(self.object_id)
+        for i, n in enumerate(self.acknowledged):
+            assert state.get(f"n{i}", 0) >= n
+        return self
+
+
+def test_read_your_writes(station):
+    station.deploy("ledger.py", LEDGER % (3, "1"))
+    checkers = Checkers(station, "ledger", 6)
+    wait_for_workers(station, "ledger", 3)
+    checkers.wait_for(scaled(1500, 100))
+    checkers.finish()
+    assert len(checkers.pids) == 3  # each of them answered
+
+
+@pytest.mark.parametrize("role", ["owner", "replica"])
+def test_killed_under_load(station, role):
+    """Each death costs at most the call that was running; nothing acknowledged is lost."""
+    station.allow(r"died")
+    station.deploy("ledger.py", LEDGER % (3, "1"))
+    checkers = Checkers(station, "ledger", 6, max_failures=3)
+    for _ in range(3):
+        workers = wait_for_workers(station, "ledger", 3)
+        checkers.wait_for(scaled(100, 20))
+        os.kill(workers[0 if role == "owner" else 1]["pid"], signal.SIGKILL)
+        checkers.wait_for(scaled(100, 20))
+    for reply in checkers.finish().failures:
+        assert reply.status == 502 and reply.json()["crash_id"], reply
+    wait_for_workers(station, "ledger", 3)
+
+
+def test_a_crash_costs_its_own_call_only(station):
+    station.allow(r"died")
+    station.deploy("dies.py", f"""
+import os
+__endpoint__ = {{'stateless': True, 'workers': 3}}
+{MEET}
+def GET(request):
+    answer = meet(request['folder'], 3)
+    if 'die' in request:
+        os._exit(3)
+    return answer
+""")
+    folder = station.folder / "meet"
+    folder.mkdir()
+    tails = ["", "&die=1", ""]
+    answers = in_parallel(3, lambda i: station.get(f"/objects/dies?folder={folder}{tails[i]}"))
+    assert [a.status for a in answers] == [200, 502, 200]
+    wait_for_workers(station, "dies", 3)
+
+
+def test_deploy_under_load(station):
+    """Every worker is replaced, no call fails, and no version comes back once it was replaced."""
+    station.deploy("ledger.py", LEDGER % (3, "1"))
+    checkers = Checkers(station, "ledger", 6)
+    old = set()
+    for version in range(2, 5):
+        old |= set(pids(wait_for_workers(station, "ledger", 3)))
+        checkers.wait_for(scaled(60, 10))
+        station.put("ledger.py", LEDGER % (3 if version % 2 else 2, version))
+        wait_until(lambda: str(version) in checkers.versions)
+        checkers.wait_for(scaled(60, 10))
+        wait_for_workers(station, "ledger", 3 if version % 2 else 2)
+        if version % 2 == 0:
+            old |= set(pids(workers_of(station, "ledger")))
+            station.put("ledger.py", LEDGER % (3, f"{version}b"))
+            wait_for_workers(station, "ledger", 3)
+    checkers.finish()
+    now = {p.pid for p in station.workers()}
+    assert len(now) == 3 and not now & old
+
+
+def test_deploy_of_a_stateless_object_waits_for_nobody(station):
+    """A call of the old source is still inside while the new one answers."""
+    source = ("import os, time\n__endpoint__ = {'stateless': True, 'workers': 2}\n"
+              "def GET(request):\n"
+              "    while request.get('until') and not os.path.exists(request['until']):\n"
+              "        time.sleep(0.002)\n    return {'version': %d}\n")
+    station.deploy("quick.py", source % 1)
+    until, answers = station.folder / "until", []
+    station.get("/objects/quick")
+    waiting = threading.Thread(target=lambda: answers.append(
+        station.get(f"/objects/quick?until={until}").json()))
+    waiting.start()
+    wait_until(lambda: sum(w["inflight"] for w in workers_of(station, "quick")) == 1)
+    station.put("quick.py", source % 2)
+    wait_until(lambda: station.get("/objects/quick").json() == {"version": 2})
+    assert waiting.is_alive()
+    until.touch()
+    waiting.join()
+    assert answers == [{"version": 1}]
+    wait_until(lambda: len(station.workers()) == 2)
+
+
+# --- replicas that do not follow ---
+
+
+@pytest.mark.parametrize("station", [{"config": {"workers": {"replica_lag_timeout": 0.5}}}],
+                         indirect=True)
+def test_a_stopped_replica_is_replaced(station):
+    """It holds up neither writes nor reads, and is replaced after workers.replica_lag_timeout."""
+    station.allow(r"replica_lag_timeout|died")
+    station.deploy("ledger.py", LEDGER % (2, "1"))
+    checkers = Checkers(station, "ledger", 4)
+    _, replica = pids(wait_for_workers(station, "ledger", 2))
+    os.kill(replica, signal.SIGSTOP)
+    checkers.wait_for(scaled(200, 40))
+    wait_until(lambda: replica not in pids(wait_for_workers(station, "ledger", 2)))
+    checkers.wait_for(scaled(50, 10))
+    checkers.finish()
+    assert station.logged("does not follow the writes \\(workers.replica_lag_timeout\\)")
+
+
+@pytest.mark.parametrize("station", [{"config": {"limits": {"replica_lag_max": "256K"}}}],
+                         indirect=True)
+def test_a_replica_that_reads_nothing_costs_no_memory(station):
+    station.allow(r"replica_lag_max|died")
+    station.deploy("big.py", "__endpoint__ = {'readonly': ['GET'], 'workers': 2}\n"
+                             "def GET(request):\n    return _state_manager.get('x', '')[:10]\n"
+                             "def POST(request):\n    _state_manager.set('x', 'y' * 30000)\n")
+    station.post("/objects/big")
+    _, replica = pids(wait_for_workers(station, "big", 2))
+    os.kill(replica, signal.SIGSTOP)
+    for _ in range(60):
+        assert station.post("/objects/big").status == 204
+    wait_until(lambda: replica not in pids(wait_for_workers(station, "big", 2)))
+    assert station.logged("does not follow the writes \\(limits.replica_lag_max\\)")
+
+
+@pytest.mark.parametrize("station", [{"config": {"limits": {"turn_writes_max": "64K"}}}],
+                         indirect=True)
+def test_a_refused_turn_reaches_no_replica(station):
+    """The owner's copy is reset to what was accepted, which is what the replica has."""
+    station.deploy("much.py", "import os\n__endpoint__ = {'readonly': ['GET'], 'workers': 2}\n"
+                              "def GET(request):\n"
+                              "    return {'pid': os.getpid(), 'keys': _state_manager.keys()}\n"
+                              "def POST(request):\n    _state_manager.set(request['key'], "
+                              "'x' * request['size'])\n    return {}\n")
+    assert station.post("/objects/much", {"key": "a", "size": 10}).status == 200
+    wait_for_workers(station, "much", 2)
+    assert station.post("/objects/much", {"key": "b", "size": 100000}).status == 413
+    assert station.post("/objects/much", {"key": "c", "size": 10}).status == 200
+    seen = {}
+    while len(seen) < 2:
+        for answer in in_parallel(4, lambda _: station.get("/objects/much").json()):
+            seen[answer["pid"]] = answer["keys"]
+    assert list(seen.values()) == [["a", "c"]] * 2
+
+
+def test_a_replica_that_does_not_load(station):
+    """The owner serves alone; the reason is in the log."""
+    station.allow(r"does not load|died")
+    taken = station.folder / "taken"
+    station.deploy("once.py", "import os\n__endpoint__ = {'stateless': True, 'workers': 2}\n"
+                              f"os.close(os.open({str(taken)!r}, os.O_CREAT | os.O_EXCL))\n"
+                              "def GET(request):\n    return {}\n")
+    assert station.get("/objects/once").status == 200
+    wait_until(lambda: any("a replica does not load: FileExistsError" in line["message"]
+                           for line in station.object_logs("once")))
+    assert station.get("/objects/once").status == 200
+    os.unlink(taken)
+    wait_for_workers(station, "once", 2)
+
+
+# --- the end of all of them ---
+
+
+def test_all_leave_with_the_file(station):
+    path = station.put("ledger.py", LEDGER % (4, "1"))
+    wait_until(lambda: station.get("/objects/ledger").status == 200)
+    wait_for_workers(station, "ledger", 4)
+    path.unlink()
+    wait_until(lambda: not station.workers())
+    assert station.get("/objects/ledger").status == 404
+
+
+@pytest.mark.parametrize("station", [{"config": {"workers": {"idle_timeout": 0.3}}}], indirect=True)
+def test_all_leave_when_idle(station):
+    station.deploy("ledger.py", LEDGER % (3, "1"))
+    station.post("/objects/ledger", {"who": "a"})
+    wait_until(lambda: len(station.workers()) == 3)
+    wait_until(lambda: not station.workers())
+    assert station.get("/objects/ledger").json()["na"] == 1
+
+
+def test_stop_under_load(station):
+    station.deploy("ledger.py", LEDGER % (4, "1"))
+    wait_until(lambda: station.get("/objects/ledger").status == 200)
+    wait_for_workers(station, "ledger", 4)
+    acknowledged, stopped = [0] * 4, []
+
+    def work(i):
+        try:
+            with station.client() as client:
+                while True:
+                    reply = client.post("/objects/ledger", {"who": str(i)})
+                    if reply.status != 200:
+                        stopped.append(reply.status)
+                        return
+                    acknowledged[i] = reply.json()["n"]
+        except OSError:
+            stopped.append(0)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for t in threads:
+        t.start()
+    wait_until(lambda: sum(acknowledged) > scaled(100, 20))
+    assert station.stop() == 0
+    for t in threads:
+        t.join()
+    station.start()
+    assert station.state("ledger") == {f"n{i}": n for i, n in enumerate(acknowledged)}
+
+
+def test_what_the_station_shows(station):
+    station.deploy("ledger.py", LEDGER % (2, "1"))
+    station.get("/objects/ledger")
+    wait_for_workers(station, "ledger", 2)
+    metadata = station.get("/objects/ledger?metadata=true").json()["metadata"]
+    assert metadata["workers"] == 2 and metadata["readonly"] == ["GET"]
+    assert [w["role"] for w in metadata["worker"]["all"]] == ["owner", "replica"]
+    assert metadata["worker"]["pid"] == metadata["worker"]["all"][0]["pid"]
+    shown = [w for w in station.status()["processes"]["workers"] if w["object_id"] == "ledger"]
+    assert sorted(w["role"] for w in shown) == ["owner", "replica"]
