@@ -58,13 +58,14 @@ void signals_free(struct signals *signals)
     free(signals);
 }
 
-void signals_unblock(void)
+void signals_unblock(bool ignored)
 {
     sigset_t none;
     sigemptyset(&none);
     for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++)
-        signal(watched[i], SIG_DFL);
-    signal(SIGPIPE, SIG_DFL);
-    signal(SIGUSR2, SIG_DFL);
+        signal(watched[i], ignored && watched[i] != SIGCHLD ? SIG_IGN : SIG_DFL);
+    signal(SIGQUIT, ignored ? SIG_IGN : SIG_DFL);
+    signal(SIGPIPE, ignored ? SIG_IGN : SIG_DFL);
+    signal(SIGUSR2, ignored ? SIG_IGN : SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -17,7 +17,10 @@ struct signals;
 struct signals *signals_new(struct loop *loop, void (*fn)(void *arg, int signo), void *arg);
 /* Stops watching; the signals stay blocked. */
 void signals_free(struct signals *signals);
-/* For a child between fork and exec: default handling, empty mask. Async-signal-safe. */
-void signals_unblock(void);
+/*
+ * For a child between fork and exec: default handling, or none of what may come to the process
+ * group, and an empty mask. Async-signal-safe.
+ */
+void signals_unblock(bool ignored);
 
 #endif

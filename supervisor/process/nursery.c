@@ -18,6 +18,7 @@
 
 enum { NURSERY_PAYLOAD_MAX = 4096 };
 #define RESTART_MAX_NS (1 * NS_PER_S)
+#define PATIENCE_SHARE 3 /* of start_timeout: objects must not be blamed for the nursery */
 
 /* A request that was sent, or waits for the nursery to come up. */
 struct spawn {
@@ -33,6 +34,7 @@ struct nursery {
     struct channel channel;
     struct loop_source *source;
     struct loop_timer restart;
+    struct loop_timer patience; /* runs while answers are owed */
     struct backoff backoff;
     struct spawn *sent;    /* unanswered */
     struct spawn *waiting; /* not sent: it is down */
@@ -104,6 +106,23 @@ static void give_up(struct nursery *n)
         kill(n->pid, SIGKILL);
 }
 
+static void on_silence(void *arg)
+{
+    struct nursery *n = arg;
+    log_warn("the nursery does not answer; starting another");
+    give_up(n);
+}
+
+/* Each answer is a sign of life. */
+static void be_patient(struct nursery *n)
+{
+    if (!n->source || !n->sent)
+        loop_timer_cancel(&n->patience);
+    else
+        loop_timer_set(n->station->loop, &n->patience,
+                       n->station->config.start_timeout_ns / PATIENCE_SHARE, on_silence, n);
+}
+
 /* While its socket is full the rest waits for room. */
 static void flush(struct nursery *n)
 {
@@ -140,8 +159,10 @@ static void receive(struct nursery *n)
 static void on_channel(void *arg, uint32_t events)
 {
     struct nursery *n = arg;
-    if (events & ~(uint32_t)EPOLLOUT)
+    if (events & ~(uint32_t)EPOLLOUT) {
         receive(n);
+        be_patient(n);
+    }
     if (events & EPOLLOUT)
         flush(n);
     reaper_run(n->station); /* a zombie may have waited for the pid that came */
@@ -175,6 +196,7 @@ static void fail_spawn(struct nursery *n, struct spawn *s, int error)
 
 static void send_waiting(struct nursery *n)
 {
+    bool owed_nothing = !n->sent;
     while (n->waiting) {
         struct spawn *s = n->waiting;
         n->waiting = s->next;
@@ -186,6 +208,8 @@ static void send_waiting(struct nursery *n)
         s->next = n->sent;
         n->sent = s;
     }
+    if (owed_nothing)
+        be_patient(n);
     flush(n);
 }
 
@@ -240,6 +264,7 @@ void nursery_exited(struct nursery *n, int wait_status)
     if (n->source) /* the last answers: those workers live */
         receive(n);
     disconnect(n);
+    loop_timer_cancel(&n->patience);
     channel_free(&n->channel);
     while (n->sent) {
         struct spawn *s = n->sent;
@@ -247,8 +272,7 @@ void nursery_exited(struct nursery *n, int wait_status)
         fail_spawn(n, s, EPIPE);
     }
     backoff_count(&n->backoff, clock_mono_ns() - n->born_ns);
-    if (!n->station->stopping)
-        start_again_later(n);
+    start_again_later(n); /* while stopping too: what is queued for cold objects is still served */
 }
 
 int nursery_spawn(struct nursery *n, struct worker_ref ref, const int fds[SPAWN_FDS])
@@ -302,10 +326,11 @@ void nursery_free(struct nursery *n)
     if (!n)
         return;
     loop_timer_cancel(&n->restart);
+    loop_timer_cancel(&n->patience);
     disconnect(n);
-    channel_free(&n->channel); /* it exits when its socket closes */
+    channel_free(&n->channel);
     if (n->pid) {
-        kill(n->pid, SIGTERM);
+        kill(n->pid, SIGKILL); /* it holds nothing to be saved, and may be stopped or hang */
         waitpid(n->pid, NULL, 0);
     }
     free(n);

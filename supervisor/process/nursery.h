@@ -2,6 +2,7 @@
 /*
  * nursery - the supervisor's end of the process that forks workers: started by fork and exec, asked
  * over a channel, started again (with backoff) when it dies. Spawn requests wait while it is down.
+ * One that owes answers and gives none for a third of workers.start_timeout is killed.
  */
 #ifndef SUPERVISOR_PROCESS_NURSERY_H
 #define SUPERVISOR_PROCESS_NURSERY_H

@@ -28,26 +28,59 @@ static int reap(pid_t pid)
 
 static void reap_worker(struct worker *w)
 {
-    kill(-w->pid,
-         SIGKILL); /* what it started dies with it; the zombie still keeps the group's id */
+    kill(-w->pid, SIGKILL); /* what it started dies with it; the zombie still keeps the id */
     worker_exited(w, reap(w->pid));
+}
+
+/* False when it is no child that we know. */
+static bool reap_known(struct station *station, pid_t pid)
+{
+    struct worker *w = worker_by_pid(station->workers, pid);
+    if (w)
+        reap_worker(w);
+    else if (pid == nursery_pid(station->nursery))
+        nursery_exited(station->nursery, reap(pid));
+    else if (pid == scribe_pid(station->scribe))
+        scribe_reaped(station->scribe, reap(pid));
+    else
+        return false;
+    return true;
+}
+
+static bool is_zombie(pid_t pid)
+{
+    siginfo_t info = {0};
+    return pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == pid;
+}
+
+static void reap_if_zombie(struct worker *w, void *arg)
+{
+    (void)arg;
+    if (is_zombie(w->pid))
+        reap_worker(w);
+}
+
+/* A zombie that nobody knows yet hides the others from peek_zombie(). */
+static void reap_behind(struct station *station)
+{
+    worker_each(station->workers, reap_if_zombie, NULL);
+    if (is_zombie(scribe_pid(station->scribe)))
+        reap_known(station, scribe_pid(station->scribe));
+    if (is_zombie(nursery_pid(station->nursery)))
+        reap_known(station, nursery_pid(station->nursery));
 }
 
 void reaper_run(struct station *station)
 {
     pid_t pid;
     while ((pid = peek_zombie()) > 0) {
-        struct worker *w = worker_by_pid(station->workers, pid);
-        if (w) {
-            reap_worker(w);
-        } else if (pid == nursery_pid(station->nursery)) {
-            nursery_exited(station->nursery, reap(pid));
-        } else if (pid == scribe_pid(station->scribe)) {
-            scribe_reaped(station->scribe, reap(pid));
-        } else if (nursery_owes_pid(station->nursery)) {
+        if (reap_known(station, pid))
+            continue;
+        if (nursery_owes_pid(station->nursery)) {
+            reap_behind(station);
             return;
-        } else {
-            log_debug("reaped orphan %d: %s", (int)pid, worker_death_text(reap(pid)));
         }
+        log_debug("reaped orphan %d: %s", (int)pid, worker_death_text(reap(pid)));
     }
 }

@@ -4,7 +4,8 @@
  * (the supervisor is a subreaper).
  *
  * A zombie of unknown pid is left alone while the nursery still owes us the pid of a fork: it may
- * be that worker. Since only this file reaps, a pid in the child table is never a stranger's.
+ * be that worker. (A nursery that keeps it for long is replaced, nursery.h.) Since only this file
+ * reaps, a pid in the child table is never a stranger's.
  */
 #ifndef SUPERVISOR_PROCESS_REAPER_H
 #define SUPERVISOR_PROCESS_REAPER_H

@@ -51,6 +51,7 @@ struct worker {
     pid_t pid;                   /* 0 until the nursery told it */
     bool is_replica;             /* not the owner of its object, which alone writes state */
     uint32_t concurrent;         /* turns that it runs at once */
+    struct worker *next_of_pid;  /* in its bucket of the table */
     uint64_t born_ns;
     struct channel channel;
     struct loop_source *channel_source; /* NULL after end of file */

@@ -8,12 +8,16 @@
 
 #include "supervisor/process/worker.h"
 
+enum { WORKER_PID_BUCKETS = 1024 };
+
 struct worker_table {
     struct station *station;
     struct worker_hooks hooks;
     struct worker **slots; /* NULL: free */
     size_t slot_count;
     uint64_t last_generation;
+    struct worker *by_pid[WORKER_PID_BUCKETS]; /* chains; nothing to be allocated at a fork */
+    size_t forked;                             /* in those chains */
     struct worker *dirty;
     struct worker *first_busy;
 };
@@ -21,6 +25,7 @@ struct worker_table {
 /* worker_table.c */
 struct worker *worker_slot_take(struct worker_table *table); /* NULL: no memory */
 void worker_slot_free(struct worker *w);
+void worker_set_pid(struct worker *w, pid_t pid); /* once */
 void worker_set_busy(struct worker *w, bool busy);
 
 /* worker_frames.c */

@@ -122,7 +122,7 @@ void worker_spawned(struct worker_table *table, struct worker_ref ref, pid_t pid
     struct worker *w = worker_get(table, ref);
     if (!w || w->pid)
         return; /* its slot cannot be free before it was forked and reaped: gossip */
-    w->pid = pid;
+    worker_set_pid(w, pid);
     worker_event(w, WORKER_EV_FORKED);
 }
 

@@ -115,10 +115,7 @@ struct worker *worker_get(struct worker_table *table, struct worker_ref ref)
 
 size_t worker_count(const struct worker_table *table)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < table->slot_count; i++)
-        count += table->slots[i] && table->slots[i]->pid;
-    return count;
+    return table->forked;
 }
 
 struct worker *worker_first_busy(const struct worker_table *table)
@@ -133,12 +130,38 @@ void worker_each(struct worker_table *table, void (*fn)(struct worker *w, void *
             fn(table->slots[i], arg);
 }
 
+static struct worker **bucket_of(struct worker_table *table, pid_t pid)
+{
+    return &table->by_pid[(unsigned)pid % WORKER_PID_BUCKETS];
+}
+
 struct worker *worker_by_pid(struct worker_table *table, pid_t pid)
 {
-    for (size_t i = 0; i < table->slot_count; i++)
-        if (table->slots[i] && table->slots[i]->pid == pid)
-            return table->slots[i];
-    return NULL;
+    struct worker *w = *bucket_of(table, pid);
+    while (w && w->pid != pid)
+        w = w->next_of_pid;
+    return w;
+}
+
+void worker_set_pid(struct worker *w, pid_t pid)
+{
+    struct worker **bucket = bucket_of(w->station->workers, pid);
+    w->pid = pid;
+    w->next_of_pid = *bucket;
+    *bucket = w;
+    w->station->workers->forked++;
+}
+
+static void forget_pid(struct worker *w)
+{
+    if (w->pid == 0)
+        return;
+    struct worker_table *table = w->station->workers;
+    struct worker **link = bucket_of(table, w->pid);
+    while (*link != w)
+        link = &(*link)->next_of_pid;
+    *link = w->next_of_pid;
+    table->forked--;
 }
 
 void worker_set_busy(struct worker *w, bool busy)
@@ -196,6 +219,7 @@ void worker_slot_free(struct worker *w)
     call_list_free(&w->inflight);
     call_list_free(&w->streams);
     forget_dirty(w);
+    forget_pid(w);
     loop_timer_cancel(&w->timer);
     loop_unwatch(w->channel_source);
     loop_unwatch(w->answers_source);

@@ -4,8 +4,8 @@
 #include "common/channel.h"
 #include "common/clock.h"
 #include "common/memfd.h"
-#include "common/worker_fds.h"
 #include "supervisor/process/backoff.h"
+#include "supervisor/process/program.h"
 #include "supervisor/scribe/scribe_jobs.h"
 #include "supervisor/scribe/scribe_rpc.h"
 
@@ -15,7 +15,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -86,26 +85,6 @@ static void disconnect(struct scribe *s)
     s->child_fd = -1;
 }
 
-/* Between fork and exec: async-signal-safe calls only, for the supervisor has a second thread. */
-static void become_scribe(int fd, pid_t supervisor, char *const argv[])
-{
-    static const int left_to_supervisor[] = {SIGINT,  SIGTERM, SIGHUP, SIGUSR1,
-                                             SIGUSR2, SIGPIPE, SIGQUIT};
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != supervisor)
-        _exit(EXIT_CODE_ENVIRONMENT);
-    for (size_t i = 0; i < sizeof(left_to_supervisor) / sizeof(left_to_supervisor[0]); i++)
-        signal(left_to_supervisor[i], SIG_IGN);
-    signal(SIGCHLD, SIG_DFL);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    if (fd == FD_RPC ? fcntl(fd, F_SETFD, 0) < 0 : dup2(fd, FD_RPC) < 0)
-        _exit(EXIT_CODE_ENVIRONMENT);
-    execv("/proc/self/exe", argv);
-    _exit(EXIT_CODE_ENVIRONMENT);
-}
-
 static int start_process(struct scribe *s)
 {
     if (s->channel.fd < 0) {
@@ -116,15 +95,11 @@ static int start_process(struct scribe *s)
     char level[2] = {(char)('0' + log_threshold()), '\0'};
     char *argv[] = {SCRIBE_PROGRAM_NAME, s->data_dir,
                     s->log_format == LOG_FORMAT_JSON ? "json" : "text", level, NULL};
-    pid_t supervisor = getpid();
-    pid_t pid = fork();
-    if (pid < 0)
-        return -errno;
-    if (pid == 0)
-        become_scribe(s->child_fd, supervisor, argv);
+    int err = program_run("/proc/self/exe", argv, s->child_fd, PROGRAM_IGNORES_SIGNALS, &s->pid);
+    if (err)
+        return err;
     close(s->child_fd);
     s->child_fd = -1;
-    s->pid = pid;
     s->started_ns = clock_mono_ns();
     return 0;
 }

@@ -8,7 +8,7 @@
  * supervisor/versions/version_line.c supervisor/versions/version_list.c
  * supervisor/versions/version_log.c supervisor/versions/version_store.c
  * supervisor/objects/source.c common/sha256.c supervisor/log/log_line.c supervisor/process/backoff.c
- * supervisor/loop.c supervisor/state/journal_reader.c supervisor/state/segment.c
+ * supervisor/process/program.c supervisor/signals.c supervisor/loop.c supervisor/state/journal_reader.c supervisor/state/segment.c
  * supervisor/state/record.c common/state_file.c common/tsv.c common/buf.c common/codec.c
  * common/json_text.c common/json_scan.c common/time_text.c common/utf8.c common/log.c
  * common/clock.c common/memfd.c common/rpc.c common/file_store.c common/channel.c common/failpoint.c -lsodium -lxxhash
