@@ -38,6 +38,7 @@ struct config {
     size_t host_count;
     uint64_t head_timeout_ns;      /* 10 s, the whole head */
     uint64_t keepalive_timeout_ns; /* 60 s idle */
+    uint64_t view_timeout_ns;      /* 30 s */
     int debug_headers;
     int expose_tracebacks;
 
@@ -57,6 +58,7 @@ struct config {
     uint64_t queue_station_max;       /* 16384 */
     uint64_t call_depth_max;          /* 32; objects in a chain of calls */
     uint64_t turn_asks_max;           /* 1024; answers that one turn waits for */
+    uint64_t views_max;               /* 256 */
     uint64_t source_max;              /* 1 MiB, one object file */
     uint64_t turn_writes_max;         /* 8 MiB, state written by one turn */
     uint64_t replica_lag_max;         /* 64 MiB of writes that one replica has not read */

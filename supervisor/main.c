@@ -179,11 +179,11 @@ static void announce(void)
 /*
  * Backwards, but for two. The front first: it sends what the turns have answered. The store next:
  * it runs the loop until the scribe has written what is dirty, so the other parts must still be
- * there.
+ * there, and calls that were cut off their exchanges.
  */
 static void stop_parts(void)
 {
-    front_free(station.front, NS_PER_S);
+    front_close(station.front, NS_PER_S);
     store_close(station.store);
     tree_watch_free(station.watch);
     nursery_free(station.nursery);
@@ -192,6 +192,7 @@ static void stop_parts(void)
     object_logs_free(station.logs);
     object_table_free(station.objects);
     turns_free(station.turns);
+    front_free(station.front);
     signals_free(signals);
     loop_free(station.loop);
     config_free(&station.config);

@@ -60,6 +60,8 @@ static void run(void *arg)
 
 void front_wants_run(struct front *front)
 {
+    if (!front->daemon)
+        return;
     front->run_wanted = true;
     if (!loop_timer_armed(&front->again)) /* for replies of hooks that come after ours */
         loop_timer_set(front->loop, &front->again, 0, run, front);
@@ -249,7 +251,7 @@ struct front *front_new(struct loop *loop, const struct config *config,
                                   config->body_max, config->upload_max};
     guard_set_init(&front->guards, loop, &limits, config->head_timeout_ns);
     if (start(front, error, error_size) < 0) {
-        front_free(front, 0);
+        front_free(front);
         return NULL;
     }
     loop_set_hook(loop, LOOP_RANK_HTTP, on_round_end, front);
@@ -308,16 +310,11 @@ static void close_connections(struct front *front)
     run(front);
     MHD_stop_daemon(front->daemon);
     epoll_keep_set(-1);
-    while (front->exchanges) {
-        front->exchanges->handler_holds = false;
-        exchange_release(front->exchanges);
-    }
+    front->daemon = NULL;
 }
 
-void front_free(struct front *front, uint64_t grace_ns)
+void front_close(struct front *front, uint64_t grace_ns)
 {
-    if (!front)
-        return;
     close_listeners(front);
     if (front->daemon) {
         drain(front, grace_ns);
@@ -325,8 +322,21 @@ void front_free(struct front *front, uint64_t grace_ns)
     }
     loop_set_hook(front->loop, LOOP_RANK_HTTP, NULL, NULL);
     loop_unwatch(front->source);
+    front->source = NULL;
     loop_timer_cancel(&front->tick);
     loop_timer_cancel(&front->again);
+    loop_timer_cancel(&front->accept_pause);
+}
+
+void front_free(struct front *front)
+{
+    if (!front)
+        return;
+    front_close(front, 0);
+    while (front->exchanges) {
+        front->exchanges->handler_holds = false;
+        exchange_release(front->exchanges);
+    }
     guard_set_free(&front->guards);
     exchange_free_list(front);
     access_free(front->access);

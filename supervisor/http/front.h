@@ -30,8 +30,13 @@ const char *front_listener_name(const struct front *front, size_t i);
 void front_stop_accepting(struct front *front);
 /* Exchanges handed to the handler and not yet answered, streams included. */
 size_t front_open_exchanges(const struct front *front);
-/* Sends what is queued for at most grace_ns, closes everything, frees. */
-void front_free(struct front *front, uint64_t grace_ns);
+/*
+ * Sends what is queued for at most grace_ns and closes every connection. Exchanges that are not yet
+ * answered live on without a client.
+ */
+void front_close(struct front *front, uint64_t grace_ns);
+/* Frees those too: nobody may answer any more. */
+void front_free(struct front *front);
 
 struct access;
 /* The rules that it applies, for management routes. */

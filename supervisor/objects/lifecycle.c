@@ -367,7 +367,13 @@ void lifecycle_worker_answered(struct worker *w)
 
 static void candidate_died(struct worker *w, int wait_status)
 {
-    if (w->pid == 0) {
+    if (w->blame == WORKER_BLAME_NURSERY) {
+        start_candidate(w->object);
+        return;
+    }
+    if (w->blame == WORKER_BLAME_UNWANTED) { /* the station stops */
+        loading_drop(w->object);
+    } else if (w->pid == 0) {
         loading_note_error(w->object, 0, LOADING_NO_TRACEBACK, "no worker could be started");
         loading_drop(w->object);
     } else if (w->blame == WORKER_BLAME_LOAD_TIME) {

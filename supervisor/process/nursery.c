@@ -269,7 +269,9 @@ void nursery_exited(struct nursery *n, int wait_status)
     while (n->sent) {
         struct spawn *s = n->sent;
         n->sent = s->next;
-        fail_spawn(n, s, EPIPE);
+        struct worker_ref ref = s->ref;
+        free(s);
+        worker_spawn_lost(n->station->workers, ref);
     }
     backoff_count(&n->backoff, clock_mono_ns() - n->born_ns);
     start_again_later(n); /* while stopping too: what is queued for cold objects is still served */

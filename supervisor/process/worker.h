@@ -33,6 +33,7 @@ enum worker_blame {
     WORKER_BLAME_DEADLINE,  /* a turn ran past its deadline and grace */
     WORKER_BLAME_LOAD_TIME, /* the import took longer than start_timeout */
     WORKER_BLAME_LAG,       /* a replica that did not follow the object's writes */
+    WORKER_BLAME_NURSERY,   /* it was asked for and the nursery died: never forked, or lost */
     WORKER_BLAME_UNWANTED,  /* it is not needed any more */
 };
 
@@ -140,6 +141,8 @@ void worker_read_output(struct worker *w);
 /* The nursery's answers. */
 void worker_spawned(struct worker_table *table, struct worker_ref ref, pid_t pid);
 void worker_spawn_failed(struct worker_table *table, struct worker_ref ref, int error);
+/* The nursery died and owed this one: another is to be asked for. */
+void worker_spawn_lost(struct worker_table *table, struct worker_ref ref);
 
 /* For the reaper: the worker with that pid, or NULL. */
 struct worker *worker_by_pid(struct worker_table *table, pid_t pid);

@@ -126,6 +126,16 @@ void worker_spawned(struct worker_table *table, struct worker_ref ref, pid_t pid
     worker_event(w, WORKER_EV_FORKED);
 }
 
+void worker_spawn_lost(struct worker_table *table, struct worker_ref ref)
+{
+    struct worker *w = worker_get(table, ref);
+    if (!w || w->pid)
+        return;
+    if (w->blame == WORKER_BLAME_NONE)
+        w->blame = WORKER_BLAME_NURSERY;
+    worker_exited(w, 0);
+}
+
 void worker_spawn_failed(struct worker_table *table, struct worker_ref ref, int error)
 {
     struct worker *w = worker_get(table, ref);

@@ -4,11 +4,13 @@
 #include "common/time_text.h"
 #include "supervisor/log/object_log.h"
 #include "supervisor/objects/object.h"
+#include "supervisor/rest/document_error.h"
 #include "supervisor/rest/json_reply.h"
 #include "supervisor/rest/query.h"
 #include "supervisor/scribe/scribe.h"
 #include "supervisor/station.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -92,11 +94,19 @@ static bool parse(struct log_query *q, struct span raw)
     return ok;
 }
 
+struct log_view {
+    struct exchange *exchange;
+    struct object *object;
+};
+
 static void send_logs(void *arg, int err, int fd, uint64_t size)
 {
-    struct exchange *x = arg;
+    struct log_view *v = arg;
+    struct exchange *x = v->exchange;
+    struct object *o = v->object;
+    free(v);
     if (err) {
-        exchange_error(x, 503, NULL, "the log cannot be read now: %s", strerror(-err));
+        document_error(x, o, "the log of", err);
         return;
     }
     struct exchange_reply reply = {
@@ -113,6 +123,13 @@ void view_logs(struct object *o, struct exchange *x)
         free_query(&q);
         return;
     }
+    struct log_view *v = malloc(sizeof(*v));
+    if (!v) {
+        document_error(x, o, "the log of", -ENOMEM);
+        free_query(&q);
+        return;
+    }
+    *v = (struct log_view){x, o};
     struct worker *w = worker_get(station->workers, o->worker);
     if (w)
         worker_read_output(w);
@@ -120,6 +137,6 @@ void view_logs(struct object *o, struct exchange *x)
     q.ask.levels = q.levels;
     q.ask.filter_names = (const char *const *)q.names;
     q.ask.filter_values = (const char *const *)q.values;
-    scribe_logs(station->scribe, &q.ask, send_logs, x);
+    scribe_logs(station->scribe, &q.ask, send_logs, v);
     free_query(&q);
 }

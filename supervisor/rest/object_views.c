@@ -4,6 +4,7 @@
 #include "common/json_text.h"
 #include "supervisor/log/object_log.h"
 #include "supervisor/objects/lifecycle.h"
+#include "supervisor/rest/document_error.h"
 #include "supervisor/rest/json_reply.h"
 #include "supervisor/rest/log_view.h"
 #include "supervisor/rest/management.h"
@@ -110,9 +111,10 @@ static void state_built(void *arg, int err, int fd, uint64_t size)
 {
     struct state_view *v = arg;
     if (err) {
-        exchange_error(v->exchange, err == -ENOENT ? 404 : 503, NULL,
-                       err == -ENOENT ? "%s has no such key" : "the state of %s cannot be read now",
-                       v->object->id);
+        if (err == -ENOENT)
+            exchange_error(v->exchange, 404, NULL, "%s has no such key", v->object->id);
+        else
+            document_error(v->exchange, v->object, "the state of", err);
         free(v);
         return;
     }

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,6 +38,9 @@ struct scribe {
     struct backoff backoff;
     struct loop_timer restart;
     struct loop_timer settle;
+    struct loop_timer expiry;
+    uint64_t timeout_ns; /* of a document */
+    size_t documents_max;
     struct scribe_jobs jobs;
     bool stopping;
 };
@@ -225,6 +229,8 @@ struct scribe *scribe_new(struct loop *loop, const struct config *config)
         die(EXIT_CODE_ENVIRONMENT, "no memory for the scribe");
     s->loop = loop;
     s->log_format = config->log_format;
+    s->timeout_ns = config->view_timeout_ns;
+    s->documents_max = config->views_max;
     s->channel.fd = s->child_fd = -1;
     int err = start_process(s);
     if (err)
@@ -302,14 +308,27 @@ void scribe_checkpoint(struct scribe *s, const struct scribe_checkpoint *objects
     submit(s, job, frame);
 }
 
+static void on_expiry(void *arg)
+{
+    struct scribe *s = arg;
+    uint64_t now_ns = clock_mono_ns(), next_ns = scribe_jobs_expire(&s->jobs, now_ns);
+    if (next_ns)
+        loop_timer_set(s->loop, &s->expiry, next_ns - now_ns, on_expiry, s);
+}
+
 static struct scribe_job *document_job(struct scribe *s, scribe_document_fn done, void *arg)
 {
-    struct scribe_job *job = scribe_jobs_add(&s->jobs, 0, arg);
+    bool is_full = s->jobs.documents >= s->documents_max;
+    struct scribe_job *job = is_full ? NULL : scribe_jobs_add(&s->jobs, 0, arg);
     if (!job) {
-        done(arg, -ENOMEM, -1, 0);
+        done(arg, is_full ? -EBUSY : -ENOMEM, -1, 0);
         return NULL;
     }
     job->document = done;
+    job->expires_ns = clock_mono_ns() + s->timeout_ns;
+    s->jobs.documents++;
+    if (!loop_timer_armed(&s->expiry))
+        loop_timer_set(s->loop, &s->expiry, s->timeout_ns, on_expiry, s);
     return can_ask(s, job) ? job : NULL;
 }
 
@@ -436,11 +455,14 @@ static int need_process(struct scribe *s)
     return s->pid > 0 ? 0 : start_process(s);
 }
 
-static void serve_once(struct scribe *s)
+/* Not longer than until `end_ns`. */
+static void serve_once(struct scribe *s, uint64_t end_ns)
 {
+    uint64_t now_ns = clock_mono_ns();
+    int timeout_ms = end_ns > now_ns ? (int)((end_ns - now_ns) / NS_PER_MS) + 1 : 0;
     short output = channel_has_output(&s->channel) ? POLLOUT : 0;
     struct pollfd p = {.fd = s->channel.fd, .events = (short)(POLLIN | output)};
-    if (poll(&p, 1, -1) < 0)
+    if (poll(&p, 1, timeout_ms) <= 0)
         return;
     uint32_t events = p.revents & POLLOUT ? EPOLLOUT : 0;
     if (p.revents & ~POLLOUT)
@@ -448,31 +470,47 @@ static void serve_once(struct scribe *s)
     on_socket(s, events);
 }
 
-void scribe_wait(struct scribe *s)
+bool scribe_wait(struct scribe *s, uint64_t timeout_ns)
 {
+    uint64_t end_ns = clock_mono_ns() + timeout_ns;
     scribe_jobs_settle(&s->jobs);
-    while (s->jobs.list) {
+    while (scribe_jobs_awaited(&s->jobs) && clock_mono_ns() < end_ns) {
         int err = need_process(s);
         if (err) {
             scribe_jobs_fail_all(&s->jobs, err);
             scribe_jobs_settle(&s->jobs);
-            return;
+            break;
         }
-        serve_once(s);
+        serve_once(s, end_ns);
         scribe_jobs_settle(&s->jobs);
     }
+    return !scribe_jobs_awaited(&s->jobs);
+}
+
+/* It exits at the end of its socket, unless it hangs. */
+static void end_process(struct scribe *s, uint64_t timeout_ns)
+{
+    int pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+    if (poll(&p, 1, (int)(timeout_ns / NS_PER_MS)) <= 0)
+        kill(s->pid, SIGKILL);
+    if (pidfd >= 0)
+        close(pidfd);
+    reap(s);
 }
 
 void scribe_free(struct scribe *s)
 {
     if (!s)
         return;
-    scribe_wait(s);
+    if (!scribe_wait(s, SCRIBE_END_S * NS_PER_S))
+        log_warn(SCRIBE_PROGRAM_NAME " does not answer: ended");
     s->stopping = true;
     disconnect(s); /* end of file is its order to exit */
     if (s->pid > 0)
-        reap(s);
+        end_process(s, s->jobs.list ? 0 : SCRIBE_END_S * NS_PER_S);
     loop_timer_cancel(&s->restart);
+    loop_timer_cancel(&s->expiry);
     loop_timer_cancel(&s->settle);
     scribe_jobs_free(&s->jobs);
     free(s->data_dir);

@@ -4,7 +4,9 @@
  *
  * The scribe merges journal segments into checkpoints, builds state dumps, searches logs and keeps
  * the histories of sources. Jobs run one after the other, in order. When it dies it is started
- * again (with backoff) and every job under way gets its callback with -EPIPE. Loop thread only. The
+ * again (with backoff) and every job under way gets its callback with -EPIPE. One that hangs is not
+ * killed, for it may be at a large merge; who asked for a document is told so after
+ * http.view_timeout. Loop thread only. The
  * messages are in scribe_messages (part of common/rpc_messages.def, numbers 64 and up) and
  * scribe_rpc.h.
  */
@@ -22,7 +24,8 @@ struct scribe;
 /* Starts the process (exec of this same program in its scribe role). Dies when that is impossible.
  */
 struct scribe *scribe_new(struct loop *loop, const struct config *config);
-/* Lets it finish its jobs, waits for it, frees. */
+/* Lets it finish its jobs, waits for it (both within SCRIBE_END_S, then it is killed), frees. */
+enum { SCRIBE_END_S = 5 };
 void scribe_free(struct scribe *scribe);
 /* pid of the running process, 0 when there is none; for status, and for whoever reaps children. */
 pid_t scribe_pid(const struct scribe *scribe);
@@ -40,7 +43,11 @@ typedef void (*scribe_checkpoint_fn)(void *arg, int err, size_t index, uint64_t 
 void scribe_checkpoint(struct scribe *scribe, const struct scribe_checkpoint *objects, size_t count,
                        scribe_checkpoint_fn done, void *arg);
 
-/* A JSON document in a sealed memfd; fd is owned by the callee, -1 when err < 0. */
+/*
+ * A JSON document in a sealed memfd; fd is owned by the callee, -1 when err < 0: -EBUSY
+ * (limits.views_max are under way) and -ENOMEM from inside the call, -ETIMEDOUT after
+ * http.view_timeout.
+ */
 typedef void (*scribe_document_fn)(void *arg, int err, int fd, uint64_t size);
 
 /*
@@ -85,8 +92,11 @@ void scribe_version_read(struct scribe *scribe, const struct scribe_rpc_version_
 
 /* Forgets every pending job with this arg: its done will not be called. */
 void scribe_cancel(struct scribe *scribe, void *arg);
-/* Blocks until no job is pending: callbacks run from here, further jobs of theirs included. */
-void scribe_wait(struct scribe *scribe);
+/*
+ * Blocks until no job is pending: callbacks run from here, further jobs of theirs included. False
+ * when that takes longer than `timeout_ns`.
+ */
+bool scribe_wait(struct scribe *scribe, uint64_t timeout_ns);
 
 /*
  * The scribe process itself: what main() calls when the program was started in that role (argv[0]

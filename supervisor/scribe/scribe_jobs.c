@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/scribe/scribe_jobs.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <utlist.h>
@@ -56,6 +57,7 @@ bool scribe_jobs_document(struct scribe_jobs *jobs, struct scribe_job *job, int 
         return false;
     }
     DL_DELETE(jobs->list, job);
+    jobs->documents--;
     if (!job->is_cancelled)
         job->document(job->arg, err, fd, size);
     else if (fd >= 0)
@@ -76,6 +78,26 @@ bool scribe_jobs_version(struct scribe_jobs *jobs, struct scribe_job *job, int e
     return true;
 }
 
+/* Jobs expire in the order in which they were asked for. */
+static struct scribe_job *first_awaited(struct scribe_jobs *jobs)
+{
+    struct scribe_job *job;
+    DL_FOREACH (jobs->list, job)
+        if (job->document && !job->is_cancelled)
+            return job;
+    return NULL;
+}
+
+uint64_t scribe_jobs_expire(struct scribe_jobs *jobs, uint64_t now_ns)
+{
+    struct scribe_job *job;
+    while ((job = first_awaited(jobs)) && job->expires_ns <= now_ns) {
+        job->is_cancelled = true; /* first: the callback may come back here */
+        job->document(job->arg, -ETIMEDOUT, -1, 0);
+    }
+    return job ? job->expires_ns : 0;
+}
+
 void scribe_jobs_cancel(struct scribe_jobs *jobs, void *arg)
 {
     struct scribe_job *job;
@@ -84,6 +106,15 @@ void scribe_jobs_cancel(struct scribe_jobs *jobs, void *arg)
             job->is_cancelled = true;
     if (jobs->settling && jobs->settling->arg == arg)
         jobs->settling->is_cancelled = true;
+}
+
+bool scribe_jobs_awaited(const struct scribe_jobs *jobs)
+{
+    const struct scribe_job *job;
+    DL_FOREACH (jobs->list, job)
+        if (!job->is_cancelled)
+            return true;
+    return false;
 }
 
 void scribe_jobs_fail_all(struct scribe_jobs *jobs, int err)
@@ -108,6 +139,7 @@ void scribe_jobs_settle(struct scribe_jobs *jobs)
     while ((job = first_failed(jobs))) {
         DL_DELETE(jobs->list, job);
         jobs->settling = job;
+        jobs->documents -= job->document ? 1 : 0;
         if (job->document && !job->is_cancelled)
             job->document(job->arg, job->err, -1, 0);
         if (job->version && !job->is_cancelled)

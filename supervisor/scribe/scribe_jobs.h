@@ -18,6 +18,7 @@ struct scribe_job {
     scribe_checkpoint_fn checkpoint; /* of a checkpoint job, else NULL */
     scribe_document_fn document;     /* of a job that makes a document, else NULL */
     scribe_version_fn version;       /* of a version to be written, else NULL */
+    uint64_t expires_ns;             /* of a document job: nobody waits longer */
     size_t count, answered_count;    /* objects of a checkpoint job */
     struct scribe_job *prev, *next;
     bool answered[]; /* which of them */
@@ -27,6 +28,7 @@ struct scribe_jobs {
     struct scribe_job *list;
     struct scribe_job *settling; /* its callbacks are running */
     uint64_t last_id;
+    size_t documents; /* dumps and searches under way, cancelled ones too */
 };
 
 /* NULL when memory is short. */
@@ -42,7 +44,14 @@ bool scribe_jobs_document(struct scribe_jobs *jobs, struct scribe_job *job, int 
 /* The answer to a version to be written. False when the job is none. */
 bool scribe_jobs_version(struct scribe_jobs *jobs, struct scribe_job *job, int err, bool in_objects,
                          uint64_t version);
+/*
+ * Tells the owners of document jobs that expired (-ETIMEDOUT). The job stays, cancelled: its answer
+ * may come yet. Returns when the next one expires, 0: never.
+ */
+uint64_t scribe_jobs_expire(struct scribe_jobs *jobs, uint64_t now_ns);
 void scribe_jobs_cancel(struct scribe_jobs *jobs, void *arg);
+/* Somebody waits for one of them. */
+bool scribe_jobs_awaited(const struct scribe_jobs *jobs);
 /* Marks all as failed; scribe_jobs_settle() then tells their owners. */
 void scribe_jobs_fail_all(struct scribe_jobs *jobs, int err);
 void scribe_jobs_settle(struct scribe_jobs *jobs);

@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SETTLE_S = 20, ENTRIES_KEPT = 4096 };
+enum { SETTLE_MIN_S = 2, ENTRIES_KEPT = 4096 };
 
 struct store {
     struct loop *loop;
@@ -27,6 +27,7 @@ struct store {
     uint64_t boot;
     enum durability durability;
     uint64_t turn_writes_max;
+    uint64_t settle_ns; /* for the last checkpoints */
     struct journal *journal;
     struct checkpoint *checkpoint;
     struct object_state *objects;
@@ -447,6 +448,9 @@ static struct store *new_store(struct loop *loop, const struct config *config,
     store->scribe = scribe;
     store->durability = config->durability;
     store->turn_writes_max = config->turn_writes_max;
+    store->settle_ns = config->stop_timeout_ns;
+    if (store->settle_ns < SETTLE_MIN_S * NS_PER_S)
+        store->settle_ns = SETTLE_MIN_S * NS_PER_S;
     store->data_fd = store->folder_fd = -1;
     store->data_dir = strdup(config->data_dir);
     store->station = strdup(config->station_id);
@@ -500,7 +504,7 @@ void store_close(struct store *store)
     if (!store)
         return;
     journal_flush(store->journal);
-    size_t dirty = checkpoint_settle(store->checkpoint, SETTLE_S * NS_PER_S);
+    size_t dirty = checkpoint_settle(store->checkpoint, store->settle_ns);
     if (dirty)
         log_info("%zu objects keep part of their state in the journal", dirty);
     loop_set_hook(store->loop, LOOP_RANK_STORE, NULL, NULL);

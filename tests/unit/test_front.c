@@ -269,7 +269,8 @@ static int serve(const struct config *config, int ready_fd, int stop_fd)
     struct loop_source *stop = loop_watch(server.loop, stop_fd, EPOLLIN, on_stop, NULL);
     loop_run(server.loop);
     loop_unwatch(stop);
-    front_free(server.front, 200 * NS_PER_MS);
+    front_close(server.front, 200 * NS_PER_MS);
+    front_free(server.front);
     loop_free(server.loop);
     return 0;
 }

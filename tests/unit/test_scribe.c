@@ -7,13 +7,15 @@
  * supervisor/scribe/tail_reader.c supervisor/versions/object_file.c
  * supervisor/versions/version_line.c supervisor/versions/version_list.c
  * supervisor/versions/version_log.c supervisor/versions/version_store.c
- * supervisor/objects/source.c common/sha256.c supervisor/log/log_line.c supervisor/process/backoff.c
- * supervisor/process/program.c supervisor/signals.c supervisor/loop.c supervisor/state/journal_reader.c supervisor/state/segment.c
- * supervisor/state/record.c common/state_file.c common/tsv.c common/buf.c common/codec.c
- * common/json_text.c common/json_scan.c common/time_text.c common/utf8.c common/log.c
- * common/clock.c common/memfd.c common/rpc.c common/file_store.c common/channel.c common/failpoint.c -lsodium -lxxhash
- * -ljansson */
+ * supervisor/objects/source.c common/sha256.c supervisor/log/log_line.c
+ * supervisor/process/backoff.c supervisor/process/program.c supervisor/signals.c supervisor/loop.c
+ * supervisor/state/journal_reader.c supervisor/state/segment.c supervisor/state/record.c
+ * common/state_file.c common/tsv.c common/buf.c common/codec.c common/json_text.c
+ * common/json_scan.c common/time_text.c common/utf8.c common/log.c common/clock.c common/memfd.c
+ * common/rpc.c common/file_store.c common/channel.c common/failpoint.c -lsodium -lxxhash -ljansson
+ */
 /* The scribe as a process: jobs and answers, its death and its next life. */
+#include "common/clock.h"
 #include "common/memfd.h"
 #include "supervisor/scribe/scribe.h"
 #include "tests/unit/data_folder.h"
@@ -40,7 +42,10 @@ static void set_up(void)
     data_folder_make();
     memset(answers, 0, sizeof(answers));
     answered = 0;
-    config = (struct config){.data_dir = data_dir, .log_format = LOG_FORMAT_TEXT};
+    config = (struct config){.data_dir = data_dir,
+                             .log_format = LOG_FORMAT_TEXT,
+                             .view_timeout_ns = 60 * NS_PER_S,
+                             .views_max = 8};
     loop = loop_new();
     scribe = scribe_new(loop, &config);
 }
@@ -218,7 +223,7 @@ START_TEST(last_answers_of_the_dead_count)
 {
     pid_t pid = scribe_pid(scribe);
     dump_into(&answers[0], "a", NULL);
-    scribe_wait(scribe);
+    scribe_wait(scribe, 60 * NS_PER_S);
     dump_into(&answers[1], "a", NULL);
     wait_until_idle(pid);
     ck_assert_int_eq(kill(pid, SIGKILL), 0);
@@ -232,11 +237,11 @@ START_TEST(signals_for_the_group_are_left_to_the_supervisor)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGQUIT};
     dump_into(&answers[0], "a", NULL);
-    scribe_wait(scribe);
+    scribe_wait(scribe, 60 * NS_PER_S);
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
         ck_assert_int_eq(kill(scribe_pid(scribe), signals[i]), 0);
     dump_into(&answers[1], "a", NULL);
-    scribe_wait(scribe);
+    scribe_wait(scribe, 60 * NS_PER_S);
     ck_assert_int_eq(answers[1].err, 0);
 }
 END_TEST
@@ -250,7 +255,7 @@ START_TEST(cancelled_jobs_are_silent)
     scribe_cancel(scribe, &answers[0]);
     scribe_cancel(scribe, &answers[2]);
     ck_assert_int_eq(kill(scribe_pid(scribe), SIGCONT), 0);
-    scribe_wait(scribe);
+    scribe_wait(scribe, 60 * NS_PER_S);
     ck_assert_int_eq(answers[0].calls, 0);
     ck_assert_int_eq(answers[1].calls, 1);
     ck_assert_int_eq(answers[2].calls, 0);
@@ -271,7 +276,7 @@ START_TEST(callbacks_may_cancel_and_ask)
                 &answers[0]);
     dump_into(&answers[1], "a", NULL);
     ck_assert_int_eq(kill(scribe_pid(scribe), SIGKILL), 0);
-    scribe_wait(scribe); /* reaps and starts by itself */
+    scribe_wait(scribe, 60 * NS_PER_S); /* reaps and starts by itself */
     ck_assert_int_eq(answers[0].err, -EPIPE);
     ck_assert_int_eq(answers[1].calls, 0);
     ck_assert_str_eq(answers[2].text, "<{}>");
@@ -308,13 +313,13 @@ static int open_fds(pid_t pid)
 START_TEST(no_descriptors_leak)
 {
     dump_into(&answers[0], "a", NULL);
-    scribe_wait(scribe);
+    scribe_wait(scribe, 60 * NS_PER_S);
     wait_until_idle(scribe_pid(scribe));
     int ours = open_fds(getpid()), its = open_fds(scribe_pid(scribe));
     for (int round = 0; round < 20; round++) {
         free(answers[0].text);
         dump_into(&answers[0], "a", NULL);
-        scribe_wait(scribe);
+        scribe_wait(scribe, 60 * NS_PER_S);
     }
     wait_until_idle(scribe_pid(scribe));
     ck_assert_int_eq(open_fds(getpid()), ours);
@@ -323,9 +328,9 @@ START_TEST(no_descriptors_leak)
     free(answers[0].text);
     answers[0].text = NULL;
     dump_into(&answers[0], "a", NULL);
-    scribe_wait(scribe);
+    scribe_wait(scribe, 60 * NS_PER_S);
     dump_into(&answers[1], "a", NULL);
-    scribe_wait(scribe);
+    scribe_wait(scribe, 60 * NS_PER_S);
     ck_assert_int_eq(open_fds(getpid()), ours);
 }
 END_TEST
