@@ -165,7 +165,8 @@ class Page:
             self.station.allow("does not load|rejected")
             wait_until(lambda: self.refused(object_id), what=block.where)
             return
-        self.wait_served(block, name.group(1), block.text)
+        if not re.search(r"(^|/)[_.]", name.group(1)):  # such files are no objects
+            self.wait_served(block, name.group(1), block.text)
 
     def wait_served(self, block, name, source):
         object_id = name[:-3].replace("/", "_")
