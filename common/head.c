@@ -141,3 +141,11 @@ bool head_next_cookie(struct span *rest, struct span *name, struct span *value)
     }
     return false;
 }
+
+bool head_is_json(struct span type)
+{
+    static const char suffix[] = "+json";
+    size_t len = sizeof(suffix) - 1;
+    return head_name_is(type, "application/json") || head_name_is(type, "text/json") ||
+           (type.len > len && head_name_is((struct span){type.data + type.len - len, len}, suffix));
+}

@@ -15,6 +15,8 @@ bool head_next(struct span *rest, struct span *name, struct span *value);
 bool head_find(struct span head, const char *name, struct span *value);
 bool head_name_is(struct span name, const char *wanted);
 
+/* Does this media type (without parameters) mean JSON? */
+bool head_is_json(struct span type);
 /* The part before the first ';', trimmed: "application/json". */
 struct span head_media_type(struct span value);
 /*

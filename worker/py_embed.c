@@ -6,7 +6,10 @@
 
 #include "common/log.h"
 #include "worker/deadline.h"
+#include "worker/py_ask.h"
 #include "worker/py_async.h"
+#include "worker/py_call.h"
+#include "worker/py_call_error.h"
 #include "worker/py_compat.h"
 #include "worker/py_error.h"
 #include "worker/py_json.h"
@@ -133,7 +136,8 @@ static int start_parts(void)
     static int (*const parts[])(void) = {preload,         install_deadline, enable_fault_handler,
                                          py_scope_init,   py_json_init,     py_error_init,
                                          py_state_init,   py_logger_init,   py_runtime_init,
-                                         py_request_init, py_response_init};
+                                         py_request_init, py_response_init, py_call_error_init,
+                                         py_ask_init,     py_call_init};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         if (parts[i]() < 0)
             return -1;

@@ -5,7 +5,9 @@
 #include "common/rpc.h"
 #include "worker/outbox.h"
 #include "worker/py_json.h"
+#include "worker/py_runtime.h"
 #include "worker/py_scope.h"
+#include "worker/py_view.h"
 
 #include <strings.h>
 
@@ -155,6 +157,12 @@ static PyObject *logger_log(PyObject *self, PyObject *args, PyObject *kwargs)
     return result;
 }
 
+static PyObject *logger_get_logs(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    (void)self;
+    return py_view_logs(py_runtime_facts()->object_id, args, kwargs);
+}
+
 #define KEYWORDS(function) ((PyCFunction)(void (*)(void))(function))
 
 static PyMethodDef logger_methods[] = {
@@ -167,6 +175,8 @@ static PyMethodDef logger_methods[] = {
      "critical(message, **fields)"},
     {"log", KEYWORDS(logger_log), METH_VARARGS | METH_KEYWORDS,
      "log(level, message, **fields) or log(event, fields)"},
+    {"get_logs", KEYWORDS(logger_get_logs), METH_VARARGS | METH_KEYWORDS,
+     "get_logs(level=None, limit=None, offset=0, **filters): a list of dicts, newest last"},
     {NULL, NULL, 0, NULL},
 };
 

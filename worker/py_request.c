@@ -28,6 +28,7 @@ enum slot {
     SLOT_USER,
     SLOT_REQUEST_ID,
     SLOT_REMOTE_ADDR,
+    SLOT_CALLER,
     SLOT_RESPONSE,
     SLOTS,
 };
@@ -84,7 +85,7 @@ void py_request_detach(PyObject *self)
     struct request *r = as_request(self);
     struct rpc_call *c = &r->call;
     struct span *spans[] = {&c->method,      &c->target,     &c->head, &c->body,
-                            &c->remote_addr, &c->request_id, &c->user};
+                            &c->remote_addr, &c->request_id, &c->user, &c->caller};
     size_t count = sizeof(spans) / sizeof(spans[0]), size = 1;
     if (Py_REFCNT(self) == 1 || r->own)
         return;
@@ -181,6 +182,11 @@ static PyObject *build_remote_addr(struct request *r)
     return text_or_none(r->call.remote_addr);
 }
 
+static PyObject *build_caller(struct request *r)
+{
+    return text_or_none(r->call.caller);
+}
+
 static PyObject *build_request_id(struct request *r)
 {
     const struct runtime_facts *facts = py_runtime_facts();
@@ -200,18 +206,10 @@ static PyObject *build_response(struct request *r)
 
 /* --- the body --- */
 
-static bool is_json_type(struct span type)
-{
-    static const char suffix[] = "+json";
-    size_t len = sizeof(suffix) - 1;
-    return head_name_is(type, "application/json") || head_name_is(type, "text/json") ||
-           (type.len > len && head_name_is((struct span){type.data + type.len - len, len}, suffix));
-}
-
 static enum body_kind kind_of(struct span content_type)
 {
     struct span type = head_media_type(content_type);
-    if (is_json_type(type))
+    if (head_is_json(type))
         return BODY_JSON;
     if (head_name_is(type, "application/x-www-form-urlencoded"))
         return BODY_FORM;
@@ -348,6 +346,7 @@ static PyObject *(*const builders[SLOTS])(struct request *r) = {
     [SLOT_USER] = build_user,
     [SLOT_REQUEST_ID] = build_request_id,
     [SLOT_REMOTE_ADDR] = build_remote_addr,
+    [SLOT_CALLER] = build_caller,
     [SLOT_RESPONSE] = build_response,
 };
 
@@ -526,6 +525,7 @@ static PyGetSetDef request_attributes[] = {
     SLOT_ATTRIBUTE("user", SLOT_USER, "who, as authenticated; None: nobody"),
     SLOT_ATTRIBUTE("request_id", SLOT_REQUEST_ID, "of the client, or one of ours"),
     SLOT_ATTRIBUTE("remote_addr", SLOT_REMOTE_ADDR, "address of the client"),
+    SLOT_ATTRIBUTE("caller", SLOT_CALLER, "id of the object that calls; None: a client"),
     SLOT_ATTRIBUTE("response", SLOT_RESPONSE, "status, content_type, headers, set_cookie"),
     {"station_id", get_station_id, NULL, "the station that runs this", NULL},
     {NULL, NULL, NULL, NULL, NULL},

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/py_runtime.h"
 
+#include "worker/py_call.h"
+#include "worker/py_call_error.h"
 #include "worker/py_json.h"
 #include "worker/py_request.h"
 #include "worker/py_scope.h"
@@ -34,6 +36,29 @@ static PyObject *get_request_id(PyObject *self, void *closure)
     return py_request_id(request);
 }
 
+#define KEYWORDS(function) ((PyCFunction)(void (*)(void))(function))
+
+static PyMethodDef runtime_methods[] = {
+    {"call_object", KEYWORDS(py_call_object), METH_VARARGS | METH_KEYWORDS,
+     "call_object(object_id, method=\"GET\", request=None, timeout=None): what its handler "
+     "returned"},
+    {"call_object_async", KEYWORDS(py_call_object_async), METH_VARARGS | METH_KEYWORDS,
+     "the same, to be awaited"},
+    {"load_object", py_call_load, METH_O, "load_object(path_or_id): a handle of another object"},
+    {NULL, NULL, 0, NULL},
+};
+
+/* The classes of what call_object() raises: except _runtime.ObjectError. */
+static PyObject *get_class(PyObject *self, PyObject *name)
+{
+    const char *text = PyUnicode_AsUTF8(name);
+    PyObject *found = text ? py_call_error_class(text) : NULL;
+    if (found)
+        return found;
+    PyErr_Clear();
+    return PyObject_GenericGetAttr(self, name);
+}
+
 static PyGetSetDef runtime_attributes[] = {
     {"station_id", get_station_id, NULL, "the station that runs this", NULL},
     {"object_id", get_object_id, NULL, "the id of this object", NULL},
@@ -46,7 +71,9 @@ static PyTypeObject runtime_type = {
     .tp_basicsize = sizeof(PyObject),
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_doc = "The object's view of its station.",
+    .tp_methods = runtime_methods,
     .tp_getset = runtime_attributes,
+    .tp_getattro = get_class,
 };
 
 int py_runtime_init(void)
@@ -91,6 +118,7 @@ static int take_settings(PyObject *settings)
     }
     facts.boot = number_of(settings, "boot", 0);
     facts.turn_writes_max = number_of(settings, "turn_writes_max", UINT64_MAX);
+    facts.body_max = number_of(settings, "body_max", UINT64_MAX);
     facts.expose_tracebacks = is_true(settings, "expose_tracebacks");
     facts.is_replica = is_true(settings, "replica");
     return take_text(settings, "station_id", &facts.station_id) < 0

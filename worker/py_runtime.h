@@ -18,6 +18,7 @@ struct runtime_facts {
     PyObject *objects_dir; /* str */
     uint64_t boot;
     uint64_t turn_writes_max;
+    uint64_t body_max;
     bool expose_tracebacks;
     bool is_replica; /* when it was loaded */
 };

@@ -34,6 +34,16 @@ void py_scope_enter(enum scope_kind kind, uint64_t id, PyObject *request)
     scope.timed_out = false;
 }
 
+void py_scope_set_kind(enum scope_kind kind)
+{
+    scope.kind = kind;
+}
+
+bool py_scope_is_main_thread(void)
+{
+    return PyThread_get_thread_ident() == scope.main_thread;
+}
+
 void py_scope_leave(void)
 {
     scope.kind = SCOPE_OUTSIDE;

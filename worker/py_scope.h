@@ -29,6 +29,10 @@ void py_scope_leave(void);
 /* A new context that carries the token of the scope, which is asynchronous from now on; or NULL. */
 struct _object *py_scope_context(void);
 
+/* What runs changes, in the same turn. */
+void py_scope_set_kind(enum scope_kind kind);
+bool py_scope_is_main_thread(void);
+
 /* Where the caller is. */
 enum scope_kind py_scope_here(void);
 /* Request of the turn or stream that the caller belongs to; borrowed, NULL outside. */

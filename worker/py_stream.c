@@ -9,6 +9,8 @@
 #include "worker/py_request.h"
 #include "worker/py_scope.h"
 
+#include <errno.h>
+
 struct stream {
     uint64_t id;
     PyObject *generator;
@@ -167,6 +169,22 @@ void py_stream_pull(uint64_t id, struct stream_step *step)
 void py_stream_release(struct stream_step *step)
 {
     Py_CLEAR(step->owner);
+}
+
+int py_stream_collect(PyObject *generator, uint64_t limit, struct buf *out)
+{
+    struct stream_step step = {.kind = STREAM_STEP_END, .bytes = {"", 0}};
+    while (next_chunk(generator, &step) == 0) {
+        if (step.bytes.len > limit - out->len) {
+            py_stream_release(&step);
+            py_stream_drop(generator);
+            return -EFBIG;
+        }
+        buf_append(out, step.bytes.data, step.bytes.len);
+        step.bytes.len = 0;
+    }
+    py_stream_release(&step);
+    return PyErr_Occurred() ? -1 : 0;
 }
 
 /* --- closing --- */

@@ -24,6 +24,11 @@ struct stream_step {
 bool py_stream_accepts(struct _object *value);
 /* Remembers the generator of a reply (takes references): 0, or -1 with an exception. */
 int py_stream_open(uint64_t id, struct _object *generator, struct _object *request);
+/*
+ * Runs it to its end, for an object that calls, which gets no chunks: appends them to `out`. 0, or
+ * -1 with what it raised, -EFBIG above `limit` bytes (it is closed then).
+ */
+int py_stream_collect(struct _object *generator, uint64_t limit, struct buf *out);
 /* Closes a generator that will not be read. */
 void py_stream_drop(struct _object *generator);
 /* Runs the generator up to its next chunk. An unknown id ends at once. */

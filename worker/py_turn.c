@@ -4,7 +4,9 @@
 #include "common/clock.h"
 #include "common/json_text.h"
 #include "worker/py_action.h"
+#include "worker/py_ask.h"
 #include "worker/py_async.h"
+#include "worker/py_call_error.h"
 #include "worker/py_error.h"
 #include "worker/py_handlers.h"
 #include "worker/py_reply.h"
@@ -65,7 +67,9 @@ static void put_member(struct buf *out, const char *name, const struct buf *text
     json_put_string(out, text->data ? text->data : "", text->len);
 }
 
-static void put_failure(struct reply *reply, const struct py_error *e, bool timed_out)
+/* members: more of it, each with a comma before it. */
+static void put_failure(struct reply *reply, const struct py_error *e, bool timed_out,
+                        const struct buf *members)
 {
     struct buf *text = &reply->text;
     buf_puts(text, "{\"status\":\"error\"");
@@ -81,24 +85,29 @@ static void put_failure(struct reply *reply, const struct py_error *e, bool time
         put_member(text, "error", &e->summary);
         put_member(text, "error_type", &e->type);
     }
-    if (py_runtime_facts()->expose_tracebacks && e->traceback.len > 0)
-        put_member(text, "traceback", &e->traceback);
-    buf_putc(text, '}');
+    if (members->len)
+        buf_append(text, members->data, members->len);
 }
 
-/* The exception being raised becomes the answer. */
-static void answer_exception(struct reply *reply)
+/* The exception being raised becomes the answer. An object that calls gets the traceback always. */
+static void answer_exception(struct reply *reply, bool for_object)
 {
     struct py_error e;
+    struct buf members = BUF_INIT;
     bool timed_out = py_scope_timed_out();
+    uint32_t status = timed_out ? 504 : py_call_error_status(&members);
     py_error_take(&e, NULL);
     py_state_undo();
     py_turn_release(reply);
     py_error_log_taken(&e, NULL);
     reply_clear(reply);
-    reply->status = timed_out ? 504 : 500;
+    reply->status = status ? status : 500;
     reply->outcome = timed_out ? RPC_OUTCOME_TIMEOUT : RPC_OUTCOME_RAISED;
-    put_failure(reply, &e, timed_out);
+    put_failure(reply, &e, timed_out, &members);
+    if ((for_object || py_runtime_facts()->expose_tracebacks) && e.traceback.len > 0)
+        put_member(&reply->text, "traceback", &e.traceback);
+    buf_putc(&reply->text, '}');
+    buf_free(&members);
     reply_use_text(reply, "application/json; charset=utf-8");
     py_error_free(&e);
 }
@@ -113,6 +122,16 @@ static void answer_too_much(struct reply *reply)
                 "%llu",
                 size, (unsigned long long)py_runtime_facts()->turn_writes_max);
     reply_name_limit(reply, "turn_writes_max");
+}
+
+static void answer_long_stream(struct reply *reply)
+{
+    py_state_undo();
+    py_turn_release(reply);
+    reply_error(reply, 500, RPC_OUTCOME_RAISED,
+                "the streamed reply is longer than %llu bytes: an object that calls gets it whole",
+                (unsigned long long)py_runtime_facts()->body_max);
+    reply_name_limit(reply, "body_max");
 }
 
 /* --- the turn itself --- */
@@ -131,35 +150,49 @@ static PyObject *run_handler(const struct call_plan *plan, PyObject *request)
     return result;
 }
 
-static int open_stream(uint64_t id, struct reply *reply, PyObject *stream, PyObject *request,
-                       bool is_head)
+/* What runs: a handler, or a function that an action calls. */
+struct run {
+    const struct call_plan *plan;
+    const struct action *action; /* NULL: a handler */
+    bool is_head;
+    bool for_object; /* another object calls */
+};
+
+/* The generator runs within the turn, and may no more than it may after one. */
+static int collect_stream(struct reply *reply, PyObject *stream)
 {
-    if (!is_head)
+    py_scope_set_kind(SCOPE_STREAM);
+    int err = py_stream_collect(stream, py_runtime_facts()->body_max, &reply->text);
+    py_scope_set_kind(SCOPE_TURN);
+    reply->is_stream = false;
+    reply->body = (struct span){reply->text.data, reply->text.len};
+    return err == -EFBIG ? -E2BIG : err;
+}
+
+static int open_stream(uint64_t id, const struct run *how, struct reply *reply, PyObject *stream,
+                       PyObject *request)
+{
+    if (!how->is_head)
         return py_stream_open(id, stream, request);
     reply->is_stream = false;
     py_stream_drop(stream);
     return 0;
 }
 
-static int finish(uint64_t id, struct reply *reply, PyObject *result, PyObject *request,
-                  bool is_head)
+static int finish(uint64_t id, const struct run *how, struct reply *reply, PyObject *result,
+                  PyObject *request)
 {
     PyObject *stream = NULL;
     int err = py_reply_fill(reply, result, request, &stream);
+    if (!err && stream && how->for_object)
+        err = collect_stream(reply, stream);
     if (!err)
         err = py_state_commit(reply);
-    if (!err && stream)
-        err = open_stream(id, reply, stream, request, is_head);
+    if (!err && stream && !how->for_object)
+        err = open_stream(id, how, reply, stream, request);
     Py_XDECREF(stream);
     return err;
 }
-
-/* What runs: a handler, or a function that an action calls. */
-struct run {
-    const struct call_plan *plan;
-    const struct action *action; /* NULL: a handler */
-    bool is_head;
-};
 
 static PyObject *run_plan(const struct run *how, PyObject *request)
 {
@@ -175,12 +208,15 @@ static void run(uint64_t id, const struct run *how, PyObject *request, struct re
 {
     py_scope_enter(SCOPE_TURN, id, request);
     PyObject *result = run_plan(how, request);
-    int err = result ? finish(id, reply, result, request, how->is_head) : -1;
+    int err = result ? finish(id, how, reply, result, request) : -1;
     Py_XDECREF(result);
     if (err == -EFBIG)
         answer_too_much(reply);
+    else if (err == -E2BIG)
+        answer_long_stream(reply);
     else if (err < 0)
-        answer_exception(reply);
+        answer_exception(reply, how->for_object);
+    py_ask_end_turn();
     py_scope_leave();
 }
 
@@ -211,7 +247,8 @@ void py_turn_run(uint64_t id, const struct rpc_call *call, int body_fd, struct r
     reply_clear(reply);
     py_state_set_readonly(call->readonly);
     struct run how = {.plan = py_handlers_get(call->method),
-                      .is_head = span_equal(call->method, "HEAD")};
+                      .is_head = span_equal(call->method, "HEAD"),
+                      .for_object = call->kind == RPC_CALL_OBJECT};
     bool may_act = py_action_possible(call->method);
     if (!how.plan && !may_act) {
         if (body_fd >= 0)

@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/shared_page.h"
 #include "common/worker_fds.h"
+#include "worker/answers.h"
 #include "worker/deadline.h"
 #include "worker/outbox.h"
 #include "worker/py_async.h"
@@ -109,6 +110,7 @@ static void set_up(const struct worker_fds *fds, pid_t supervisor)
     channel_init(&worker.channel, FD_RPC, RPC_FROM_WORKER, RPC_FROM_SUPERVISOR, UINT32_MAX);
     buf_reset(&worker.channel.out, 0); /* output goes through the outbox, the HELLO too */
     outbox_start(FD_RPC, worker.page);
+    answers_start();
     turn_start(worker.page);
     deadline_adopt_thread();
     worker.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

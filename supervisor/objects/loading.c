@@ -68,6 +68,7 @@ static void put_settings(struct buf *out, const struct worker *w)
     put_flag(out, "expose_tracebacks", c->expose_tracebacks);
     put_flag(out, "replica", w->is_replica);
     json_put_number(out, "turn_writes_max", c->turn_writes_max);
+    json_put_number(out, "body_max", c->body_max);
     buf_putc(out, '}');
 }
 
