@@ -62,7 +62,7 @@ static bool take_clock(struct cursor *c, struct tm *tm, uint64_t *fraction)
     *fraction = 0;
     if (c->at == c->end)
         return true;
-    if (!take(c, 'T') && !take(c, ' '))
+    if (!take(c, 'T') && !take(c, ' ') && !take(c, 't'))
         return false;
     if (!take_digits(c, 2, &tm->tm_hour) || !take(c, ':') || !take_digits(c, 2, &tm->tm_min))
         return false;
@@ -75,10 +75,10 @@ static bool take_zone(struct cursor *c, long *offset)
 {
     int hours, minutes;
     *offset = 0;
-    if (c->at == c->end || take(c, 'Z'))
+    if (c->at == c->end || take(c, 'Z') || take(c, 'z'))
         return true;
     long sign = *c->at == '-' ? -1 : 1;
-    if (!take(c, '+') && !take(c, '-'))
+    if (!take(c, '+') && !take(c, '-') && !take(c, ' '))
         return false;
     if (!take_digits(c, 2, &hours))
         return false;

@@ -11,8 +11,9 @@
 
 /*
  * Microseconds since 1970 of "1700000000[.123456]" or of ISO 8601: "2026-11-21[T19:30[:00[.123]]]"
- * with a space for the T allowed and an optional zone "Z" or "+01:00" (none: UTC). False for
- * anything else and for times before 1970 or after 9999. Pure.
+ * with a space or a small t for the T allowed and an optional zone "Z" or "+01:00" (none: UTC), in
+ * which a space may stand for the plus that a query turns into one. False for anything else and for
+ * times before 1970 or after 9999. Pure.
  */
 bool time_text_parse(const char *text, size_t len, uint64_t *us);
 

@@ -86,8 +86,19 @@ struct config {
     /* log {} */
     enum log_level log_level;
     enum log_format log_format;
-    uint64_t turn_lines_per_s;   /* 100: INFO lines of turns an object */
-    uint64_t object_lines_per_s; /* 10000: lines an object logs itself */
+    uint64_t turn_lines_per_s;        /* 100: INFO lines of turns an object */
+    uint64_t object_lines_per_s;      /* 10000: lines an object logs itself */
+    uint64_t log_line_max;            /* 64 KiB, a message, or the fields of a line */
+    uint64_t log_file_max;            /* 10 MB, then it is rotated */
+    uint64_t log_files_max;           /* 10 rotated files of an object */
+    uint64_t log_keep_ns;             /* 90 days, for rotated files */
+    uint64_t log_lines_max;           /* 10000 lines in one answer */
+    uint64_t log_answer_max;          /* 16 MiB of them */
+    uint64_t log_search_max;          /* 4 GiB of log read for one answer */
+    uint64_t log_searches_max;        /* 16 at a time */
+    uint64_t log_followers_max;       /* 100, of all objects together */
+    uint64_t log_follow_buffer_max;   /* 1 MiB waits for one follower */
+    uint64_t log_follow_heartbeat_ns; /* 15 s */
 
     /* security {} */
     enum management management;

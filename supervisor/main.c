@@ -132,6 +132,9 @@ static void start_objects(void)
                                               .frame = turn_frame,
                                               .dead = on_worker_dead};
     station.logs = object_logs_new(station.loop, &station.config);
+    if (!station.logs)
+        die(EXIT_CODE_ENVIRONMENT, "no memory for the logs");
+    object_logs_attach(station.logs, station.scribe);
     station.objects = object_table_new(&station);
     station.workers = worker_table_new(&station, &hooks);
     station.nursery = nursery_new(&station);
@@ -187,6 +190,7 @@ static void stop_parts(void)
     store_close(station.store);
     tree_watch_free(station.watch);
     nursery_free(station.nursery);
+    object_logs_detach(station.logs);
     scribe_free(station.scribe);
     worker_table_free(station.workers); /* what workers printed last still goes to their logs */
     object_logs_free(station.logs);

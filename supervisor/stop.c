@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "supervisor/http/front.h"
+#include "supervisor/log/object_log.h"
 #include "supervisor/notify.h"
 #include "supervisor/objects/object.h"
 #include "supervisor/station.h"
@@ -57,5 +58,6 @@ void stop_begin(struct station *station)
     station->stopping = true;
     deadline_ns = clock_mono_ns() + station->config.stop_timeout_ns;
     front_stop_accepting(station->front);
+    object_logs_end_watch(station->logs, "the station stops");
     check(station);
 }

@@ -90,6 +90,8 @@ void exchange_stream_begin(struct exchange *x, const struct exchange_reply *head
 void exchange_stream_chunk(struct exchange *x, char *bytes, size_t size);
 /* failed: cut the connection so that the client sees an incomplete body. */
 void exchange_stream_end(struct exchange *x, bool failed);
+/* Closes the connection of a reader that may never take the rest; on_gone follows. */
+void exchange_stream_abort(struct exchange *x);
 
 /*
  * A body that is looked at while it arrives: asked for by the front's receiver, when a POST with a

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 enum { BLOCK_SIZE = 16 * 1024 /* for HTTP/1.0, where nothing is chunked */ };
 
@@ -163,6 +164,14 @@ void exchange_stream_end(struct exchange *x, bool failed)
     x->pull->failed |= failed;
     if (!x->pull->in_reader)
         wake(x);
+}
+
+void exchange_stream_abort(struct exchange *x)
+{
+    x->pull->failed = true;
+    if (x->connection)
+        shutdown(x->connection->guarded.fd, SHUT_RDWR); /* ends a send that waits, too */
+    wake(x);
 }
 
 void stream_gone(struct exchange *x)

@@ -4,10 +4,8 @@
 #include "common/log.h"
 #include "supervisor/log/log_line.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,12 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FILE_NAME "log.tsv"
+#define FILE_NAME LOG_FILES_CURRENT
 
 enum {
-    ROTATE_SIZE = 10 * 1000 * 1000, /* bytes */
-    KEEP_FILES = 10,
-    KEEP_SECONDS = 90 * 24 * 3600,
     NAME_ATTEMPTS = 100, /* rotations within one second */
     TORN_BLOCK = 4096,
 };
@@ -60,36 +55,6 @@ static int make_folder(const struct log_file *f)
     return mkdir(f->folder, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-static int is_rotated(const struct dirent *entry)
-{
-    return fnmatch("log-*.tsv", entry->d_name, 0) == 0;
-}
-
-static int newest_first(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*b)->d_name, (*a)->d_name);
-}
-
-static bool too_old(int folder, const char *name)
-{
-    struct stat st;
-    return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-           st.st_mtime < time(NULL) - KEEP_SECONDS;
-}
-
-static void drop_old(int folder)
-{
-    struct dirent **names;
-    int count = scandirat(folder, ".", &names, is_rotated, newest_first);
-    for (int i = 0; i < count; i++) {
-        if (i >= KEEP_FILES || too_old(folder, names[i]->d_name))
-            unlinkat(folder, names[i]->d_name, 0);
-        free(names[i]);
-    }
-    if (count >= 0)
-        free(names);
-}
-
 /* Renames the file away, under the time or, where that is taken, a later one. */
 static int rotate(struct log_file *f)
 {
@@ -104,8 +69,6 @@ static int rotate(struct log_file *f)
         strftime(name, sizeof(name), "log-%Y%m%d-%H%M%S.tsv", &tm);
         err = renameat2(folder, FILE_NAME, folder, name, RENAME_NOREPLACE) < 0 ? -errno : 0;
     }
-    if (!err)
-        drop_old(folder);
     close(folder);
     log_file_close(f);
     return err;
@@ -185,7 +148,7 @@ static int adopt(struct log_file *f, bool *is_foreign)
     return 0;
 }
 
-static int open_file(struct log_file *f)
+static int open_file(struct log_file *f, bool *is_rotated)
 {
     int err = make_folder(f);
     for (int attempt = 0; attempt < 2 && !err; attempt++) {
@@ -198,6 +161,7 @@ static int open_file(struct log_file *f)
             return 0;
         if (!err)
             err = rotate(f);
+        *is_rotated |= err == 0;
     }
     log_file_close(f);
     return err ? err : -EEXIST;
@@ -222,20 +186,45 @@ static int write_lines(struct log_file *f, const char *lines, size_t len, size_t
     return 0;
 }
 
-int log_file_append(struct log_file *f, const char *lines, size_t len, size_t *written)
+static void close_removed(struct log_file *f, bool *is_another)
 {
     struct stat st;
-    *written = 0;
-    if (f->fd >= 0 && (fstat(f->fd, &st) < 0 || st.st_nlink == 0))
-        log_file_close(f); /* removed by hand */
-    int err = f->fd >= 0 ? 0 : open_file(f);
+    *is_another = f->fd >= 0 && (fstat(f->fd, &st) < 0 || st.st_nlink == 0);
+    if (*is_another)
+        log_file_close(f);
+}
+
+int log_file_append(struct log_file *f, const char *lines, size_t len, uint64_t file_max,
+                    struct log_file_written *w)
+{
+    struct stat st;
+    *w = (struct log_file_written){0};
+    close_removed(f, &w->is_another);
+    int err = f->fd >= 0 ? 0 : open_file(f, &w->is_rotated);
     if (err)
         return err;
-    err = write_lines(f, lines, len, written);
-    if (!err && fstat(f->fd, &st) == 0 && st.st_size >= ROTATE_SIZE) {
+    err = write_lines(f, lines, len, &w->bytes);
+    if (!err && fstat(f->fd, &st) == 0 && (uint64_t)st.st_size >= file_max) {
         int failed = rotate(f);
+        w->is_rotated |= failed == 0;
         if (failed)
             log_warn("%s/" FILE_NAME " cannot be rotated: %s", f->folder, strerror(-failed));
     }
     return err;
+}
+
+int log_file_position(struct log_file *f, struct log_position *position)
+{
+    struct stat st;
+    bool ignored = false;
+    *position = (struct log_position){.is_set = true};
+    close_removed(f, &ignored);
+    int err = f->fd >= 0 ? 0 : open_file(f, &ignored);
+    if (!err && fstat(f->fd, &st) < 0)
+        err = -errno;
+    if (err)
+        return err;
+    position->inode = st.st_ino;
+    position->size = (uint64_t)st.st_size;
+    return 0;
 }

@@ -16,6 +16,12 @@ static bool same(struct span a, struct span b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+static void span_text(struct span s, char *out)
+{
+    memcpy(out, s.data, s.len);
+    out[s.len] = '\0';
+}
+
 static bool has_column(const struct log_columns *c, const char *name)
 {
     for (size_t i = 0; i < c->count; i++)
@@ -94,6 +100,48 @@ static bool string_equals(struct span json, struct span text)
     return equal;
 }
 
+static bool is_whole(const char *number)
+{
+    return !strpbrk(number, ".eE");
+}
+
+/* Of JSON numbers: 1 and 1.0 are equal, large whole numbers are not rounded. */
+static bool numbers_equal(struct span json, struct span text)
+{
+    char a[64], b[64];
+    if (json.len >= sizeof(a) || text.len >= sizeof(b) || !json_scan_valid(text))
+        return false;
+    span_text(json, a);
+    span_text(text, b);
+    if ((*b != '-' && (*b < '0' || *b > '9')) || (*a != '-' && (*a < '0' || *a > '9')))
+        return false;
+    return !(is_whole(a) && is_whole(b)) && strtod(a, NULL) == strtod(b, NULL);
+}
+
+/* Of arrays and objects, however they are spaced. */
+static bool values_equal(struct span json, struct span text)
+{
+    enum { FLAGS = JSON_DECODE_ANY | JSON_ALLOW_NUL };
+    if (text.len == 0 || (*text.data != '[' && *text.data != '{'))
+        return false;
+    json_t *a = json_loadb(json.data, json.len, FLAGS, NULL);
+    json_t *b = a ? json_loadb(text.data, text.len, FLAGS, NULL) : NULL;
+    bool equal = b && json_equal(a, b);
+    json_decref(a);
+    json_decref(b);
+    return equal;
+}
+
+static bool value_equals(struct span json, struct span text)
+{
+    if (*json.data == '"')
+        return string_equals(json, text);
+    if (same(json, text))
+        return true;
+    return *json.data == '[' || *json.data == '{' ? values_equal(json, text)
+                                                  : numbers_equal(json, text);
+}
+
 static bool member_matches(const struct log_line *l, struct span name, struct span value)
 {
     struct json_scan scan = members_of(l);
@@ -101,7 +149,7 @@ static bool member_matches(const struct log_line *l, struct span name, struct sp
     while (json_scan_member(&scan, &member_name, &member)) {
         if (!string_equals(member_name, name))
             continue;
-        if (*member.data == '"' ? string_equals(member, value) : same(member, value))
+        if (value_equals(member, value))
             return true;
     }
     return false;
@@ -141,23 +189,39 @@ static bool is_shadowed(const struct log_line *l, struct span json_name)
     return false;
 }
 
-void log_line_json(struct buf *out, const struct log_line *l)
+/* The members that are shadowed by a column, or those that are not. */
+static bool put_members(struct buf *out, const struct log_line *l, bool shadowed)
 {
     struct json_scan scan = members_of(l);
     struct span name, value;
-    buf_putc(out, '{');
-    for (size_t i = 0; i < l->columns->count; i++) {
-        bool is_members = scan.at && span_equal(l->columns->name[i], "fields");
-        if (l->field[i].len > 0 && !is_members)
-            put_column(out, l, i);
-    }
+    bool any = false;
     while (json_scan_member(&scan, &name, &value)) {
-        if (is_shadowed(l, name))
+        if (is_shadowed(l, name) != shadowed)
             continue;
+        if (!any && shadowed) {
+            put_separator(out);
+            buf_puts(out, "\"fields\":{");
+        }
+        any = true;
         put_separator(out);
         buf_append(out, name.data, name.len);
         buf_putc(out, ':');
         buf_append(out, value.data, value.len);
     }
+    return any;
+}
+
+void log_line_json(struct buf *out, const struct log_line *l)
+{
+    bool has_members = members_of(l).at != NULL;
+    buf_putc(out, '{');
+    for (size_t i = 0; i < l->columns->count; i++) {
+        bool is_members = has_members && span_equal(l->columns->name[i], "fields");
+        if (l->field[i].len > 0 && !is_members)
+            put_column(out, l, i);
+    }
+    put_members(out, l, false);
+    if (put_members(out, l, true))
+        buf_putc(out, '}');
     buf_putc(out, '}');
 }

@@ -42,7 +42,7 @@ struct span log_line_column(const struct log_line *l, const char *name);
 bool log_line_matches(const struct log_line *l, struct span name, struct span value);
 /*
  * Appends the line as a JSON object: every column that is not empty, and the members of `fields`
- * beside them (a column goes before a member of its name).
+ * beside them; those that have the name of such a column stand in a member "fields".
  */
 void log_line_json(struct buf *out, const struct log_line *l);
 

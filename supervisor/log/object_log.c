@@ -2,10 +2,9 @@
 #include "supervisor/log/object_log.h"
 
 #include "common/clock.h"
-#include "common/seeded_hash.h"
 #include "common/tsv.h"
 #include "common/utf8.h"
-#include "supervisor/log/log_file.h"
+#include "supervisor/log/object_log_private.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,8 +14,6 @@
 enum {
     OPEN_FILES_MAX = 64,
     PENDING_MAX = 64 * 1024, /* bytes gathered by one object before they are written */
-    PARTIAL_MAX = 64 * 1024, /* bytes of an unfinished line of output */
-    FIELD_MAX = 256 * 1024,  /* bytes of a message or of `fields` */
     LEVEL_MAX = 32,
     METHOD_MAX = 32,
     TARGET_MAX = 2048,
@@ -24,43 +21,6 @@ enum {
 };
 #define FLUSH_NS (200 * NS_PER_MS)
 #define QUIET_NS (10 * NS_PER_S) /* between two complaints */
-
-/* So many lines a second; those beyond are counted. */
-struct rate {
-    uint64_t lines;
-    uint64_t beyond;
-};
-
-struct object_log {
-    UT_hash_handle hh;
-    struct object_logs *logs;
-    struct log_file file;
-    struct buf pending;
-    uint64_t pending_lines;
-    uint64_t newest_us; /* of the newest line */
-    uint64_t second;    /* that the rates are of */
-    struct rate turns, own;
-    uint64_t lost;   /* lines since the last that got to the file */
-    bool is_failing; /* the operator knows, at least of another object */
-    struct buf partial[OBJECT_LOG_STREAMS];
-    bool is_dirty;                    /* in the list of those */
-    struct object_log *prev, *next;   /* dirty ones */
-    struct object_log *newer, *older; /* open ones */
-    char object_id[];
-};
-
-struct object_logs {
-    struct loop *loop;
-    struct loop_timer flush;
-    char *data_dir;
-    uint64_t turn_lines_per_s, object_lines_per_s;
-    struct object_log *by_id;
-    struct object_log *dirty;
-    struct object_log *open; /* most recently used first */
-    unsigned open_count;
-    uint64_t lost;
-    uint64_t complained_ns; /* when the operator was last told of a failure */
-};
 
 #define ORDER_SLACK_US US_PER_S
 
@@ -83,6 +43,10 @@ struct object_logs *object_logs_new(struct loop *loop, const struct config *conf
     }
     logs->turn_lines_per_s = config->turn_lines_per_s;
     logs->object_lines_per_s = config->object_lines_per_s;
+    logs->line_max = config->log_line_max;
+    logs->file_max = config->log_file_max;
+    logs->files_max = config->log_files_max;
+    logs->keep_seconds = config->log_keep_ns / NS_PER_S;
     return logs;
 }
 
@@ -108,9 +72,9 @@ struct object_log *object_logs_get(struct object_logs *logs, const char *object_
     return log;
 }
 
-uint64_t object_logs_lost(const struct object_logs *logs)
+struct object_logs_stats *object_logs_stats(struct object_logs *logs)
 {
-    return logs->lost;
+    return &logs->stats;
 }
 
 /* --- writing to files --- */
@@ -149,7 +113,7 @@ static void lose_lines(struct object_log *log, uint64_t lines, int err)
 {
     struct object_logs *logs = log->logs;
     log->lost += lines;
-    logs->lost += lines;
+    logs->stats.lost += lines;
     uint64_t now = loop_now(logs->loop);
     bool is_told = log->is_failing || (logs->complained_ns && now < logs->complained_ns + QUIET_NS);
     log->is_failing = true;
@@ -159,30 +123,50 @@ static void lose_lines(struct object_log *log, uint64_t lines, int err)
     log_error("log of %s: %s; lines are lost until that is over", log->object_id, strerror(-err));
 }
 
-static void put_line(struct object_log *log, struct span level, uint64_t wall_us,
-                     struct span message, struct span request_id, uint64_t version,
-                     struct span fields);
+struct line {
+    struct span level;
+    uint64_t wall_us;
+    struct span message, request_id;
+    uint64_t version;
+    struct span fields;
+    uint64_t cut_bytes; /* that the message had more */
+};
 
-static void put_count(struct object_log *log, const char *level, uint64_t count, const char *what)
+static void put_line(struct object_log *log, const struct line *line);
+
+/* "8 further turns in one second", with the field "turns": 8. */
+static void put_count(struct object_log *log, const char *level, uint64_t count, const char *what,
+                      const char *field)
 {
-    char text[160];
+    char text[160], fields[80];
     int n = snprintf(text, sizeof(text), "%llu %s", (unsigned long long)count, what);
-    put_line(log, span_of(level), clock_wall_us(), (struct span){text, (size_t)n}, nothing, 0,
-             nothing);
+    int m = snprintf(fields, sizeof(fields), "{\"%s\":%llu}", field, (unsigned long long)count);
+    put_line(log, &(struct line){.level = span_of(level),
+                                 .wall_us = clock_wall_us(),
+                                 .message = {text, (size_t)n},
+                                 .request_id = nothing,
+                                 .fields = {fields, (size_t)m}});
 }
 
 static void write_pending(struct object_log *log)
 {
     bool was_open = log_file_is_open(&log->file);
-    size_t written = 0;
+    struct log_file_written w;
     if (log->pending.len == 0)
         return;
-    int err = log_file_append(&log->file, log->pending.data, log->pending.len, &written);
+    int err =
+        log_file_append(&log->file, log->pending.data, log->pending.len, log->logs->file_max, &w);
     note_open(log, was_open);
-    uint64_t done = err ? count_lines(log->pending.data, written) : log->pending_lines;
+    uint64_t done = err ? count_lines(log->pending.data, w.bytes) : log->pending_lines;
     uint64_t lost = log->pending_lines - done, reported = log->lost;
     buf_free(&log->pending); /* most objects are quiet most of the time */
     log->pending_lines = 0;
+    log->logs->stats.lines += done;
+    if (w.is_another)
+        object_log_tally_forget(log);
+    object_log_tally_add(log, done);
+    if (w.is_rotated)
+        object_log_tally_rotated(log);
     if (err) {
         lose_lines(log, lost, err);
         return;
@@ -190,7 +174,7 @@ static void write_pending(struct object_log *log)
     log->is_failing = false;
     log->lost = 0;
     if (reported > 0)
-        put_count(log, "WARNING", reported, "lines of this log were lost");
+        put_count(log, "WARNING", reported, "lines of this log were lost", "lost");
 }
 
 /* --- gathering --- */
@@ -206,15 +190,21 @@ static void mark_dirty(struct object_log *log)
         loop_timer_set(logs->loop, &logs->flush, FLUSH_NS, on_flush, logs);
 }
 
-/* One escaped column of at most `max` bytes, made UTF-8. */
-static void put_field(struct buf *out, struct span text, size_t max)
+static size_t cut_between_characters(struct span text, size_t max)
 {
     size_t len = text.len < max ? text.len : max;
     while (len > 0 && len < text.len && ((unsigned char)text.data[len] & 0xc0) == 0x80)
-        len--; /* not inside a character */
+        len--;
+    return len;
+}
+
+/* One escaped column of at most `max` bytes, made UTF-8. Returns how many bytes were left out. */
+static size_t put_field(struct buf *out, struct span text, size_t max)
+{
+    size_t len = cut_between_characters(text, max);
     if (utf8_valid(text.data, len)) {
         tsv_put(out, text.data, len);
-        return;
+        return text.len - len;
     }
     for (size_t i = 0; i < len;) {
         size_t n = utf8_sequence(text.data + i, len - i);
@@ -224,6 +214,23 @@ static void put_field(struct buf *out, struct span text, size_t max)
             buf_puts(out, "\xef\xbf\xbd");
         i += n ? n : 1;
     }
+    return text.len - len;
+}
+
+static void put_message(struct buf *out, const struct line *line, size_t max)
+{
+    uint64_t beyond = put_field(out, line->message, max) + line->cut_bytes;
+    if (beyond > 0)
+        buf_printf(out, "\xe2\x80\xa6 [cut: %llu bytes more than log.line_max]",
+                   (unsigned long long)beyond);
+}
+
+static void put_fields(struct buf *out, struct span fields, size_t max)
+{
+    if (fields.len <= max)
+        put_field(out, fields, max);
+    else
+        buf_printf(out, "{\"fields_dropped_bytes\":%zu,\"limit\":\"log.line_max\"}", fields.len);
 }
 
 /*
@@ -238,29 +245,38 @@ static uint64_t in_order(struct object_log *log, uint64_t wall_us)
     return log->newest_us;
 }
 
-static void put_line(struct object_log *log, struct span level, uint64_t wall_us,
-                     struct span message, struct span request_id, uint64_t version,
-                     struct span fields)
+static void put_columns(struct object_log *log, const struct line *line)
+{
+    struct buf *out = &log->pending;
+    size_t max = log->logs->line_max;
+    char time[CLOCK_ISO_SIZE];
+    clock_iso(in_order(log, line->wall_us), time);
+    buf_puts(out, time);
+    buf_putc(out, '\t');
+    put_field(out, line->level, LEVEL_MAX);
+    buf_putc(out, '\t');
+    put_message(out, line, max);
+    buf_putc(out, '\t');
+    put_field(out, line->request_id, REQUEST_ID_MAX);
+    buf_putc(out, '\t');
+    if (line->version > 0)
+        buf_printf(out, "%llu", (unsigned long long)line->version);
+    buf_putc(out, '\t');
+    put_fields(out, line->fields, max);
+}
+
+static void tell_watchers(const struct object_log *log, struct span line)
+{
+    struct object_log_watcher *w, *next;
+    DL_FOREACH_SAFE (log->watchers, w, next)
+        w->line(w->arg, line);
+}
+
+static void put_line(struct object_log *log, const struct line *line)
 {
     struct buf *out = &log->pending;
     size_t start = out->len;
-    char time[CLOCK_ISO_SIZE];
-    clock_iso(in_order(log, wall_us), time);
-    buf_puts(out, time);
-    buf_putc(out, '\t');
-    put_field(out, level, LEVEL_MAX);
-    buf_putc(out, '\t');
-    put_field(out, message, FIELD_MAX);
-    buf_putc(out, '\t');
-    put_field(out, request_id, REQUEST_ID_MAX);
-    buf_putc(out, '\t');
-    if (version > 0)
-        buf_printf(out, "%llu", (unsigned long long)version);
-    buf_putc(out, '\t');
-    if (fields.len <= FIELD_MAX)
-        put_field(out, fields, FIELD_MAX);
-    else
-        buf_printf(out, "{\"fields_dropped_bytes\":%zu}", fields.len);
+    put_columns(log, line);
     buf_putc(out, '\n');
     if (!buf_ok(out)) {
         out->len = start;
@@ -270,6 +286,7 @@ static void put_line(struct object_log *log, struct span level, uint64_t wall_us
     }
     log->pending_lines++;
     mark_dirty(log);
+    tell_watchers(log, (struct span){out->data + start, out->len - start - 1});
     if (out->len >= PENDING_MAX)
         write_pending(log);
 }
@@ -284,14 +301,14 @@ static void roll_second(struct object_log *log)
         return;
     uint64_t turns = log->turns.beyond, own = log->own.beyond;
     log->second = now;
-    log->turns = log->own = (struct rate){0};
+    log->turns = log->own = (struct log_rate){0};
     if (turns > 0)
-        put_count(log, "INFO", turns, "further turns in one second");
+        put_count(log, "INFO", turns, "further turns in one second", "turns");
     if (own > 0)
-        put_count(log, "WARNING", own, "lines were dropped: too many in one second");
+        put_count(log, "WARNING", own, "lines were dropped: too many in one second", "dropped");
 }
 
-static bool rate_allows(struct object_log *log, struct rate *rate, uint64_t limit)
+static bool rate_allows(struct object_log *log, struct log_rate *rate, uint64_t limit)
 {
     if (rate->lines < limit) {
         rate->lines++;
@@ -306,30 +323,43 @@ static bool own_line_allowed(struct object_log *log)
 {
     roll_second(log);
     bool allowed = rate_allows(log, &log->own, log->logs->object_lines_per_s);
-    log->logs->lost += !allowed;
+    log->logs->stats.dropped += !allowed;
     return allowed;
+}
+
+static bool turn_line_allowed(struct object_log *log)
+{
+    roll_second(log);
+    bool allowed = rate_allows(log, &log->turns, log->logs->turn_lines_per_s);
+    log->logs->stats.turns_summarised += !allowed;
+    return allowed;
+}
+
+void object_log_put_own(struct object_log *log, struct span level, uint64_t wall_us,
+                        struct span message, struct span request_id, uint64_t version,
+                        struct span fields, uint64_t cut_bytes)
+{
+    if (own_line_allowed(log))
+        put_line(log,
+                 &(struct line){level, wall_us, message, request_id, version, fields, cut_bytes});
 }
 
 void object_log_write(struct object_log *log, struct span level, uint64_t wall_us,
                       struct span message, struct span request_id, uint64_t version,
                       struct span fields)
 {
-    if (own_line_allowed(log))
-        put_line(log, level, wall_us, message, request_id, version, fields);
+    object_log_put_own(log, level, wall_us, message, request_id, version, fields, 0);
 }
 
 bool object_log_turn_due(struct object_log *log)
 {
     roll_second(log);
-    if (log->turns.lines < log->logs->turn_lines_per_s)
-        return true;
-    return rate_allows(log, &log->turns, log->logs->turn_lines_per_s);
+    return log->turns.lines < log->logs->turn_lines_per_s || turn_line_allowed(log);
 }
 
 void object_log_turn(struct object_log *log, const struct object_log_turn *turn)
 {
-    roll_second(log);
-    if (!rate_allows(log, &log->turns, log->logs->turn_lines_per_s))
+    if (!turn_line_allowed(log))
         return;
     char text[TARGET_MAX + 128], fields[128];
     int target = turn->target.len < TARGET_MAX ? (int)turn->target.len : TARGET_MAX;
@@ -339,64 +369,48 @@ void object_log_turn(struct object_log *log, const struct object_log_turn *turn)
     int m = snprintf(fields, sizeof(fields), "{\"status\":%u,\"duration_ms\":%llu.%03u}",
                      turn->status, (unsigned long long)(turn->duration_us / 1000),
                      (unsigned)(turn->duration_us % 1000));
-    put_line(log, span_of("INFO"), turn->wall_us, (struct span){text, (size_t)n}, turn->request_id,
-             turn->version, (struct span){fields, (size_t)m});
+    put_line(log, &(struct line){.level = span_of("INFO"),
+                                 .wall_us = turn->wall_us,
+                                 .message = {text, (size_t)n},
+                                 .request_id = turn->request_id,
+                                 .version = turn->version,
+                                 .fields = {fields, (size_t)m}});
 }
 
-/* --- captured output --- */
+/* --- who watches --- */
 
-static void output_line(struct object_log *log, enum object_log_stream stream, struct span line)
+void object_log_watch(struct object_log *log, struct object_log_watcher *watcher)
 {
-    static const char *const levels[OBJECT_LOG_STREAMS] = {"STDOUT", "STDERR"};
-    if (line.len > 0 && line.data[line.len - 1] == '\r')
-        line.len--;
-    if (own_line_allowed(log))
-        put_line(log, span_of(levels[stream]), clock_wall_us(), line, nothing, 0, nothing);
+    DL_APPEND(log->watchers, watcher);
+    log->logs->stats.watchers++;
 }
 
-/* Adds to the unfinished line; gives it out in pieces while it is too long. */
-static void keep_partial(struct object_log *log, enum object_log_stream stream, const char *bytes,
-                         size_t len)
+void object_log_unwatch(struct object_log *log, struct object_log_watcher *watcher)
 {
-    struct buf *partial = &log->partial[stream];
-    while (len > 0) {
-        size_t room = PARTIAL_MAX - partial->len, n = len < room ? len : room;
-        buf_append(partial, bytes, n);
-        bytes += n;
-        len -= n;
-        if (partial->len < PARTIAL_MAX && buf_ok(partial))
-            continue;
-        object_log_output_end(log, stream);
-    }
+    DL_DELETE(log->watchers, watcher);
+    log->logs->stats.watchers--;
 }
 
-void object_log_output_end(struct object_log *log, enum object_log_stream stream)
+void object_log_end_watch(struct object_log *log, const char *reason)
 {
-    struct buf *partial = &log->partial[stream];
-    if (partial->len > 0)
-        output_line(log, stream, (struct span){partial->data, partial->len});
-    buf_free(partial);
+    struct object_log_watcher *w, *next;
+    DL_FOREACH_SAFE (log->watchers, w, next)
+        w->end(w->arg, reason);
 }
 
-void object_log_output(struct object_log *log, enum object_log_stream stream, const char *bytes,
-                       size_t len)
+void object_logs_end_watch(struct object_logs *logs, const char *reason)
 {
-    const char *newline;
-    while (len > 0 && (newline = memchr(bytes, '\n', len))) {
-        size_t n = (size_t)(newline - bytes);
-        if (log->partial[stream].len > 0) {
-            keep_partial(log, stream, bytes, n);
-            object_log_output_end(log, stream);
-        } else if (n <= PARTIAL_MAX) {
-            output_line(log, stream, (struct span){bytes, n});
-        } else {
-            keep_partial(log, stream, bytes, n);
-            object_log_output_end(log, stream);
-        }
-        bytes = newline + 1;
-        len -= n + 1;
-    }
-    keep_partial(log, stream, bytes, len);
+    for (struct object_log *log = logs->by_id; log; log = log->hh.next)
+        object_log_end_watch(log, reason);
+}
+
+int object_log_position(struct object_log *log, struct log_position *position)
+{
+    write_pending(log);
+    bool was_open = log_file_is_open(&log->file);
+    int err = log_file_position(&log->file, position);
+    note_open(log, was_open);
+    return err;
 }
 
 /* --- all of them --- */
@@ -428,11 +442,19 @@ void object_logs_flush(struct object_logs *logs)
     flush_dirty(logs);
 }
 
+void object_log_flush(struct object_log *log)
+{
+    roll_second(log);
+    write_pending(log);
+}
+
 void object_logs_reopen(struct object_logs *logs)
 {
     object_logs_flush(logs);
     while (logs->open)
         close_log(logs->open);
+    for (struct object_log *log = logs->by_id; log; log = log->hh.next)
+        object_log_tally_forget(log); /* whoever asked for this has moved files */
 }
 
 /* Whatever second it is: what a log still has to say is due now. */
@@ -458,8 +480,10 @@ void object_logs_free(struct object_logs *logs)
         next = log->hh.next;
         log_file_free(&log->file);
         buf_free(&log->pending);
+        object_log_tally_free(log);
         free(log);
     }
+    loop_timer_cancel(&logs->keep);
     loop_timer_cancel(&logs->flush);
     free(logs->data_dir);
     free(logs);

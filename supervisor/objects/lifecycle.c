@@ -2,6 +2,7 @@
 #include "supervisor/objects/lifecycle.h"
 
 #include "common/clock.h"
+#include "supervisor/log/object_log.h"
 #include "supervisor/objects/loading.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
@@ -137,6 +138,7 @@ static void fail_start(struct object *o)
     wait_before_retry(o);
     turn_fail_queue(station->turns, o);
     run_waiters(o);
+    object_log_end_watch(o->log, "the object is gone");
 }
 
 static void lose_worker(struct object *o)

@@ -77,11 +77,12 @@ static void set_known(json_t *m, const struct object *o)
         json_object_set_new(m, "conflict", json_string(o->conflict));
 }
 
-int metadata_put(const struct object *o, struct buf *json)
+int metadata_put(const struct object *o, int64_t log_count, struct buf *json)
 {
     json_t *m = json_object();
     set_declared(m, o);
     set_known(m, o);
+    json_object_set_new(m, "log_count", log_count < 0 ? json_null() : json_integer(log_count));
     char *text = m ? json_dumps(m, JSON_COMPACT) : NULL;
     json_decref(m);
     if (!text)

@@ -8,9 +8,11 @@
 
 #include "common/buf.h"
 
+#include <stdint.h>
+
 struct object;
 
-/* Appends the JSON object: 0 or -ENOMEM. */
-int metadata_put(const struct object *o, struct buf *json);
+/* Appends the JSON object: 0 or -ENOMEM. log_count < 0: not known. */
+int metadata_put(const struct object *o, int64_t log_count, struct buf *json);
 
 #endif

@@ -63,13 +63,13 @@ static struct pending *pending_new(struct object *o, struct exchange *x)
     return p;
 }
 
-static void send_metadata(void *arg)
+static void send_metadata(void *arg, int err, uint64_t log_lines)
 {
     struct pending *p = arg;
     struct buf json = BUF_INIT;
     put_head(&json, p->object);
     json_put_key(&json, "metadata");
-    if (metadata_put(p->object, &json) == 0) {
+    if (metadata_put(p->object, err ? -1 : (int64_t)log_lines, &json) == 0) {
         buf_putc(&json, '}');
         json_reply(p->exchange, 200, &json);
     } else {
@@ -79,10 +79,17 @@ static void send_metadata(void *arg)
     free(p);
 }
 
+static void count_log(void *arg)
+{
+    struct pending *p = arg;
+    if (object_log_count(p->object->log, send_metadata, p) < 0)
+        send_metadata(p, -ENOMEM, 0);
+}
+
 static void view_metadata(struct object *o, struct exchange *x)
 {
     struct pending *p = pending_new(o, x);
-    if (p && lifecycle_when_loaded(o, send_metadata, p) < 0) {
+    if (p && lifecycle_when_loaded(o, count_log, p) < 0) {
         free(p);
         exchange_error(x, 503, "\"limit\":\"memory\"", "no memory for another request");
     }

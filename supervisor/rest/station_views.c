@@ -116,6 +116,21 @@ static void put_processes(struct station *station, struct buf *json)
     buf_puts(json, "]}");
 }
 
+static void put_logs(struct station *station, struct buf *json)
+{
+    const struct object_logs_stats *stats = object_logs_stats(station->logs);
+    json_put_key(json, "logs");
+    buf_putc(json, '{');
+    json_put_number(json, "lines", stats->lines);
+    json_put_number(json, "turns_summarised", stats->turns_summarised);
+    json_put_number(json, "dropped", stats->dropped);
+    json_put_number(json, "lost", stats->lost);
+    json_put_number(json, "skipped", stats->skipped);
+    json_put_number(json, "followers", stats->watchers);
+    json_put_number(json, "searches", scribe_searches(station->scribe));
+    buf_putc(json, '}');
+}
+
 void view_status(struct station *station, struct exchange *x)
 {
     struct buf json = BUF_INIT;
@@ -127,6 +142,7 @@ void view_status(struct station *station, struct exchange *x)
     put_processes(station, &json);
     turn_status(station->turns, &json);
     store_status(station->store, &json);
+    put_logs(station, &json);
     json_put_key(&json, "http");
     front_status(station->front, &json);
     buf_putc(&json, '}');
@@ -150,6 +166,18 @@ static void sum_restarts(struct object *o, void *arg)
     *(uint64_t *)arg += o->restarts;
 }
 
+static void log_metrics(struct object_logs *logs, struct buf *text)
+{
+    const struct object_logs_stats *stats = object_logs_stats(logs);
+    put_counter(text, "objectd_log_lines_total", stats->lines);
+    put_counter(text, "objectd_log_turns_summarised_total", stats->turns_summarised);
+    put_counter(text, "objectd_log_lines_dropped_total", stats->dropped);
+    put_counter(text, "objectd_log_lines_lost_total", stats->lost);
+    put_counter(text, "objectd_log_lines_skipped_total", stats->skipped);
+    put_counter(text, "objectd_log_files_removed_total", stats->files_removed);
+    put_gauge(text, "objectd_log_followers", (double)stats->watchers);
+}
+
 void view_metrics(struct station *station, struct exchange *x)
 {
     struct buf text = BUF_INIT;
@@ -160,7 +188,7 @@ void view_metrics(struct station *station, struct exchange *x)
     put_gauge(&text, "objectd_workers", (double)worker_count(station->workers));
     put_gauge(&text, "objectd_supervisor_rss_bytes", (double)memory_rss_bytes(getpid()));
     put_counter(&text, "objectd_worker_restarts_total", restarts);
-    put_counter(&text, "objectd_log_lines_lost_total", object_logs_lost(station->logs));
+    log_metrics(station->logs, &text);
     turn_metrics(station->turns, &text);
     store_metrics(station->store, &text);
     front_metrics(station->front, &text);

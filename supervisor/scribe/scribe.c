@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utlist.h>
 
 enum { ANSWER_MAX = 64 * 1024 /* payload of what the scribe sends */ };
 
@@ -42,6 +43,8 @@ struct scribe {
     uint64_t timeout_ns; /* of a document */
     size_t documents_max;
     struct scribe_jobs jobs;
+    scribe_log_removed_fn log_removed; /* NULL: nobody asks */
+    void *log_removed_arg;
     bool stopping;
 };
 
@@ -169,14 +172,35 @@ static bool take_version(struct scribe *s, struct scribe_job *job, const struct 
            scribe_jobs_version(&s->jobs, job, -(int)m.error, m.in_objects, m.version);
 }
 
+static bool take_number(struct scribe *s, struct scribe_job *job, const struct frame *f)
+{
+    struct scribe_rpc_number m;
+    return scribe_rpc_number_decode(f->payload, &m) &&
+           scribe_jobs_number(&s->jobs, job, -(int)m.error, m.value);
+}
+
+static bool take_removed(struct scribe *s, const struct frame *f)
+{
+    struct scribe_rpc_log_removed m;
+    if (!scribe_rpc_log_removed_decode(f->payload, &m))
+        return false;
+    if (s->log_removed)
+        s->log_removed(s->log_removed_arg, m.object_id, m.files, m.lines);
+    return true;
+}
+
 static bool take_answer(struct scribe *s, const struct frame *f)
 {
+    if (f->type == RPC_LOG_REMOVED)
+        return take_removed(s, f);
     struct scribe_job *job = scribe_jobs_find(&s->jobs, f->id);
     if (!job)
         return false;
     switch (f->type) {
     case RPC_CHECKPOINTED:
         return take_checkpointed(s, job, f);
+    case RPC_NUMBER:
+        return take_number(s, job, f);
     case RPC_VERSION_WRITTEN:
         return take_version(s, job, f);
     default:
@@ -308,10 +332,26 @@ void scribe_checkpoint(struct scribe *s, const struct scribe_checkpoint *objects
     submit(s, job, frame);
 }
 
+/* Work on logs that nobody waits for stops early; its answer still comes, and is dropped. */
+static void stop_unawaited(struct scribe *s)
+{
+    struct scribe_job *job;
+    DL_FOREACH (s->jobs.list, job) {
+        if (!job->is_cancelled || !job->is_sliced || job->is_stopped || job->err ||
+            s->channel.fd < 0)
+            continue;
+        job->is_stopped = true;
+        channel_end(&s->channel, channel_begin(&s->channel, RPC_CANCEL, job->id), NULL, 0);
+    }
+    if (s->channel.fd >= 0)
+        send_jobs(s);
+}
+
 static void on_expiry(void *arg)
 {
     struct scribe *s = arg;
     uint64_t now_ns = clock_mono_ns(), next_ns = scribe_jobs_expire(&s->jobs, now_ns);
+    stop_unawaited(s);
     if (next_ns)
         loop_timer_set(s->loop, &s->expiry, next_ns - now_ns, on_expiry, s);
 }
@@ -399,40 +439,92 @@ void scribe_dump(struct scribe *s, const char *object_id, const char *key, struc
     submit(s, job, frame);
 }
 
+static struct scribe_rpc_position wire_position(const struct log_position *p)
+{
+    return (struct scribe_rpc_position){p->is_set, p->inode, p->size};
+}
+
 void scribe_logs(struct scribe *s, const struct scribe_log_query *query, scribe_document_fn done,
                  void *arg)
 {
     struct scribe_job *job = document_job(s, done, arg);
     if (!job)
         return;
-    struct buf filters = BUF_INIT;
-    for (size_t i = 0; i < query->filter_count; i++)
-        rpc_field_encode(&filters, &(struct rpc_field){span_of(query->filter_names[i]),
-                                                       span_of(query->filter_values[i])});
-    if (!buf_ok(&filters)) {
-        buf_free(&filters);
-        fail_later(s, job, -ENOMEM);
-        return;
-    }
+    job->is_sliced = true;
     struct scribe_rpc_search m = {
         .object_id = span_of(query->object_id),
-        .levels = span_or_empty(query->levels),
+        .form = query->as_events ? SCRIBE_RPC_FORM_EVENTS : SCRIBE_RPC_FORM_JSON,
+        .levels = query->levels,
         .limit = query->limit,
         .offset = query->offset,
         .since_us = query->since_us,
         .until_us = query->until_us,
-        .filter_count = (uint32_t)query->filter_count,
-        .filters = {filters.data, filters.len},
+        .upto = wire_position(&query->upto),
+        .read_max = query->read_max,
+        .answer_max = query->answer_max,
+        .filter_count = query->filter_count,
+        .filters = query->filters,
     };
     size_t frame = channel_begin(&s->channel, RPC_SEARCH, job->id);
     scribe_rpc_search_encode(&s->channel.out, &m);
-    buf_free(&filters);
     submit(s, job, frame);
+}
+
+size_t scribe_searches(const struct scribe *s)
+{
+    const struct scribe_job *job;
+    size_t count = 0;
+    DL_FOREACH (s->jobs.list, job)
+        count += job->is_sliced && job->document;
+    return count;
+}
+
+static struct scribe_job *number_job(struct scribe *s, scribe_number_fn done, void *arg)
+{
+    struct scribe_job *job = scribe_jobs_add(&s->jobs, 0, arg);
+    if (!job) {
+        done(arg, -ENOMEM, 0);
+        return NULL;
+    }
+    job->number = done;
+    job->is_sliced = true;
+    return can_ask(s, job) ? job : NULL;
+}
+
+void scribe_log_count(struct scribe *s, const char *object_id, const struct log_position *upto,
+                      scribe_number_fn done, void *arg)
+{
+    struct scribe_job *job = number_job(s, done, arg);
+    if (!job)
+        return;
+    struct scribe_rpc_log_count m = {span_of(object_id), wire_position(upto)};
+    size_t frame = channel_begin(&s->channel, RPC_LOG_COUNT, job->id);
+    scribe_rpc_log_count_encode(&s->channel.out, &m);
+    submit(s, job, frame);
+}
+
+void scribe_log_keep(struct scribe *s, const char *object_id, uint64_t files, uint64_t seconds,
+                     scribe_number_fn done, void *arg)
+{
+    struct scribe_job *job = number_job(s, done, arg);
+    if (!job)
+        return;
+    struct scribe_rpc_log_keep m = {span_or_empty(object_id), files, seconds};
+    size_t frame = channel_begin(&s->channel, RPC_LOG_KEEP, job->id);
+    scribe_rpc_log_keep_encode(&s->channel.out, &m);
+    submit(s, job, frame);
+}
+
+void scribe_on_log_removed(struct scribe *s, scribe_log_removed_fn fn, void *arg)
+{
+    s->log_removed = fn;
+    s->log_removed_arg = arg;
 }
 
 void scribe_cancel(struct scribe *s, void *arg)
 {
     scribe_jobs_cancel(&s->jobs, arg);
+    stop_unawaited(s);
 }
 
 /* Reaps a process that is going, so that the next one can start without the loop. */

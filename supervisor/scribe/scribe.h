@@ -2,8 +2,9 @@
 /*
  * scribe - the supervisor's end of objectd-scribe, the process for slow file work.
  *
- * The scribe merges journal segments into checkpoints, builds state dumps, searches logs and keeps
- * the histories of sources. Jobs run one after the other, in order. When it dies it is started
+ * The scribe merges journal segments into checkpoints, builds state dumps, searches and tidies
+ * logs and keeps the histories of sources. Jobs run one after the other, in order, but for those on
+ * logs, which run in slices between the others and may be overtaken. When it dies it is started
  * again (with backoff) and every job under way gets its callback with -EPIPE. One that hangs is not
  * killed, for it may be at a large merge; who asked for a document is told so after
  * http.view_timeout. Loop thread only. The
@@ -15,6 +16,7 @@
 
 #include "common/codec.h"
 #include "supervisor/config.h"
+#include "supervisor/log/log_files.h"
 #include "supervisor/loop.h"
 
 #include <sys/types.h>
@@ -58,21 +60,25 @@ void scribe_dump(struct scribe *scribe, const char *object_id, const char *key, 
                  uint32_t write_count, const char *prefix, const char *suffix,
                  scribe_document_fn done, void *arg);
 
-/* What GET ?logs=true asks for. Unset strings are NULL. */
+/* What GET ?logs=true asks for. */
 struct scribe_log_query {
     const char *object_id;
-    const char *levels;              /* "ERROR,WARNING" */
-    uint64_t limit;                  /* the newest so many, after offset */
-    uint64_t offset;                 /* skipped from the newest */
-    uint64_t since_us;               /* wall time, inclusive; 0 none */
-    uint64_t until_us;               /* wall time, exclusive; 0 none */
-    const char *const *filter_names; /* equality of a field (column or member of `fields`) */
-    const char *const *filter_values;
-    size_t filter_count;
+    bool as_events;                /* server-sent events instead of one JSON document */
+    uint32_t levels;               /* set of log_level.h; 0: any */
+    uint64_t limit;                /* the newest so many, after offset */
+    uint64_t offset;               /* skipped from the newest */
+    uint64_t since_us;             /* wall time, inclusive; 0 none */
+    uint64_t until_us;             /* wall time, exclusive; 0 none */
+    struct log_position upto;      /* nothing newer */
+    uint64_t read_max, answer_max; /* bytes, see log_query.h */
+    uint32_t filter_count;
+    struct span filters; /* encoded rpc_field: a field (column or member of `fields`), its value */
 };
 /* {"status":"ok","object_id":…,"logs":[…],"count":n}, newest last. */
 void scribe_logs(struct scribe *scribe, const struct scribe_log_query *query,
                  scribe_document_fn done, void *arg);
+/* Searches under way, those that were cancelled and have not stopped yet included. */
+size_t scribe_searches(const struct scribe *scribe);
 
 /*
  * Appends a version (version_store.h); on the disk when done is told so. err -EPIPE: the scribe
@@ -90,7 +96,22 @@ struct scribe_rpc_version_read;
 void scribe_version_read(struct scribe *scribe, const struct scribe_rpc_version_read *m,
                          scribe_document_fn done, void *arg);
 
-/* Forgets every pending job with this arg: its done will not be called. */
+/* done(arg, err, the number) once. */
+typedef void (*scribe_number_fn)(void *arg, int err, uint64_t value);
+/* How many lines the log has up to a position. */
+void scribe_log_count(struct scribe *scribe, const char *object_id, const struct log_position *upto,
+                      scribe_number_fn done, void *arg);
+/*
+ * Removes rotated files of an object (NULL: of all) beyond the newest `files`, and those older than
+ * `seconds`; answers with how many. What goes is told to the hook as it goes.
+ */
+void scribe_log_keep(struct scribe *scribe, const char *object_id, uint64_t files, uint64_t seconds,
+                     scribe_number_fn done, void *arg);
+typedef void (*scribe_log_removed_fn)(void *arg, struct span object_id, uint64_t files,
+                                      uint64_t lines);
+void scribe_on_log_removed(struct scribe *scribe, scribe_log_removed_fn fn, void *arg);
+
+/* Forgets every pending job with this arg: its done will not be called. Work on logs stops. */
 void scribe_cancel(struct scribe *scribe, void *arg);
 /*
  * Blocks until no job is pending: callbacks run from here, further jobs of theirs included. False

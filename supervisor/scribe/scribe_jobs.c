@@ -78,6 +78,17 @@ bool scribe_jobs_version(struct scribe_jobs *jobs, struct scribe_job *job, int e
     return true;
 }
 
+bool scribe_jobs_number(struct scribe_jobs *jobs, struct scribe_job *job, int err, uint64_t value)
+{
+    if (!job->number)
+        return false;
+    DL_DELETE(jobs->list, job);
+    if (!job->is_cancelled)
+        job->number(job->arg, err, value);
+    free(job);
+    return true;
+}
+
 /* Jobs expire in the order in which they were asked for. */
 static struct scribe_job *first_awaited(struct scribe_jobs *jobs)
 {
@@ -144,6 +155,8 @@ void scribe_jobs_settle(struct scribe_jobs *jobs)
             job->document(job->arg, job->err, -1, 0);
         if (job->version && !job->is_cancelled)
             job->version(job->arg, job->err, false, 0);
+        if (job->number && !job->is_cancelled)
+            job->number(job->arg, job->err, 0);
         for (size_t i = 0; job->checkpoint && i < job->count; i++)
             if (!job->answered[i] && !job->is_cancelled)
                 job->checkpoint(job->arg, job->err, i, 0);

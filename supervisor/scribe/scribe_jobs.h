@@ -19,6 +19,9 @@ struct scribe_job {
     scribe_document_fn document;     /* of a job that makes a document, else NULL */
     scribe_version_fn version;       /* of a version to be written, else NULL */
     uint64_t expires_ns;             /* of a document job: nobody waits longer */
+    scribe_number_fn number;         /* of a job answered by a number, else NULL */
+    bool is_sliced;                  /* a job on logs, which can be stopped */
+    bool is_stopped;                 /* the scribe was told */
     size_t count, answered_count;    /* objects of a checkpoint job */
     struct scribe_job *prev, *next;
     bool answered[]; /* which of them */
@@ -44,6 +47,8 @@ bool scribe_jobs_document(struct scribe_jobs *jobs, struct scribe_job *job, int 
 /* The answer to a version to be written. False when the job is none. */
 bool scribe_jobs_version(struct scribe_jobs *jobs, struct scribe_job *job, int err, bool in_objects,
                          uint64_t version);
+/* The answer of a job that is a number. False when the job is none. */
+bool scribe_jobs_number(struct scribe_jobs *jobs, struct scribe_job *job, int err, uint64_t value);
 /*
  * Tells the owners of document jobs that expired (-ETIMEDOUT). The job stays, cancelled: its answer
  * may come yet. Returns when the next one expires, 0: never.

@@ -1,28 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * scribe_process - objectd-scribe itself: jobs from the socket, one after the other, until the
- * supervisor closes it or dies. Single-threaded and blocking; started as `objectd-scribe DATA
- * json|text LEVEL`.
+ * scribe_process - objectd-scribe itself: jobs from the socket, one after the other, and between
+ * them slices of those that take long (scribe_tasks.h), until the supervisor closes it or dies.
+ * Single-threaded and blocking; started as `objectd-scribe DATA json|text LEVEL`.
  */
 #include "supervisor/scribe/scribe.h"
 
 #include "common/channel.h"
 #include "common/worker_fds.h"
 #include "supervisor/scribe/checkpoint_merge.h"
+#include "supervisor/scribe/log_count.h"
+#include "supervisor/scribe/log_keep.h"
 #include "supervisor/scribe/log_query.h"
 #include "supervisor/scribe/scribe_rpc.h"
+#include "supervisor/scribe/scribe_tasks.h"
 #include "supervisor/scribe/state_dump.h"
 #include "supervisor/versions/version_list.h"
 #include "supervisor/versions/version_store.h"
 
 #include <errno.h>
 #include <malloc.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 struct process {
     const char *data_dir;
     struct channel channel;
+    struct scribe_tasks tasks;
     uint64_t job;
 };
 
@@ -33,11 +38,11 @@ static void send_out(struct process *p)
         exit(EXIT_CODE_OK);
 }
 
-static void answer_document(struct process *p, int result, uint64_t size)
+static void answer_document(struct process *p, uint64_t job, int result, uint64_t size)
 {
     struct scribe_rpc_document m = {.error = result < 0 ? (uint32_t)-result : 0,
                                     .size = result < 0 ? 0 : size};
-    size_t frame = channel_begin(&p->channel, RPC_DOCUMENT, p->job);
+    size_t frame = channel_begin(&p->channel, RPC_DOCUMENT, job);
     scribe_rpc_document_encode(&p->channel.out, &m);
     int err = channel_end(&p->channel, frame, &result, result < 0 ? 0 : 1);
     if (err)
@@ -101,18 +106,7 @@ static bool run_dump(struct process *p, struct span payload)
     if (!scribe_rpc_dump_decode(payload, &m))
         return false;
     int result = state_dump(p->data_dir, &m, &size);
-    answer_document(p, result, size);
-    return true;
-}
-
-static bool run_search(struct process *p, struct span payload)
-{
-    struct scribe_rpc_search m;
-    uint64_t size = 0;
-    if (!scribe_rpc_search_decode(payload, &m))
-        return false;
-    int result = log_query(p->data_dir, &m, &size);
-    answer_document(p, result, size);
+    answer_document(p, p->job, result, size);
     return true;
 }
 
@@ -141,7 +135,7 @@ static bool run_version_list(struct process *p, struct span payload)
     if (!scribe_rpc_version_list_decode(payload, &m))
         return false;
     int result = version_list(p->data_dir, &m, &size);
-    answer_document(p, result, size);
+    answer_document(p, p->job, result, size);
     return true;
 }
 
@@ -152,9 +146,118 @@ static bool run_version_read(struct process *p, struct span payload)
     if (!scribe_rpc_version_read_decode(payload, &m))
         return false;
     int result = version_show(p->data_dir, &m, &size);
-    answer_document(p, result, size);
+    answer_document(p, p->job, result, size);
     return true;
 }
+
+/* --- jobs in slices --- */
+
+static int search_step(void *work, uint64_t until_ns)
+{
+    return log_query_step(work, until_ns);
+}
+
+static void search_answer(void *arg, uint64_t job, void *work, int err)
+{
+    uint64_t size = 0;
+    int result = err ? err : log_query_answer(work, &size);
+    answer_document(arg, job, result, size);
+}
+
+static void search_free(void *work)
+{
+    log_query_free(work);
+}
+
+static bool run_search(struct process *p, struct span payload)
+{
+    static const struct scribe_task_kind kind = {search_step, search_answer, search_free};
+    struct scribe_rpc_search m;
+    if (!scribe_rpc_search_decode(payload, &m))
+        return false;
+    scribe_tasks_add(&p->tasks, p->job, &kind, log_query_new(p->data_dir, &m));
+    return true;
+}
+
+static bool run_cancel(struct process *p, struct span payload)
+{
+    scribe_tasks_cancel(&p->tasks, p->job);
+    return rpc_empty_decode(payload);
+}
+
+static void answer_number(struct process *p, uint64_t job, int err, uint64_t value)
+{
+    struct scribe_rpc_number m = {err < 0 ? (uint32_t)-err : 0, value};
+    size_t frame = channel_begin(&p->channel, RPC_NUMBER, job);
+    scribe_rpc_number_encode(&p->channel.out, &m);
+    err = channel_end(&p->channel, frame, NULL, 0);
+    if (err)
+        die(EXIT_CODE_ENVIRONMENT, "cannot answer: %s", strerror(-err));
+    send_out(p);
+}
+
+static int count_step(void *work, uint64_t until_ns)
+{
+    return log_count_step(work, until_ns);
+}
+
+static void count_answer(void *arg, uint64_t job, void *work, int err)
+{
+    answer_number(arg, job, err, err ? 0 : log_count_lines(work));
+}
+
+static void count_free(void *work)
+{
+    log_count_free(work);
+}
+
+static bool run_log_count(struct process *p, struct span payload)
+{
+    static const struct scribe_task_kind kind = {count_step, count_answer, count_free};
+    struct scribe_rpc_log_count m;
+    if (!scribe_rpc_log_count_decode(payload, &m))
+        return false;
+    scribe_tasks_add(&p->tasks, p->job, &kind, log_count_new(p->data_dir, &m));
+    return true;
+}
+
+static void tell_removed(void *arg, const struct scribe_rpc_log_removed *removed)
+{
+    struct process *p = arg;
+    size_t frame = channel_begin(&p->channel, RPC_LOG_REMOVED, 0);
+    scribe_rpc_log_removed_encode(&p->channel.out, removed);
+    int err = channel_end(&p->channel, frame, NULL, 0);
+    if (err)
+        die(EXIT_CODE_ENVIRONMENT, "cannot answer: %s", strerror(-err));
+    send_out(p);
+}
+
+static int keep_step(void *work, uint64_t until_ns)
+{
+    return log_keep_step(work, until_ns);
+}
+
+static void keep_answer(void *arg, uint64_t job, void *work, int err)
+{
+    answer_number(arg, job, err, err ? 0 : log_keep_files(work));
+}
+
+static void keep_free(void *work)
+{
+    log_keep_free(work);
+}
+
+static bool run_log_keep(struct process *p, struct span payload)
+{
+    static const struct scribe_task_kind kind = {keep_step, keep_answer, keep_free};
+    struct scribe_rpc_log_keep m;
+    if (!scribe_rpc_log_keep_decode(payload, &m))
+        return false;
+    scribe_tasks_add(&p->tasks, p->job, &kind, log_keep_new(p->data_dir, &m, tell_removed, p));
+    return true;
+}
+
+/* --- all of them --- */
 
 static const struct job_kind {
     enum rpc_type type;
@@ -166,6 +269,9 @@ static const struct job_kind {
     {RPC_VERSION_WRITE, run_version_write},
     {RPC_VERSION_LIST, run_version_list},
     {RPC_VERSION_READ, run_version_read},
+    {RPC_CANCEL, run_cancel},
+    {RPC_LOG_COUNT, run_log_count},
+    {RPC_LOG_KEEP, run_log_keep},
 };
 
 static void run_job(struct process *p, const struct frame *f)
@@ -177,12 +283,25 @@ static void run_job(struct process *p, const struct frame *f)
     die(EXIT_CODE_INTERNAL, "job %s is not understood", rpc_name((uint16_t)f->type));
 }
 
+/* Slices until the supervisor asks for something, or nothing is left. */
+static void run_tasks(struct process *p)
+{
+    struct pollfd asked = {.fd = FD_RPC, .events = POLLIN};
+    while (scribe_tasks_run(&p->tasks)) {
+        if (poll(&asked, 1, 0) > 0)
+            return;
+        if (!p->tasks.list)
+            malloc_trim(0);
+    }
+}
+
 static int serve(struct process *p)
 {
     struct frame f;
     const char *reason = "";
     send_out(p);
     for (;;) {
+        run_tasks(p);
         ssize_t n = channel_receive(&p->channel);
         if (n <= 0)
             return n == 0 || n == -ECONNRESET ? 0 : (int)n;
@@ -207,10 +326,12 @@ int scribe_main(int argc, char **argv)
                                                                    : LOG_LEVEL_INFO);
     umask(077);
     struct process p = {.data_dir = argv[1]};
+    p.tasks.arg = &p;
     channel_init(&p.channel, FD_RPC, RPC_FROM_SCRIBE, RPC_FROM_SUPERVISOR, UINT32_MAX);
     int err = serve(&p);
     if (err)
         log_error("socket to the supervisor: %s", strerror(-err));
+    scribe_tasks_free(&p.tasks);
     channel_free(&p.channel);
     return err ? EXIT_CODE_ENVIRONMENT : EXIT_CODE_OK;
 }

@@ -97,14 +97,36 @@ bool scribe_rpc_dump_decode(struct span payload, struct scribe_rpc_dump *m)
            m->object_id.len > 0;
 }
 
+static void put_position(struct buf *out, const struct scribe_rpc_position *p)
+{
+    codec_put_u8(out, p->is_set);
+    codec_put_u64(out, p->inode);
+    codec_put_u64(out, p->size);
+}
+
+static struct scribe_rpc_position take_position(struct codec_reader *r)
+{
+    struct scribe_rpc_position p;
+    uint8_t is_set = codec_u8(r);
+    p.is_set = is_set == 1;
+    r->failed |= is_set > 1;
+    p.inode = codec_u64(r);
+    p.size = codec_u64(r);
+    return p;
+}
+
 void scribe_rpc_search_encode(struct buf *out, const struct scribe_rpc_search *m)
 {
     put_span(out, m->object_id);
-    put_span(out, m->levels);
+    codec_put_u32(out, (uint32_t)m->form);
+    codec_put_u32(out, m->levels);
     codec_put_u64(out, m->limit);
     codec_put_u64(out, m->offset);
     codec_put_u64(out, m->since_us);
     codec_put_u64(out, m->until_us);
+    put_position(out, &m->upto);
+    codec_put_u64(out, m->read_max);
+    codec_put_u64(out, m->answer_max);
     codec_put_u32(out, m->filter_count);
     put_span(out, m->filters);
 }
@@ -113,11 +135,15 @@ bool scribe_rpc_search_decode(struct span payload, struct scribe_rpc_search *m)
 {
     struct codec_reader r = reader_of(payload);
     m->object_id = codec_bytes(&r);
-    m->levels = codec_bytes(&r);
+    m->form = (enum scribe_rpc_form)codec_u32(&r);
+    m->levels = codec_u32(&r);
     m->limit = codec_u64(&r);
     m->offset = codec_u64(&r);
     m->since_us = codec_u64(&r);
     m->until_us = codec_u64(&r);
+    m->upto = take_position(&r);
+    m->read_max = codec_u64(&r);
+    m->answer_max = codec_u64(&r);
     m->filter_count = codec_u32(&r);
     m->filters = codec_bytes(&r);
     struct codec_reader each = reader_of(m->filters);
@@ -126,7 +152,67 @@ bool scribe_rpc_search_decode(struct span payload, struct scribe_rpc_search *m)
     while (rpc_field_next(&each, &f))
         seen++;
     return codec_finish(&r) && codec_finish(&each) && seen == m->filter_count &&
-           m->object_id.len > 0;
+           m->object_id.len > 0 && m->form < SCRIBE_RPC_FORMS;
+}
+
+void scribe_rpc_log_count_encode(struct buf *out, const struct scribe_rpc_log_count *m)
+{
+    put_span(out, m->object_id);
+    put_position(out, &m->upto);
+}
+
+bool scribe_rpc_log_count_decode(struct span payload, struct scribe_rpc_log_count *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->object_id = codec_bytes(&r);
+    m->upto = take_position(&r);
+    return codec_finish(&r) && m->object_id.len > 0;
+}
+
+void scribe_rpc_log_keep_encode(struct buf *out, const struct scribe_rpc_log_keep *m)
+{
+    put_span(out, m->object_id);
+    codec_put_u64(out, m->files);
+    codec_put_u64(out, m->seconds);
+}
+
+bool scribe_rpc_log_keep_decode(struct span payload, struct scribe_rpc_log_keep *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->object_id = codec_bytes(&r);
+    m->files = codec_u64(&r);
+    m->seconds = codec_u64(&r);
+    return codec_finish(&r);
+}
+
+void scribe_rpc_log_removed_encode(struct buf *out, const struct scribe_rpc_log_removed *m)
+{
+    put_span(out, m->object_id);
+    codec_put_u64(out, m->files);
+    codec_put_u64(out, m->lines);
+}
+
+bool scribe_rpc_log_removed_decode(struct span payload, struct scribe_rpc_log_removed *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->object_id = codec_bytes(&r);
+    m->files = codec_u64(&r);
+    m->lines = codec_u64(&r);
+    return codec_finish(&r) && m->object_id.len > 0;
+}
+
+void scribe_rpc_number_encode(struct buf *out, const struct scribe_rpc_number *m)
+{
+    codec_put_u32(out, m->error);
+    codec_put_u64(out, m->value);
+}
+
+bool scribe_rpc_number_decode(struct span payload, struct scribe_rpc_number *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->error = codec_u32(&r);
+    m->value = codec_u64(&r);
+    return codec_finish(&r) && m->error <= ERRNO_MAX;
 }
 
 void scribe_rpc_version_write_encode(struct buf *out, const struct scribe_rpc_version_write *m)

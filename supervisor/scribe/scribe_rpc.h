@@ -43,13 +43,30 @@ struct scribe_rpc_dump {
 void scribe_rpc_dump_encode(struct buf *out, const struct scribe_rpc_dump *m);
 bool scribe_rpc_dump_decode(struct span payload, struct scribe_rpc_dump *m);
 
+/* A place in a log, as struct log_position. */
+struct scribe_rpc_position {
+    bool is_set;
+    uint64_t inode;
+    uint64_t size;
+};
+
+enum scribe_rpc_form {
+    SCRIBE_RPC_FORM_JSON,   /* one document */
+    SCRIBE_RPC_FORM_EVENTS, /* server-sent events, one a line */
+    SCRIBE_RPC_FORMS,
+};
+
 struct scribe_rpc_search {
     struct span object_id;
-    struct span levels; /* empty: any */
+    enum scribe_rpc_form form;
+    uint32_t levels; /* set of log_level.h; 0: any */
     uint64_t limit;
     uint64_t offset;
     uint64_t since_us;
     uint64_t until_us;
+    struct scribe_rpc_position upto; /* nothing newer */
+    uint64_t read_max;               /* bytes of log that are read at most */
+    uint64_t answer_max;             /* bytes of the lines in the answer, about */
     uint32_t filter_count;
     struct span filters; /* encoded rpc_field: name and value to be equal */
 };
@@ -140,5 +157,34 @@ struct scribe_rpc_list {
 };
 void scribe_rpc_list_encode(struct buf *out, const struct scribe_rpc_list *m);
 bool scribe_rpc_list_decode(struct span payload, struct scribe_rpc_list *m);
+struct scribe_rpc_log_count {
+    struct span object_id;
+    struct scribe_rpc_position upto;
+};
+void scribe_rpc_log_count_encode(struct buf *out, const struct scribe_rpc_log_count *m);
+bool scribe_rpc_log_count_decode(struct span payload, struct scribe_rpc_log_count *m);
+
+struct scribe_rpc_log_keep {
+    struct span object_id; /* empty: all of them */
+    uint64_t files;        /* rotated ones, the newest */
+    uint64_t seconds;      /* since their rotation */
+};
+void scribe_rpc_log_keep_encode(struct buf *out, const struct scribe_rpc_log_keep *m);
+bool scribe_rpc_log_keep_decode(struct span payload, struct scribe_rpc_log_keep *m);
+
+struct scribe_rpc_log_removed {
+    struct span object_id;
+    uint64_t files;
+    uint64_t lines;
+};
+void scribe_rpc_log_removed_encode(struct buf *out, const struct scribe_rpc_log_removed *m);
+bool scribe_rpc_log_removed_decode(struct span payload, struct scribe_rpc_log_removed *m);
+
+struct scribe_rpc_number {
+    uint32_t error; /* errno */
+    uint64_t value;
+};
+void scribe_rpc_number_encode(struct buf *out, const struct scribe_rpc_number *m);
+bool scribe_rpc_number_decode(struct span payload, struct scribe_rpc_number *m);
 
 #endif

@@ -3,19 +3,13 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { BLOCK_SIZE = 256 * 1024 };
 
-int tail_reader_open(struct tail_reader *t, int fd, off_t from)
+void tail_reader_open(struct tail_reader *t, int fd, off_t from, off_t to)
 {
-    struct stat st;
-    *t = (struct tail_reader){.fd = fd, .floor = from};
-    if (fstat(fd, &st) < 0)
-        return -errno;
-    t->start = st.st_size > from ? st.st_size : from;
-    return 0;
+    *t = (struct tail_reader){.fd = fd, .floor = from, .start = to > from ? to : from};
 }
 
 static int read_at(int fd, char *to, size_t len, off_t offset)
@@ -39,8 +33,6 @@ static int load_before(struct tail_reader *t)
     size_t want = t->len > BLOCK_SIZE ? t->len : BLOCK_SIZE; /* doubles for a long line */
     if ((off_t)want > t->start - t->floor)
         want = (size_t)(t->start - t->floor);
-    if (t->len > TAIL_READER_LINE_MAX)
-        return -EFBIG;
     if (t->len + want > t->cap) {
         char *grown = realloc(t->block, t->len + want);
         if (!grown)
@@ -54,9 +46,19 @@ static int load_before(struct tail_reader *t)
     return read_at(t->fd, t->block, want, t->start);
 }
 
+/* Forgets what the block holds of a line that is too long. */
+static void skip(struct tail_reader *t)
+{
+    char *newline = t->len > 0 ? memrchr(t->block, '\n', t->len) : NULL;
+    t->is_skipping = !newline;
+    t->len = newline ? (size_t)(newline - t->block) + 1 : 0;
+}
+
 int tail_reader_next(struct tail_reader *t, char **line, size_t *len)
 {
     for (;;) {
+        if (t->is_skipping)
+            skip(t);
         /* the newline that ends the line itself is the last byte */
         size_t body = t->len > 0 && t->block[t->len - 1] == '\n' ? t->len - 1 : t->len;
         char *newline = body > 0 ? memrchr(t->block, '\n', body) : NULL;
@@ -69,6 +71,10 @@ int tail_reader_next(struct tail_reader *t, char **line, size_t *len)
         }
         if (t->start == t->floor)
             return 0;
+        if (t->len > TAIL_READER_LINE_MAX) {
+            t->len = 0;
+            t->is_skipping = true;
+        }
         int err = load_before(t);
         if (err)
             return err;

@@ -49,7 +49,8 @@ static int judge_end(struct version_log *l, off_t entries)
         version_line_parse(&l->columns, (struct span){line, len}, &v) && v.has_hash) {
         l->lacks_newline = true;
         tail_reader_close(&l->tail);
-        return tail_reader_open(&l->tail, l->fd, entries);
+        tail_reader_open(&l->tail, l->fd, entries, l->size);
+        return 0;
     }
     l->whole = got ? l->size - (off_t)len : entries;
     return 0;
@@ -68,7 +69,7 @@ int version_log_open(struct version_log *l, int dir, int flags)
         err = read_header(l, &entries);
     l->size = l->whole = st.st_size;
     if (!err)
-        err = tail_reader_open(&l->tail, l->fd, entries);
+        tail_reader_open(&l->tail, l->fd, entries, l->size);
     if (!err)
         err = judge_end(l, entries);
     if (err)

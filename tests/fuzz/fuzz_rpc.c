@@ -53,10 +53,15 @@ enum { PAYLOAD_MAX = 2 * RPC_INLINE_MAX };
     PAYLOAD(FILES, scribe_rpc_files)                     \
     PAYLOAD(FILES_DONE, scribe_rpc_files_done)           \
     PAYLOAD(LIST, scribe_rpc_list)                       \
+    PAYLOAD(LOG_COUNT, scribe_rpc_log_count)             \
+    PAYLOAD(LOG_KEEP, scribe_rpc_log_keep)               \
+    PAYLOAD(LOG_REMOVED, scribe_rpc_log_removed)         \
+    PAYLOAD(NUMBER, scribe_rpc_number)                   \
     EMPTY(STREAM_PULL)                                   \
     EMPTY(STREAM_CANCEL)                                 \
     EMPTY(EXIT)                                          \
     EMPTY(RESET_DONE)                                    \
+    EMPTY(CANCEL)                                        \
     EMPTY(PROMOTE)
 
 #define DECODE_AND_ENCODE(NAME, message)                               \

@@ -109,7 +109,8 @@ def version_write(object_id=b"a", rejected=1, expect=2, hash_size=32):
 
 LOAD = [text(b"a"), text(b"/a.py"), text(b"x = 1\n"), text(b"{}")]
 DUMP = [text(b"a"), text(b"k"), text(b"{"), text(b"}")]
-SEARCH = [text(b"a"), text(b"INFO"), u64(100), u64(0), u64(1), u64(2)]
+UPTO = [u8(1), u64(7), u64(9)]
+SEARCH = [text(b"a"), u32(0), u32(1), u64(100), u64(0), u64(1), u64(2), *UPTO, u64(9), u64(9)]
 FILES = [u32(0), text(b"a"), text(b"w1-2-"), u64(9), u64(9)]
 ONE_OBJECT = text(b"a") + u64(1) + u64(9)
 
@@ -163,7 +164,13 @@ PAYLOADS = {
     "CHECKPOINTED": [[u32(0), u32(5), u64(9)], [u32(0), u32(4096), u64(9)]],
     "DUMP": [[*DUMP, *TWO_WRITES], [text(b""), *DUMP[1:], *TWO_WRITES], *broken_writes(DUMP)],
     "SEARCH": [[*SEARCH, u32(1), text(field())], [text(b""), *SEARCH[1:], u32(0), text(b"")],
+               [text(b"a"), u32(2), *SEARCH[2:], u32(0), text(b"")],
+               [*SEARCH[:7], u8(2), *SEARCH[8:], u32(0), text(b"")],
                *broken_fields(SEARCH)],
+    "LOG_COUNT": [[text(b"a"), *UPTO], [text(b""), *UPTO], [text(b"a"), u8(2), *UPTO[1:]]],
+    "LOG_KEEP": [[text(b"a"), u64(10), u64(60)], [text(b""), u64(0), u64(0)]],
+    "LOG_REMOVED": [[text(b"a"), u64(1), u64(60)], [text(b""), u64(1), u64(0)]],
+    "NUMBER": [[u32(0), u64(9)], [u32(4096), u64(9)]],
     "DOCUMENT": [[u32(0), u64(9)], [u32(4096), u64(9)]],
     "VERSION_WRITE": [version_write(), version_write(object_id=b""), version_write(rejected=2),
                       version_write(expect=3), version_write(hash_size=31)],

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /* links: supervisor/scribe/log_query.c supervisor/scribe/tail_reader.c supervisor/scribe/document.c
- * supervisor/scribe/scribe_rpc.c supervisor/log/log_line.c common/json_scan.c common/json_text.c
- * common/time_text.c common/state_file.c common/tsv.c common/buf.c common/codec.c common/utf8.c
- * common/log.c common/clock.c common/memfd.c common/rpc.c common/file_store.c -ljansson */
+ * supervisor/scribe/scribe_rpc.c supervisor/log/log_line.c supervisor/log/log_filter.c
+ * supervisor/log/log_level.c supervisor/log/log_files.c supervisor/log/log_event.c
+ * common/json_scan.c common/json_text.c common/time_text.c common/state_file.c common/tsv.c
+ * common/buf.c common/codec.c common/utf8.c common/log.c common/clock.c common/memfd.c common/rpc.c
+ * common/file_store.c -ljansson */
 /* Searching logs: newest lines, filters, rotated files, files of the earlier system, damage. */
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/memfd.h"
+#include "common/time_text.h"
+#include "supervisor/log/log_level.h"
 #include "supervisor/scribe/log_query.h"
 #include "supervisor/scribe/tail_reader.h"
 #include "tests/unit/data_folder.h"
@@ -18,11 +23,14 @@
 static struct scribe_rpc_search query;
 static struct buf filters;
 static json_t *answer;
+static unsigned slices; /* that the last search took */
 
 static void set_up(void)
 {
     data_folder_make();
-    query = (struct scribe_rpc_search){.object_id = span_of("a"), .limit = 100};
+    query = (struct scribe_rpc_search){
+        .object_id = span_of("a"), .limit = 100, .read_max = UINT64_MAX, .answer_max = UINT64_MAX};
+    slices = 0;
 }
 
 static void tear_down(void)
@@ -39,21 +47,35 @@ static void filter(const char *name, const char *value)
     query.filters = (struct span){filters.data, filters.len};
 }
 
+/* The answer as it is, free(). Slices of no time at all: as many as there can be. */
+static char *search_text(void)
+{
+    uint64_t size = 0;
+    int got;
+    struct log_query *q = log_query_new(data_dir, &query);
+    ck_assert_ptr_nonnull(q);
+    while ((got = log_query_step(q, 0)) == 1)
+        slices++;
+    ck_assert_int_eq(got, 0);
+    int fd = log_query_answer(q, &size);
+    log_query_free(q);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(memfd_verify(fd, size), 0);
+    char *text = calloc(1, size + 1);
+    ck_assert_int_eq(memfd_read(fd, text, size), 0);
+    close(fd);
+    return text;
+}
+
 /* The messages found, "a,b,c". */
 static const char *search(void)
 {
     static char found[4096];
-    uint64_t size = 0;
-    int fd = log_query(data_dir, &query, &size);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(memfd_verify(fd, size), 0);
-    char *text = malloc(size);
-    ck_assert_int_eq(memfd_read(fd, text, size), 0);
-    close(fd);
+    char *text = search_text();
     json_decref(answer);
     json_error_t error;
-    answer = json_loadb(text, size, 0, &error);
-    ck_assert_msg(answer != NULL, "%s in %.*s", error.text, (int)size, text);
+    answer = json_loads(text, 0, &error);
+    ck_assert_msg(answer != NULL, "%s in %s", error.text, text);
     free(text);
     json_t *logs = json_object_get(answer, "logs"), *line;
     size_t i;
@@ -99,6 +121,7 @@ START_TEST(all_newest_last)
     ck_assert_ptr_null(member(2, "request_id"));
     ck_assert_str_eq(json_string_value(member(3, "level")), "WARNING"); /* not of the fields */
     ck_assert_str_eq(json_string_value(member(3, "who")), "Ada \xc3\xa9");
+    ck_assert_str_eq(json_string_value(json_object_get(member(3, "fields"), "level")), "hidden");
 }
 END_TEST
 
@@ -122,12 +145,24 @@ END_TEST
 START_TEST(levels)
 {
     write_log();
-    query.levels = span_of("ERROR,warning");
+    ck_assert(log_level_set_parse(span_of("ERROR, warning"), &query.levels));
     ck_assert_str_eq(search(), "two,four\tx\\");
-    query.levels = span_of("ERR");
-    ck_assert_str_eq(search(), "");
-    query.levels = span_of("STDOUT");
+    ck_assert(log_level_set_parse(span_of("STDOUT"), &query.levels));
     ck_assert_str_eq(search(), "three");
+    ck_assert(log_level_set_parse(span_of("warn"), &query.levels));
+    ck_assert_str_eq(search(), "four\tx\\");
+    ck_assert(log_level_set_parse(span_of("critical"), &query.levels));
+    ck_assert_str_eq(search(), "");
+}
+END_TEST
+
+START_TEST(unknown_levels_are_refused)
+{
+    static const char *const bad[] = {"",           "ERR", "ERROR,", ",ERROR", "ERROR,,INFO",
+                                      "ERROR;INFO", " "};
+    uint32_t set;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        ck_assert_msg(!log_level_set_parse(span_of(bad[i]), &set), "%s", bad[i]);
 }
 END_TEST
 
@@ -158,7 +193,49 @@ static const struct {
     {"level", "ERROR", "two"},
     {"message", "four\tx\\", "four\tx\\"},
     {"nobody", "x", ""},
+    {"n", "1.50", "one"},
+    {"n", "15e-1", "one"},
+    {"n", "1", ""},
+    {"n", "", ""},
+    {"request_id", "", "three"},
+    {"timestamp", "2023-11-14T22:13:21.000000Z", "two"},
 };
+
+static const struct {
+    const char *json, *value;
+    bool equal;
+} values[] = {
+    {"[1,\"b\",null]", "[1, \"b\", null]", true},
+    {"[1,2]", "[2,1]", false},
+    {"{\"a\":1,\"b\":[]}", "{\"b\":[],\"a\":1}", true},
+    {"{\"a\":1}", "{\"a\":1", false},
+    {"null", "null", true},
+    {"null", "None", false},
+    {"false", "false", true},
+    {"1", "1.0", true},
+    {"1.0", "1", true},
+    {"-0.5", "-5e-1", true},
+    {"9007199254740993", "9007199254740992", false},
+    {"9007199254740993", "9007199254740993", true},
+    {"1", "nan", false},
+    {"1", "0x1", false},
+    {"1", "", false},
+    {"\"1\"", "1", true},
+    {"\"a\\\\nb\"", "a\nb", true},
+    {"\"a\\\\u0000b\"", "a", false},
+};
+
+START_TEST(fields_of_any_type)
+{
+    struct buf text = BUF_INIT;
+    buf_printf(&text, HEADER "1700000000\tINFO\tit\t\t\t{\"f\":%s}\n", values[_i].json);
+    data_write("logs/a/log.tsv", text.data, text.len);
+    buf_free(&text);
+    filter("f", values[_i].value);
+    ck_assert_msg((strcmp(search(), "it") == 0) == values[_i].equal, "%s against %s",
+                  values[_i].json, values[_i].value);
+}
+END_TEST
 
 START_TEST(field_filters)
 {
@@ -242,11 +319,147 @@ END_TEST
 
 START_TEST(ids_stay_inside_the_folder)
 {
-    uint64_t size;
-    query.object_id = span_of("../a");
-    ck_assert_int_eq(log_query(data_dir, &query, &size), -EINVAL);
-    query.object_id = span_of("..");
-    ck_assert_int_eq(log_query(data_dir, &query, &size), -EINVAL);
+    static const char *const bad[] = {"../a", "..", "a/b", ".hidden"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        query.object_id = span_of(bad[i]);
+        struct log_query *q = log_query_new(data_dir, &query);
+        ck_assert_int_eq(log_query_step(q, 0), -EINVAL);
+        log_query_free(q);
+    }
+}
+END_TEST
+
+START_TEST(other_things_than_files_are_left_out)
+{
+    write_log();
+    data_write_text("logs/a/log-20231101-000000.tsv/inside", "x");
+    ck_assert_int_eq(symlink("/etc/passwd", data_path("logs/a/log-20231102-000000.tsv")), 0);
+    ck_assert_int_eq(mkfifo(data_path("logs/a/log-20231103-000000.tsv"), 0600), 0);
+    ck_assert_str_eq(search(), "one,two,three,four\tx\\");
+}
+END_TEST
+
+/* 20,000 lines, a second apart, "n" counting from 0. */
+enum { MANY = 20000 };
+
+static void write_many(const char *path)
+{
+    struct buf text = BUF_INIT;
+    buf_puts(&text, HEADER);
+    for (int i = 0; i < MANY; i++)
+        buf_printf(&text, "%d.5\tINFO\tm%d\t\t\t{\"n\":%d,\"pad\":\"%080d\"}\n", 1700000000 + i, i,
+                   i, 0);
+    data_write(path, text.data, text.len);
+    buf_free(&text);
+}
+
+START_TEST(runs_in_slices)
+{
+    write_many("logs/a/log.tsv");
+    filter("n", "7");
+    ck_assert_str_eq(search(), "m7");
+    ck_assert_uint_ge(slices, MANY / 100);
+    slices = 0;
+    query.filter_count = 0;
+    query.filters.len = 0;
+    query.limit = 3;
+    ck_assert_str_eq(search(), "m19997,m19998,m19999");
+    ck_assert_uint_le(slices, 1); /* it stops when it has enough */
+}
+END_TEST
+
+START_TEST(until_does_not_read_what_is_later)
+{
+    write_many("logs/a/log.tsv");
+    query.until_us = 1700000010000000ull;
+    query.limit = 2;
+    ck_assert_str_eq(search(), "m8,m9");
+    ck_assert_uint_le(slices, 1024 * 1024 / 100 / 64 + 2);
+    query.until_us = 1700000000000001ull;
+    ck_assert_str_eq(search(), "");
+    query.until_us = 1800000000000000ull;
+    ck_assert_str_eq(search(), "m19998,m19999");
+}
+END_TEST
+
+START_TEST(ends_early_and_says_so)
+{
+    write_many("logs/a/log.tsv");
+    filter("n", "none");
+    query.read_max = 500000;
+    ck_assert_str_eq(search(), "");
+    ck_assert(json_is_false(json_object_get(answer, "complete")));
+    ck_assert_str_eq(json_string_value(json_object_get(answer, "limit")), "log.search_max");
+    const char *to = json_string_value(json_object_get(answer, "searched_to"));
+    ck_assert_ptr_nonnull(to);
+    ck_assert_int_eq(strncmp(to, "2023-11-15T0", 12), 0);
+    query.filter_count = 0;
+    query.filters.len = 0;
+    query.read_max = UINT64_MAX;
+    query.answer_max = 600;
+    ck_assert_uint_le(strlen(search()), 8 * 7);
+    ck_assert_str_eq(json_string_value(json_object_get(answer, "limit")), "log.answer_max");
+    query.answer_max = UINT64_MAX;
+    ck_assert_str_ne(search(), "");
+    ck_assert_ptr_null(json_object_get(answer, "complete"));
+}
+END_TEST
+
+START_TEST(searches_go_on_where_one_ended)
+{
+    write_many("logs/a/log.tsv");
+    filter("n", "3");
+    query.read_max = 300000;
+    int rounds = 0;
+    while (strcmp(search(), "m3") != 0) {
+        struct span to = span_of(json_string_value(json_object_get(answer, "searched_to")));
+        ck_assert(time_text_parse(to.data, to.len, &query.until_us));
+        ck_assert_int_lt(++rounds, 100);
+    }
+    ck_assert_int_gt(rounds, 2);
+}
+END_TEST
+
+static void set_upto(const char *path, uint64_t size)
+{
+    struct stat st;
+    ck_assert_int_eq(stat(data_path(path), &st), 0);
+    query.upto = (struct scribe_rpc_position){true, st.st_ino, size ? size : (uint64_t)st.st_size};
+}
+
+START_TEST(nothing_newer_than_a_position)
+{
+    write_log();
+    data_write_text("logs/a/log-20231101-000000.tsv", HEADER "1698796800\tINFO\tolder\t\t\t\n");
+    set_upto("logs/a/log.tsv", strlen(HEADER "2023-11-14T22:13:20.000000Z\tINFO\tone\tr-1\t3\t"
+                                             "{\"status\":200,\"n\":1.5}\n"));
+    ck_assert_str_eq(search(), "older,one");
+    set_upto("logs/a/log-20231101-000000.tsv", 0); /* it was rotated meanwhile */
+    ck_assert_str_eq(search(), "older");
+    query.upto = (struct scribe_rpc_position){true, 0, 0}; /* there was no log.tsv */
+    ck_assert_str_eq(search(), "older");
+    query.upto.inode = 1; /* it is gone */
+    ck_assert_str_eq(search(), "");
+}
+END_TEST
+
+START_TEST(as_events)
+{
+    data_write_text("logs/a/log.tsv", HEADER "1700000000.25\tINFO\tone\t\t\t\n"
+                                             "later\tINFO\ttwo\t\t\t{\"a\":[\\n1]}\n");
+    query.form = SCRIBE_RPC_FORM_EVENTS;
+    char *text = search_text();
+    ck_assert_str_eq(
+        text,
+        "id: 1700000000250000\n"
+        "data: {\"timestamp\":\"1700000000.25\",\"level\":\"INFO\",\"message\":\"one\"}\n\n"
+        "data: {\"timestamp\":\"later\",\"level\":\"INFO\",\"message\":\"two\",\"a\":[ 1]}\n\n");
+    free(text);
+    query.read_max = 1;
+    text = search_text();
+    ck_assert_ptr_eq(strstr(text, "event: incomplete\ndata: {\"limit\":\"log.search_max\"}\n\n"),
+                     text);
+    free(text);
 }
 END_TEST
 
@@ -269,13 +482,41 @@ START_TEST(tail_reader_gives_every_line_backwards)
     struct tail_reader tail;
     char *line;
     size_t len;
-    ck_assert_int_eq(tail_reader_open(&tail, fd, 0), 0);
+    struct stat st;
+    ck_assert_int_eq(fstat(fd, &st), 0);
+    tail_reader_open(&tail, fd, 0, st.st_size);
     for (int i = LINES - 1; i >= 0; i--) {
         ck_assert_int_eq(tail_reader_next(&tail, &line, &len), 1);
         char *end;
         ck_assert_int_eq(strtol(line, &end, 10), i);
         size_t want = i == 2500 ? 700000 : (size_t)(i * 37 % 400);
         ck_assert_uint_eq(len, (size_t)(end + 1 - line) + want);
+    }
+    ck_assert_int_eq(tail_reader_next(&tail, &line, &len), 0);
+    tail_reader_close(&tail);
+    close(fd);
+}
+END_TEST
+
+START_TEST(tail_reader_leaves_endless_lines_out)
+{
+    size_t endless = (size_t)TAIL_READER_LINE_MAX * 2 + 5, size = endless + 12;
+    char *text = malloc(size);
+    memset(text, 'x', size);
+    memcpy(text, "one\n", 4);
+    memcpy(text + size - 7, "\ntwo\n3\n", 7);
+    data_write("lines", text, size);
+    free(text);
+    int fd = data_open("lines");
+    static const char *const expected[] = {"3", "two", "one"};
+    struct tail_reader tail;
+    char *line;
+    size_t len;
+    tail_reader_open(&tail, fd, 0, (off_t)size);
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(tail_reader_next(&tail, &line, &len), 1);
+        ck_assert_uint_eq(len, strlen(expected[i]));
+        ck_assert_int_eq(memcmp(line, expected[i], len), 0);
     }
     ck_assert_int_eq(tail_reader_next(&tail, &line, &len), 0);
     tail_reader_close(&tail);
@@ -294,6 +535,16 @@ int main(void)
     tcase_add_test(tcase, levels);
     tcase_add_test(tcase, since_is_inclusive_until_is_not);
     tcase_add_loop_test(tcase, field_filters, 0, sizeof(filtered) / sizeof(filtered[0]));
+    tcase_add_loop_test(tcase, fields_of_any_type, 0, sizeof(values) / sizeof(values[0]));
+    tcase_add_test(tcase, unknown_levels_are_refused);
+    tcase_add_test(tcase, other_things_than_files_are_left_out);
+    tcase_add_test(tcase, runs_in_slices);
+    tcase_add_test(tcase, until_does_not_read_what_is_later);
+    tcase_add_test(tcase, ends_early_and_says_so);
+    tcase_add_test(tcase, searches_go_on_where_one_ended);
+    tcase_add_test(tcase, nothing_newer_than_a_position);
+    tcase_add_test(tcase, as_events);
+    tcase_add_test(tcase, tail_reader_leaves_endless_lines_out);
     tcase_add_test(tcase, filters_add_up);
     tcase_add_test(tcase, rotated_files_newest_first);
     tcase_add_test(tcase, file_of_the_earlier_system);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: supervisor/log/object_log.c supervisor/log/log_file.c supervisor/log/log_line.c
+/* links: supervisor/log/object_log.c supervisor/log/object_log_output.c
+ * supervisor/log/object_log_tally.c supervisor/log/log_file.c supervisor/log/log_line.c
  * supervisor/loop.c common/json_scan.c common/json_text.c common/state_file.c common/tsv.c
  * common/buf.c common/codec.c common/utf8.c common/log.c common/clock.c -ljansson */
 /* The logs of objects: what a line looks like, rates, captured output, rotation, a full disk. */
+#include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/log/log_line.h"
 #include "supervisor/log/object_log.h"
@@ -24,7 +26,11 @@ static void set_up(void)
     config = (struct config){.data_dir = data_dir,
                              .station_id = "here",
                              .turn_lines_per_s = 3,
-                             .object_lines_per_s = 50};
+                             .object_lines_per_s = 50,
+                             .log_line_max = 64 * 1024,
+                             .log_file_max = 10000000,
+                             .log_files_max = 10,
+                             .log_keep_ns = 1000 * NS_PER_S};
     loop = loop_new();
     logs = object_logs_new(loop, &config);
     log_a = object_logs_get(logs, "a");
@@ -143,7 +149,7 @@ START_TEST(turns_beyond_the_rate_are_counted)
     ck_assert_ptr_null(strstr(text, "further"));
     run_for(1300000000); /* nothing more comes: the summary does all the same */
     text = content_of("a");
-    ck_assert_ptr_nonnull(strstr(text, "|INFO\t8 further turns in one second\t\t\t|"));
+    ck_assert_ptr_nonnull(strstr(text, "|INFO\t8 further turns in one second\t\t\t{\"turns\":8}|"));
     ck_assert(object_log_turn_due(log_a));
 }
 END_TEST
@@ -152,7 +158,7 @@ START_TEST(lines_beyond_the_rate_are_dropped_and_counted)
 {
     for (int i = 0; i < 70; i++)
         write_line(log_a, "x");
-    ck_assert_uint_eq(object_logs_lost(logs), 20);
+    ck_assert_uint_eq(object_logs_stats(logs)->dropped, 20);
     run_for(1300000000);
     ck_assert_ptr_nonnull(
         strstr(content_of("a"), "|WARNING\t20 lines were dropped: too many in one second\t"));
@@ -197,14 +203,22 @@ START_TEST(output_without_end_is_cut)
     memset(big, 'z', LEN);
     object_log_output(log_a, OBJECT_LOG_STDOUT, big, LEN);
     object_log_output(log_a, OBJECT_LOG_STDOUT, "\n", 1);
+    object_log_output(log_a, OBJECT_LOG_STDOUT, "short\n", 6);
+    big[LEN - 1] = '\n'; /* all at once */
+    object_log_output(log_a, OBJECT_LOG_STDERR, big, LEN);
     const char *text = content_of("a");
     size_t lines = 0, bytes = 0;
     for (const char *c = text; *c; c++) {
         lines += *c == '|';
         bytes += *c == 'z';
     }
-    ck_assert_uint_eq(lines, 4);
-    ck_assert_uint_eq(bytes, LEN);
+    ck_assert_uint_eq(lines, 3);
+    ck_assert_uint_eq(bytes, 2 * 65536);
+    ck_assert_ptr_nonnull(
+        strstr(text, "z\xe2\x80\xa6 [cut: 134464 bytes more than log.line_max]\t"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "z\xe2\x80\xa6 [cut: 134463 bytes more than log.line_max]\t"));
+    ck_assert_ptr_nonnull(strstr(text, "|STDOUT\tshort\t"));
     free(big);
 }
 END_TEST
@@ -226,8 +240,11 @@ START_TEST(too_much_is_cut_between_characters)
                      (struct span){big, LEN});
     const char *text = content_of("a");
     ck_assert_ptr_null(strstr(text, "\xef\xbf\xbd"));
-    ck_assert_ptr_nonnull(strstr(text, "\t{\"fields_dropped_bytes\":300000}|"));
-    ck_assert_uint_lt(strlen(text), 263000);
+    ck_assert_ptr_nonnull(
+        strstr(text, "\t{\"fields_dropped_bytes\":300000,\"limit\":\"log.line_max\"}|"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "\xac\xe2\x80\xa6 [cut: 234465 bytes more than log.line_max]"));
+    ck_assert_uint_lt(strlen(text), 66000);
     free(big);
 }
 END_TEST
@@ -252,7 +269,7 @@ START_TEST(many_objects_few_files)
             lines += *c == '|';
         ck_assert_uint_eq(lines, 3);
     }
-    ck_assert_uint_eq(object_logs_lost(logs), 0);
+    ck_assert_uint_eq(object_logs_stats(logs)->lost, 0);
 }
 END_TEST
 
@@ -275,20 +292,21 @@ static int count_rotated(void)
     return count;
 }
 
-START_TEST(rotates_at_ten_megabytes_and_keeps_ten)
+START_TEST(rotates_at_its_size)
 {
-    char *big = malloc(250001);
-    memset(big, 'x', 250000);
-    big[250000] = '\0';
+    char *big = malloc(50001);
+    memset(big, 'x', 50000);
+    big[50000] = '\0';
     config.object_lines_per_s = 1000000;
+    config.log_file_max = 1000000;
     object_logs_free(logs);
     logs = object_logs_new(loop, &config);
     log_a = object_logs_get(logs, "a");
     ck_assert_ptr_nonnull(log_a);
     for (int file = 1; file <= 12; file++) {
-        for (int i = 0; i < 40; i++)
+        for (int i = 0; i < 20; i++)
             write_line(log_a, big);
-        ck_assert_int_eq(count_rotated(), file < 10 ? file : 10);
+        ck_assert_int_eq(count_rotated(), file); /* what is too many is the scribe's */
     }
     write_line(log_a, "after");
     ck_assert_str_eq(content_of("a"), "INFO\tafter\tr\t2\t{\"a\":1}|");
@@ -340,12 +358,12 @@ START_TEST(lines_without_room_are_lost_and_counted)
     for (int i = 0; i < 7; i++)
         write_line(log_a, "lost");
     object_logs_flush(logs);
-    ck_assert_uint_eq(object_logs_lost(logs), 7);
+    ck_assert_uint_eq(object_logs_stats(logs)->lost, 7);
     ck_assert_int_eq(unlink(data_path("logs")), 0);
     write_line(log_a, "kept");
     object_logs_flush(logs);
     ck_assert_str_eq(content_of("a"), "INFO\tkept\tr\t2\t{\"a\":1}|"
-                                      "WARNING\t7 lines of this log were lost\t\t\t|");
+                                      "WARNING\t7 lines of this log were lost\t\t\t{\"lost\":7}|");
 }
 END_TEST
 
@@ -360,7 +378,7 @@ START_TEST(short_write_leaves_whole_lines)
     for (int i = 0; i < 10; i++)
         write_line(log_a, text);
     object_logs_flush(logs);
-    ck_assert_uint_eq(object_logs_lost(logs), 5);
+    ck_assert_uint_eq(object_logs_stats(logs)->lost, 5);
     small.rlim_cur = RLIM_INFINITY;
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
     write_line(log_a, "room");
@@ -379,7 +397,91 @@ START_TEST(symlink_is_not_followed)
     write_line(log_a, "x");
     object_logs_flush(logs);
     data_expect("victim", "untouched");
-    ck_assert_uint_eq(object_logs_lost(logs), 1);
+    ck_assert_uint_eq(object_logs_stats(logs)->lost, 1);
+}
+END_TEST
+
+/* --- who watches --- */
+
+static char watched[4096];
+
+static void watch_line(void *arg, struct span line)
+{
+    (void)arg;
+    const char *level = memchr(line.data, '\t', line.len);
+    ck_assert_ptr_nonnull(level);
+    snprintf(watched + strlen(watched), sizeof(watched) - strlen(watched), "%.*s|",
+             (int)(line.data + line.len - level - 1), level + 1);
+}
+
+static struct object_log_watcher watcher;
+
+static void watch_end(void *arg, const char *reason)
+{
+    (void)arg;
+    snprintf(watched + strlen(watched), sizeof(watched) - strlen(watched), "<%s>", reason);
+    object_log_unwatch(log_a, &watcher);
+}
+
+START_TEST(watchers_see_what_comes_behind_the_position)
+{
+    struct log_position at;
+    struct stat st;
+    watched[0] = '\0';
+    watcher = (struct object_log_watcher){.line = watch_line, .end = watch_end};
+    write_line(log_a, "before");
+    ck_assert_int_eq(object_log_position(log_a, &at), 0);
+    object_log_watch(log_a, &watcher);
+    ck_assert_int_eq(stat(data_path("logs/a/log.tsv"), &st), 0);
+    ck_assert(at.is_set);
+    ck_assert_uint_eq(at.inode, st.st_ino);
+    ck_assert_uint_eq(at.size, (uint64_t)st.st_size);
+    write_line(log_a, "tab\there");
+    write_line(object_logs_get(logs, "b"), "another's");
+    turn(200);
+    ck_assert_str_eq(watched, "INFO\ttab\\there\tr\t2\t{\"a\":1}|"
+                              "INFO\tGET /objects/a 200\tq\t1\t"
+                              "{\"status\":200,\"duration_ms\":1.234}|");
+    ck_assert_uint_eq(object_logs_stats(logs)->watchers, 1);
+    watched[0] = '\0';
+    object_logs_end_watch(logs, "why");
+    write_line(log_a, "after");
+    ck_assert_str_eq(watched, "<why>");
+    ck_assert_uint_eq(object_logs_stats(logs)->watchers, 0);
+}
+END_TEST
+
+START_TEST(position_without_a_file)
+{
+    struct log_position at;
+    data_write_text("logs", "a file where the folder should be");
+    ck_assert_int_lt(object_log_position(log_a, &at), 0);
+    ck_assert(at.is_set);
+    ck_assert_uint_eq(at.inode, 0);
+}
+END_TEST
+
+static void counted(void *arg, int err, uint64_t lines)
+{
+    (void)lines;
+    *(int *)arg = err;
+}
+
+START_TEST(nobody_counts_without_a_scribe)
+{
+    int err = 0;
+    ck_assert_int_eq(object_log_count(log_a, counted, &err), 0);
+    ck_assert_int_lt(err, 0);
+}
+END_TEST
+
+START_TEST(statistics)
+{
+    for (int i = 0; i < 5; i++)
+        turn(200);
+    object_logs_flush(logs);
+    ck_assert_uint_eq(object_logs_stats(logs)->turns_summarised, 2);
+    ck_assert_uint_eq(object_logs_stats(logs)->lines, 3);
 }
 END_TEST
 
@@ -402,7 +504,7 @@ int main(void)
     tcase_add_test(tcase, too_much_is_cut_between_characters);
     tcase_add_test(tcase, many_objects_few_files);
     tcase_add_test(tcase, same_object_same_log);
-    tcase_add_test(tcase, rotates_at_ten_megabytes_and_keeps_ten);
+    tcase_add_test(tcase, rotates_at_its_size);
     tcase_add_test(tcase, file_of_the_earlier_system_is_set_aside);
     tcase_add_test(tcase, line_cut_off_by_a_crash_is_taken_away);
     tcase_add_test(tcase, removed_file_is_made_again);
@@ -410,6 +512,10 @@ int main(void)
     tcase_add_test(tcase, lines_without_room_are_lost_and_counted);
     tcase_add_test(tcase, short_write_leaves_whole_lines);
     tcase_add_test(tcase, symlink_is_not_followed);
+    tcase_add_test(tcase, watchers_see_what_comes_behind_the_position);
+    tcase_add_test(tcase, position_without_a_file);
+    tcase_add_test(tcase, nobody_counts_without_a_scribe);
+    tcase_add_test(tcase, statistics);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

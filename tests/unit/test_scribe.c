@@ -8,7 +8,9 @@
  * supervisor/versions/version_line.c supervisor/versions/version_list.c
  * supervisor/versions/version_log.c supervisor/versions/version_store.c
  * supervisor/objects/source.c common/sha256.c supervisor/log/log_line.c
- * supervisor/process/backoff.c supervisor/process/program.c supervisor/signals.c supervisor/loop.c
+ * supervisor/scribe/log_count.c supervisor/scribe/log_keep.c supervisor/scribe/scribe_tasks.c
+ * supervisor/log/log_filter.c supervisor/log/log_level.c supervisor/log/log_files.c
+ * supervisor/log/log_event.c supervisor/process/backoff.c supervisor/process/program.c supervisor/signals.c supervisor/loop.c
  * supervisor/state/journal_reader.c supervisor/state/segment.c supervisor/state/record.c
  * common/state_file.c common/tsv.c common/buf.c common/codec.c common/json_text.c
  * common/json_scan.c common/time_text.c common/utf8.c common/log.c common/clock.c common/memfd.c
@@ -120,13 +122,15 @@ START_TEST(jobs_of_all_kinds_in_order)
     journal_text_turn(&j, "b", span_of("k"), "2");
     journal_text_end(&j);
     data_write_text("logs/a/log.tsv", "timestamp\tlevel\tmessage\n1\tINFO\thello\n");
-    const char *names[] = {"message"}, *values[] = {"hello"};
+    struct buf fields = BUF_INIT;
+    rpc_field_encode(&fields, &(struct rpc_field){span_of("message"), span_of("hello")});
     struct scribe_checkpoint objects[] = {{"a", 0, 2}, {"b", 0, 2}, {"../x", 0, 2}};
     struct scribe_log_query query = {.object_id = "a",
                                      .limit = 5,
-                                     .filter_names = names,
-                                     .filter_values = values,
-                                     .filter_count = 1};
+                                     .read_max = UINT64_MAX,
+                                     .answer_max = UINT64_MAX,
+                                     .filter_count = 1,
+                                     .filters = {fields.data, fields.len}};
     scribe_checkpoint(scribe, objects, 3, on_checkpoint, answers);
     dump_into(&answers[3], "b", NULL);
     dump_into(&answers[4], "b", "k");
@@ -134,6 +138,7 @@ START_TEST(jobs_of_all_kinds_in_order)
     dump_into(&answers[6], "b", "");
     scribe_logs(scribe, &query, on_document, &answers[7]);
     ck_assert_int_eq(answered, 0); /* never from inside the call */
+    buf_free(&fields);
     run_until(8);
     ck_assert_int_eq(answers[0].err, 0);
     ck_assert_uint_eq(answers[1].keys, 1);
