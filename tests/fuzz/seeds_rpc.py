@@ -151,6 +151,7 @@ PAYLOADS = {
     "RESET_DONE": [[]],
     "UPDATE": [TWO_WRITES, *broken_writes([])],
     "PROMOTE": [[]],
+    "CANCEL": [[]],
     "FILES_APPLIED": [TWO_FILES, NO_FILES, *broken_files([])],
     "FILES": [[*FILES, *TWO_FILES], [u32(4), *FILES[1:], *NO_FILES],
               [u32(0), text(b""), *FILES[2:], *NO_FILES], *broken_files(FILES)],
