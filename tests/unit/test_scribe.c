@@ -10,11 +10,12 @@
  * supervisor/objects/source.c common/sha256.c supervisor/log/log_line.c
  * supervisor/scribe/log_count.c supervisor/scribe/log_keep.c supervisor/scribe/scribe_tasks.c
  * supervisor/log/log_filter.c supervisor/log/log_level.c supervisor/log/log_files.c
- * supervisor/log/log_event.c supervisor/process/backoff.c supervisor/process/program.c supervisor/signals.c supervisor/loop.c
- * supervisor/state/journal_reader.c supervisor/state/segment.c supervisor/state/record.c
- * common/state_file.c common/tsv.c common/buf.c common/codec.c common/json_text.c
- * common/json_scan.c common/time_text.c common/utf8.c common/log.c common/clock.c common/memfd.c
- * common/rpc.c common/file_store.c common/channel.c common/failpoint.c -lsodium -lxxhash -ljansson
+ * supervisor/log/log_event.c supervisor/process/backoff.c supervisor/process/program.c
+ * supervisor/signals.c supervisor/loop.c supervisor/state/journal_reader.c
+ * supervisor/state/segment.c supervisor/state/record.c common/state_file.c common/tsv.c
+ * common/buf.c common/codec.c common/json_text.c common/json_scan.c common/time_text.c
+ * common/utf8.c common/log.c common/clock.c common/memfd.c common/rpc.c common/file_store.c
+ * common/channel.c common/failpoint.c -lsodium -lxxhash -ljansson
  */
 /* The scribe as a process: jobs and answers, its death and its next life. */
 #include "common/clock.h"
