@@ -59,6 +59,7 @@ struct config {
     uint64_t call_depth_max;          /* 32; objects in a chain of calls */
     uint64_t turn_asks_max;           /* 1024; answers that one turn waits for */
     uint64_t views_max;               /* 256 */
+    uint64_t test_runs_max;           /* 4; objects tested at the same time */
     uint64_t source_max;              /* 1 MiB, one object file */
     uint64_t turn_writes_max;         /* 8 MiB, state written by one turn */
     uint64_t replica_lag_max;         /* 64 MiB of writes that one replica has not read */

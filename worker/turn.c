@@ -6,6 +6,7 @@
 #include "common/memfd.h"
 #include "worker/outbox.h"
 #include "worker/py_stream.h"
+#include "worker/py_test.h"
 #include "worker/py_turn.h"
 #include "worker/reply.h"
 
@@ -123,6 +124,13 @@ static void refuse_late(struct reply *reply, int body_fd)
     reply_name_limit(reply, "queue_timeout");
 }
 
+static void run_tests(uint64_t id, const struct rpc_call *call, int body_fd)
+{
+    if (body_fd >= 0)
+        close(body_fd);
+    py_test_run(id, call, &turn.reply);
+}
+
 bool turn_run(struct channel *c, const struct frame *f)
 {
     struct rpc_call call;
@@ -134,6 +142,8 @@ bool turn_run(struct channel *c, const struct frame *f)
     mark_running(f->id);
     if (is_too_late(&call))
         refuse_late(&turn.reply, body_fd);
+    else if (call.kind == RPC_CALL_TEST)
+        run_tests(f->id, &call, body_fd);
     else
         py_turn_run(f->id, &call, body_fd, &turn.reply);
     leave_when_foreign();

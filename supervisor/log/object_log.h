@@ -65,7 +65,13 @@ void object_log_turn(struct object_log *log, const struct object_log_turn *turn)
  * Captured output: one line of the log a line, a partial one kept until its end comes, at most
  * log.line_max bytes (then cut).
  */
-enum object_log_stream { OBJECT_LOG_STDOUT, OBJECT_LOG_STDERR, OBJECT_LOG_STREAMS };
+enum object_log_stream {
+    OBJECT_LOG_STDOUT,
+    OBJECT_LOG_STDERR,
+    OBJECT_LOG_TEST_STDOUT, /* of its tests: marked with the field test */
+    OBJECT_LOG_TEST_STDERR,
+    OBJECT_LOG_STREAMS
+};
 void object_log_output(struct object_log *log, enum object_log_stream stream, const char *bytes,
                        size_t len);
 /* The writer of that stream is gone: what it left without a newline is a line too. */

@@ -8,11 +8,12 @@
 static void output_line(struct object_log *log, enum object_log_stream stream, struct span line,
                         uint64_t beyond)
 {
-    static const char *const levels[OBJECT_LOG_STREAMS] = {"STDOUT", "STDERR"};
+    static const char *const levels[OBJECT_LOG_STREAMS] = {"STDOUT", "STDERR", "STDOUT", "STDERR"};
     static const struct span nothing = {"", 0};
+    struct span fields = stream >= OBJECT_LOG_TEST_STDOUT ? span_of("{\"test\":true}") : nothing;
     if (!beyond && line.len > 0 && line.data[line.len - 1] == '\r')
         line.len--;
-    object_log_put_own(log, span_of(levels[stream]), clock_wall_us(), line, nothing, 0, nothing,
+    object_log_put_own(log, span_of(levels[stream]), clock_wall_us(), line, nothing, 0, fields,
                        beyond);
 }
 

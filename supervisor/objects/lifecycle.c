@@ -6,6 +6,7 @@
 #include "supervisor/objects/loading.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
+#include "supervisor/turn/test_run.h"
 #include "supervisor/turn/turn.h"
 
 #include <errno.h>
@@ -335,6 +336,8 @@ void lifecycle_worker_ready(struct worker *w, struct span metadata)
     struct object *o = w->object;
     if (replicas_has(o, w))
         turn_dispatch(o->station->turns, o);
+    if (w->is_test)
+        test_run_ready(w);
     if (!is_candidate(w))
         return;
     char problem[ENDPOINT_PROBLEM_SIZE];
@@ -353,6 +356,8 @@ void lifecycle_worker_load_failed(struct worker *w, const struct rpc_load_failed
 {
     if (replicas_has(w->object, w))
         replicas_load_failed(w, why);
+    if (w->is_test)
+        test_run_load_failed(w, why);
     if (!is_candidate(w))
         return;
     loading_note_error(w->object, why->line, why->traceback, "%.*s", (int)why->error.len,
@@ -425,6 +430,10 @@ static bool carry_on(struct object *o, const struct worker *dead)
 void lifecycle_worker_dead(struct worker *w, int wait_status)
 {
     struct object *o = w->object;
+    if (w->is_test) {
+        test_run_dead(w, wait_status);
+        return;
+    }
     if (is_candidate(w)) {
         candidate_died(w, wait_status);
         return;

@@ -77,7 +77,7 @@ static int encode_load(struct worker *w, struct buf *settings, struct buf *write
     struct object *o = w->object;
     struct station *station = w->station;
     struct buf path = BUF_INIT;
-    const struct source *source = w->is_replica ? o->accepted : o->loading;
+    const struct source *source = w->is_replica || w->is_test ? o->accepted : o->loading;
     struct rpc_load m = {.object_id = span_of(o->id), .source = {source->text, source->len}};
     int fd, err = loading_state(o, writes, &m.state, &fd);
     if (err)
@@ -102,9 +102,15 @@ static int fill_load(struct worker *w)
     int err = encode_load(w, &settings, &writes);
     buf_free(&settings);
     buf_free(&writes);
-    if (!w->is_replica)
+    if (!w->is_replica && !w->is_test)
         w->object->candidate_seq = store_newest(w->object->state);
     return err;
+}
+
+int loading_fill_test(struct worker *w)
+{
+    w->is_test = true;
+    return fill_load(w);
 }
 
 /* --- which source --- */

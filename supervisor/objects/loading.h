@@ -15,6 +15,8 @@
 int loading_start(struct object *o);
 /* Spawns a worker with what serves, which is there: 0 or -errno. */
 int loading_start_replica(struct object *o, struct worker_ref *ref);
+/* For worker_spawn(): a worker that loads what serves, with the state as it is now, for tests. */
+int loading_fill_test(struct worker *w);
 /* Does the candidate load something else than what serves? */
 bool loading_is_new(const struct object *o);
 /* The candidate loaded: its source is what serves from now on. */

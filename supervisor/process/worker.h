@@ -65,10 +65,12 @@ struct worker {
     struct worker *next_dirty;
     bool exit_sent;
     bool is_dirty; /* has frames to flush at the end of the round */
+    bool is_test;  /* runs the tests of its object and nothing else (turn/test_run.h) */
 
     /* turn/ */
     struct call_list inflight; /* sent, unanswered, in the order of their ids */
     struct call_list streams;  /* answered, their chunks still come */
+    struct call *test_call;    /* of is_test, until it was sent */
     uint64_t last_sent_id;
     uint64_t refuse_through; /* answers up to this id are of a poisoned copy */
     int refuse_error;        /* -errno of the refusal */

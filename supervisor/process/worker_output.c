@@ -15,6 +15,11 @@ enum {
     OUTPUT_CHUNKS_AT_ONCE = 64, /* so that one printing worker cannot hold the loop */
 };
 
+static enum object_log_stream stream_of(const struct worker *w, int i)
+{
+    return (enum object_log_stream)(w->is_test ? OBJECT_LOG_TEST_STDOUT + i : i);
+}
+
 static void close_stream(struct worker *w, int i)
 {
     if (w->output_fd[i] < 0)
@@ -23,7 +28,7 @@ static void close_stream(struct worker *w, int i)
     w->output_source[i] = NULL;
     close(w->output_fd[i]);
     w->output_fd[i] = -1;
-    object_log_output_end(w->object->log, (enum object_log_stream)i);
+    object_log_output_end(w->object->log, stream_of(w, i));
 }
 
 /* One read; false when there is nothing more now, or ever. */
@@ -34,7 +39,7 @@ static bool read_chunk(struct worker *w, int i)
         return false;
     ssize_t n = read(w->output_fd[i], chunk, sizeof(chunk));
     if (n > 0)
-        object_log_output(w->object->log, (enum object_log_stream)i, chunk, (size_t)n);
+        object_log_output(w->object->log, stream_of(w, i), chunk, (size_t)n);
     else if (n == 0 || (errno != EAGAIN && errno != EINTR))
         close_stream(w, i);
     return n > 0;

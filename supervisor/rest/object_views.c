@@ -10,8 +10,10 @@
 #include "supervisor/rest/management.h"
 #include "supervisor/rest/metadata.h"
 #include "supervisor/rest/query.h"
+#include "supervisor/rest/status_view.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
+#include "supervisor/turn/test_run.h"
 #include "supervisor/turn/turn.h"
 
 #include <errno.h>
@@ -44,6 +46,13 @@ static void view_source(struct object *o, struct exchange *x)
     buf_putc(&json, '}');
     source_unref(s);
     json_reply(x, 200, &json);
+}
+
+/* --- tests --- */
+
+static void view_test(struct object *o, struct exchange *x)
+{
+    test_run_start(o->station->turns, o, x);
 }
 
 /* --- metadata --- */
@@ -180,8 +189,8 @@ static const struct reserved reserved[] = {
     {"source", "true", "PUT", true, NULL},
     {"versions", "true", "GET", true, NULL},
     {"version", NULL, "GET", true, NULL},
-    {"status", "true", "GET", false, NULL},
-    {"test", "true", "GET", true, NULL},
+    {"status", "true", "GET", false, view_object_status},
+    {"test", "true", "GET", true, view_test},
     {"files", "true", "GET", true, NULL},
     {"file", NULL, NULL, true, NULL},
     {"crashes", "true", "GET", true, NULL},

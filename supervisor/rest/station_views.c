@@ -91,7 +91,7 @@ static void put_worker(struct worker *w, void *arg)
         buf_putc(json, ',');
     buf_putc(json, '{');
     json_put_member(json, "object_id", w->object->id);
-    json_put_member(json, "role", w->is_replica ? "replica" : "owner");
+    json_put_member(json, "role", w->is_test ? "test" : w->is_replica ? "replica" : "owner");
     json_put_member(json, "state", worker_state_name(w->state));
     json_put_number(json, "pid", (unsigned long long)w->pid);
     json_put_number(json, "generation", w->ref.generation);

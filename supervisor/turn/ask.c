@@ -288,7 +288,9 @@ static void start(struct ask *ask, struct worker *w, const struct rpc_ask *m, in
         return;
     }
     set_deadline(ask, w, m->timeout_ns);
-    if (ask->caller->id <= w->refuse_through)
+    if (w->is_test)
+        exchange_error(x, 403, NULL, "tests do not call other objects");
+    else if (ask->caller->id <= w->refuse_through)
         exchange_error(x, 503, NULL, "what this turn does is not taken: its state was refused");
     else if (ask->caller->ask_count > station->config.turn_asks_max)
         exchange_error(x, 503, "\"limit\":\"turn_asks_max\"",

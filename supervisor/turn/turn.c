@@ -90,7 +90,7 @@ static struct call *dequeue(struct turns *turns, struct object *o, bool for_owne
 }
 
 /* An answer for what cannot be served now, from why that is. */
-static void answer_unloadable(struct turns *turns, struct call *call)
+void turn_answer_unloadable(struct turns *turns, struct call *call)
 {
     struct object *o = call->object;
     struct buf extra = BUF_INIT;
@@ -110,7 +110,7 @@ static void answer_unservable(struct turns *turns, struct call *call)
     if (call->object->phase == OBJECT_GONE)
         answer_error(turns, call, 404, NULL, "object %s is gone", call->object->id);
     else
-        answer_unloadable(turns, call);
+        turn_answer_unloadable(turns, call);
 }
 
 void turn_fail_queue(struct turns *turns, struct object *o)
@@ -133,7 +133,7 @@ void turn_admit(struct turns *turns, struct object *o, struct exchange *x,
     if (origin->ask)
         origin->ask->callee = call;
     if (o->phase == OBJECT_BACKOFF && o->load_error && !o->accepted) {
-        answer_unloadable(turns, call);
+        turn_answer_unloadable(turns, call);
         return;
     }
     enqueue(turns, call);
@@ -263,14 +263,8 @@ static bool is_overdue(const struct call *call, uint64_t now)
     return call->origin.deadline_ns && now >= call->origin.deadline_ns;
 }
 
-static void send_next(struct turns *turns, struct object *o, struct worker *w)
+void turn_send_to(struct turns *turns, struct worker *w, struct call *call)
 {
-    struct call *call = dequeue(turns, o, !w->is_replica);
-    if (is_overdue(call, loop_now(turns->station->loop))) {
-        answer_error(turns, call, 504, "\"limit\":\"timeout\"",
-                     "the time of the caller was over before its call began");
-        return;
-    }
     call->id = ++turns->last_call_id;
     call->worker = w->ref;
     call->readonly = call_is_readonly(call);
@@ -286,6 +280,17 @@ static void send_next(struct turns *turns, struct object *o, struct worker *w)
     turn_hand_over(turns, w, call);
     w->last_sent_id = call->id;
     worker_event(w, WORKER_EV_CALL);
+    worker_touch(w);
+}
+
+static void send_next(struct turns *turns, struct object *o, struct worker *w)
+{
+    struct call *call = dequeue(turns, o, !w->is_replica);
+    if (is_overdue(call, loop_now(turns->station->loop)))
+        answer_error(turns, call, 504, "\"limit\":\"timeout\"",
+                     "the time of the caller was over before its call began");
+    else
+        turn_send_to(turns, w, call);
 }
 
 void turn_dispatch(struct turns *turns, struct object *o)
@@ -294,10 +299,8 @@ void turn_dispatch(struct turns *turns, struct object *o)
     if (!w)
         return;
     o->used_ns = loop_now(turns->station->loop);
-    for (; w; w = taker(o)) {
+    for (; w; w = taker(o))
         send_next(turns, o, w);
-        worker_touch(w);
-    }
     if (turns->outstanding == 1)
         loop_expect(turns->station->loop);
 }

@@ -24,6 +24,7 @@ struct turns {
     size_t sent;          /* calls in the hands of all workers */
     size_t running;       /* of those: each worker runs as many as it can at once */
     size_t outstanding;
+    size_t test_runs; /* workers that run tests */
     struct call_list gated;      /* by gate_seq, smallest first */
     struct gate_waiter *waiters; /* by seq, smallest first */
     struct ask *orphans;         /* whose caller is gone, until they are answered */
@@ -38,6 +39,11 @@ struct turns {
 /* turn.c: a call goes to its worker, and comes back one way or another. */
 void turn_hand_over(struct turns *turns, struct worker *w, struct call *call);
 void turn_take_back(struct turns *turns, struct worker *w, struct call *call);
+
+/* Hands the call to this worker now; where that fails it is answered. */
+void turn_send_to(struct turns *turns, struct worker *w, struct call *call);
+/* Why the object does not load, as the answer. */
+void turn_answer_unloadable(struct turns *turns, struct call *call);
 
 /* gate.c */
 void gate_hold(struct turns *turns, struct call *call);
