@@ -14,6 +14,7 @@
 
 enum {
     BLOCK_SIZE = 256 * 1024,
+    FIRST_LINE_MAX = 4096, /* bytes; ours are shorter, and nobody waits for more to see that */
     COLUMNS = 3,
     FLOAT_DIGITS_MAX = 17, /* enough for any double */
     NUMBER_MAX = 4300,     /* digits that Python still reads as an integer */
@@ -138,24 +139,43 @@ static bool is_legacy_header(struct span line)
            span_equal(columns[1], "value");
 }
 
+/* The first line, or as much of it as may be ours. */
+static int peek_first(struct state_file *f, struct span *line, bool *whole)
+{
+    const char *newline = NULL;
+    while (!newline && !f->at_eof && f->end < FIRST_LINE_MAX) {
+        int err = read_more(f);
+        if (err)
+            return err;
+        newline = f->end ? memchr(f->block, '\n', f->end) : NULL;
+    }
+    *whole = newline != NULL;
+    *line = (struct span){f->end ? f->block : "", newline ? (size_t)(newline - f->block) : f->end};
+    return 0;
+}
+
+static void take_first(struct state_file *f, struct span line, bool whole)
+{
+    f->start = line.len + (whole ? 1 : 0);
+    f->line = 1;
+}
+
 int state_file_open(struct state_file *f, int fd)
 {
     *f = (struct state_file){.fd = fd, .error = ""};
     struct span line;
     bool whole;
-    int got = next_line(f, &line, &whole);
-    if (got == -EBADMSG) /* no line of ours is that long, but the rest can be read */
-        f->is_legacy = true;
-    if (got < 0)
-        return got;
+    int err = peek_first(f, &line, &whole);
+    if (err)
+        return err;
     size_t magic = strlen(MAGIC);
-    f->is_legacy = got == 0 || line.len < magic || memcmp(line.data, MAGIC, magic) != 0;
-    if (!f->is_legacy)
-        return whole ? parse_first_line(f, line) : bad(f, "cut off");
-    if (got && !is_legacy_header(line)) { /* an entry: give it back */
-        f->start = 0;
-        f->line = 0;
+    f->is_legacy = line.len < magic || memcmp(line.data, MAGIC, magic) != 0;
+    if (!f->is_legacy) {
+        take_first(f, line, whole);
+        return whole ? parse_first_line(f, line) : bad(f, f->at_eof ? "cut off" : "line too long");
     }
+    if ((whole || f->at_eof) && is_legacy_header(line))
+        take_first(f, line, whole);
     return 0;
 }
 

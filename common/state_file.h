@@ -51,7 +51,8 @@ struct state_file_entry {
 };
 
 /*
- * Reads the first line. 0 (an empty file is a legacy one without entries); -EBADMSG: damaged, see
+ * Reads the first line, or, where it is none of ours, as much as shows that. 0 (an empty file is a
+ * legacy one without entries); -EBADMSG: damaged, see
  * f->line and f->error; another -errno of reading or memory. state_file_close() in any case.
  */
 int state_file_open(struct state_file *f, int fd);

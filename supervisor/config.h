@@ -37,6 +37,7 @@ struct config {
     char *hosts[CONFIG_HOSTS_MAX]; /* further names that Host may hold */
     size_t host_count;
     uint64_t head_timeout_ns;      /* 10 s, the whole head */
+    uint64_t body_timeout_ns;      /* 30 s, the window of body_rate_min */
     uint64_t keepalive_timeout_ns; /* 60 s idle */
     uint64_t view_timeout_ns;      /* 30 s */
     int debug_headers;
@@ -51,6 +52,7 @@ struct config {
     uint64_t upload_parts_max;
     uint64_t files_bytes_max;
     uint64_t files_count_max;
+    uint64_t body_rate_min;           /* 256 bytes a second */
     uint64_t bodies_max;              /* 256 MiB, all bodies of the station together */
     uint64_t connections_max;         /* 10000 */
     uint64_t connections_address_max; /* 1000 */

@@ -80,6 +80,9 @@ void check_state_file(struct check_report *r)
         return;
     }
     int err = state_file_open(&f, fd);
+    if (!err && f.at_eof && f.end == 0)
+        check_report_note(r, "%s/%s is empty: it counts as no checkpoint at all", r->data_dir,
+                          r->path);
     bool is_legacy = f.is_legacy;
     state_file_close(&f);
     if (!err && !is_legacy)

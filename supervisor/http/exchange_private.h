@@ -9,6 +9,7 @@
 #ifndef SUPERVISOR_HTTP_EXCHANGE_PRIVATE_H
 #define SUPERVISOR_HTTP_EXCHANGE_PRIVATE_H
 
+#include "supervisor/http/body_clock.h"
 #include "supervisor/http/connection.h"
 #include "supervisor/http/exchange.h"
 #include "supervisor/http/inside.h"
@@ -45,6 +46,7 @@ struct exchange {
     void *sink_context;
     bool sink_took;            /* the body is the sink's */
     bool body_paused;          /* not to be read now */
+    struct body_window window; /* while it arrives */
     uint64_t body_taken;       /* bytes that the sink took */
     inside_reply_fn inside_fn; /* NULL unless made by inside.c: gets the reply */
     void *inside_context;

@@ -250,6 +250,8 @@ struct front *front_new(struct loop *loop, const struct config *config,
     struct guard_limits limits = {config->head_max, config->fields_max, config->target_max,
                                   config->body_max, config->upload_max};
     guard_set_init(&front->guards, loop, &limits, config->head_timeout_ns);
+    body_clock_init(&front->body_clock, loop, config->body_timeout_ns, config->keepalive_timeout_ns,
+                    config->body_rate_min);
     if (start(front, error, error_size) < 0) {
         front_free(front);
         return NULL;
@@ -337,6 +339,7 @@ void front_free(struct front *front)
         front->exchanges->handler_holds = false;
         exchange_release(front->exchanges);
     }
+    body_clock_free(&front->body_clock);
     guard_set_free(&front->guards);
     exchange_free_list(front);
     access_free(front->access);

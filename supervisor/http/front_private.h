@@ -6,6 +6,7 @@
 #define SUPERVISOR_HTTP_FRONT_PRIVATE_H
 
 #include "supervisor/http/access.h"
+#include "supervisor/http/body_clock.h"
 #include "supervisor/http/connection.h"
 #include "supervisor/http/front.h"
 #include "supervisor/http/listener.h"
@@ -33,6 +34,7 @@ struct front {
     struct access *access;
     struct MHD_Daemon *daemon;
     struct guard_set guards;
+    struct body_clock body_clock;
     struct front_listener listeners[CONFIG_LISTEN_MAX];
     size_t listener_count;
     struct loop_source *source;     /* libmicrohttpd's epoll descriptor */

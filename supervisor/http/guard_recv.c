@@ -42,7 +42,7 @@ static const char *reason_phrase(unsigned status)
     }
 }
 
-static void write_error(int fd, unsigned status, struct span body)
+static void write_error(int fd, unsigned status, struct span body, bool head_only)
 {
     char head[320], date[64];
     struct tm tm;
@@ -56,19 +56,29 @@ static void write_error(int fd, unsigned status, struct span body)
                             status, reason_phrase(status), date,
                             status == 503 ? "Retry-After: 1\r\n" : "", body.len);
     struct iovec parts[] = {{head, (size_t)head_len}, {(void *)body.data, body.len}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = head_only ? 1 : 2};
     /* A client that does not even take this much is not waited for. */
     (void)!sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-void guard_write_error(int fd, enum guard_violation violation)
+static void write_violation(int fd, enum guard_violation violation, bool head_only)
 {
     const struct guard_violation_info *info = guard_violation_info(violation);
     char body[320];
     int len = snprintf(body, sizeof(body), "{\"status\":\"error\",\"error\":\"%s\"%s%s%s}",
                        info->text, info->limit ? ",\"limit\":\"" : "",
                        info->limit ? info->limit : "", info->limit ? "\"" : "");
-    write_error(fd, info->status, (struct span){body, (size_t)len});
+    write_error(fd, info->status, (struct span){body, (size_t)len}, head_only);
+}
+
+void guard_write_error(int fd, enum guard_violation violation)
+{
+    write_violation(fd, violation, false);
+}
+
+static bool is_head(const struct guarded *c)
+{
+    return c->guard.head.method == GUARD_HEAD_METHOD;
 }
 
 static void untime_head(struct guarded *c)
@@ -94,7 +104,7 @@ void guarded_reject(struct guarded *c, enum guard_violation violation)
         return;
     stop_reading(c, violation);
     c->set->rejected[violation]++;
-    guard_write_error(c->fd, violation);
+    write_violation(c->fd, violation, is_head(c));
     linger_start_dup(&c->set->lingers, c->fd);
 }
 
@@ -103,7 +113,7 @@ void guarded_refuse(struct guarded *c, unsigned status, struct span body)
     if (c->answered)
         return;
     stop_reading(c, GUARD_BAD_body_long);
-    write_error(c->fd, status, body);
+    write_error(c->fd, status, body, is_head(c));
     linger_start_dup(&c->set->lingers, c->fd);
 }
 

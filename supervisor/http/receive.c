@@ -20,6 +20,10 @@ void exchange_resume_body(struct exchange *x)
     if (!x->body_paused)
         return;
     x->body_paused = false;
+    if (x->window.is_timed) {
+        body_clock_stop(x); /* a window of its own, from now */
+        body_clock_start(x);
+    }
     if (!x->suspended)
         return;
     x->suspended = false;

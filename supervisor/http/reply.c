@@ -88,7 +88,8 @@ int reply_add_fields(struct MHD_Response *response, struct exchange *x,
 
 static bool has_no_body(unsigned status)
 {
-    return status == MHD_HTTP_NO_CONTENT || status == MHD_HTTP_NOT_MODIFIED;
+    return status == MHD_HTTP_NO_CONTENT || status == MHD_HTTP_RESET_CONTENT ||
+           status == MHD_HTTP_NOT_MODIFIED;
 }
 
 static void drop_body(const struct exchange_reply *reply)

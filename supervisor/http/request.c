@@ -80,8 +80,11 @@ static enum MHD_Result first_call(struct connection *c, struct MHD_Connection *m
     enum guard_violation bad = show_to_receiver(x);
     if (!bad)
         bad = body_begin(x);
-    if (!bad)
+    if (!bad) {
+        if (c->guarded.guard.state == GUARD_BODY)
+            body_clock_start(x);
         return x->body_paused ? wait_for_body(x) : MHD_YES;
+    }
     receive_drop(x);
     const struct guard_violation_info *info = guard_violation_info(bad);
     char limit[64];
@@ -100,6 +103,7 @@ static enum MHD_Result abandon(struct exchange *x, enum guard_violation bad)
 static enum MHD_Result dispatch(struct exchange *x)
 {
     struct front *front = x->front;
+    body_clock_stop(x);
     enum guard_violation bad = body_end(x);
     if (!bad && exchange_fill(x) < 0)
         bad = GUARD_BAD_no_memory;
@@ -157,6 +161,7 @@ enum MHD_Result request_handle(void *arg, struct MHD_Connection *mhd, const char
     if (*upload_size > 0) {
         size_t size = *upload_size;
         *upload_size = 0;
+        x->window.bytes += size;
         return take_bytes(x, upload, size);
     }
     return x->dispatched ? call_again(x) : dispatch(x);
@@ -171,6 +176,7 @@ void request_completed(void *arg, struct MHD_Connection *mhd, void **slot,
         return;
     *slot = NULL;
     struct connection *c = x->connection;
+    body_clock_stop(x);
     x->front->requests[x->status / 100 < 6 ? x->status / 100 : 0]++;
     exchange_detach(x);
     receive_drop(x);

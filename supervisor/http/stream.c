@@ -120,6 +120,11 @@ static void avoid_stray_chunk(const struct exchange *x, unsigned status)
 void exchange_stream_begin(struct exchange *x, const struct exchange_reply *head,
                            const struct exchange_stream *stream)
 {
+    if (head->status == MHD_HTTP_RESET_CONTENT) { /* its end must be told at once: no body */
+        exchange_reply(x, head);
+        stream->on_gone(stream->context);
+        return;
+    }
     struct exchange_pull *p = x->connection ? calloc(1, sizeof(*p)) : NULL;
     if (p)
         x->response =

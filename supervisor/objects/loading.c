@@ -186,6 +186,15 @@ int loading_start(struct object *o)
     o->loading = pick_source(o);
     if (!o->loading)
         return err;
+    err = store_readable(o->station->store, o->state);
+    if (err) {
+        loading_note_error(o, 0, LOADING_NO_TRACEBACK,
+                           "its state cannot be read: %s/state/%s/state.tsv: %s",
+                           o->station->config.data_dir, o->id,
+                           err == -EBADMSG ? "its first line is damaged" : strerror(-err));
+        loading_drop(o);
+        return err;
+    }
     o->candidate = worker_spawn(o->station->workers, o, false, fill_load, &err);
     if (err) {
         loading_note_error(o, 0, LOADING_NO_TRACEBACK, "no worker: %s", strerror(-err));

@@ -58,8 +58,8 @@ static int read_open_file(struct object_state *o, int fd)
 
 int object_state_read_file(struct object_state *o, const char *data_dir)
 {
-    if (o->file_read)
-        return 0;
+    if (o->file_read || o->file_err)
+        return o->file_err;
     int fd = object_state_open_file(data_dir, o->id);
     int err = fd < 0 ? fd : read_open_file(o, fd);
     if (fd >= 0)

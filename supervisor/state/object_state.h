@@ -26,6 +26,7 @@ struct object_state {
     bool in_flight;                       /* part of the present batch of checkpoints */
     bool is_dirty;
     bool file_read;                   /* watermark, file_bytes and keys are known */
+    int file_err; /* the file could not be read in recovery: -errno, and the object is refused */
     struct object_state *prev, *next; /* dirty list */
 };
 

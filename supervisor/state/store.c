@@ -96,6 +96,11 @@ static int prepare_object(struct store *store, struct object_state *o)
     return err;
 }
 
+int store_readable(struct store *store, struct object_state *object)
+{
+    return prepare_object(store, object);
+}
+
 uint64_t store_newest(const struct object_state *object)
 {
     return object->newest;
@@ -256,6 +261,19 @@ void store_dump(struct store *store, struct object_state *object, const char *ke
 
 /* --- recovery --- */
 
+/*
+ * Which of its records its checkpoint lacks cannot be told: all of them stay in the journal and in
+ * its memtable, and the object is refused until a start that can read the file.
+ */
+static void refuse_object(struct object_state *o, int err)
+{
+    log_error("object %s is refused until its state.tsv is repaired and the station started again; "
+              "the journal keeps its records",
+              o->id);
+    o->file_err = err;
+    o->retry_ns = UINT64_MAX;
+}
+
 static bool replay_wants(void *arg, struct span object_id, uint64_t seq)
 {
     struct store *store = arg;
@@ -264,7 +282,10 @@ static bool replay_wants(void *arg, struct span object_id, uint64_t seq)
         o = find_object(store, object_id);
     if (!o)
         o = add_object(store, object_id);
-    store->replay_err = o ? object_state_read_file(o, store->data_dir) : -ENOMEM;
+    int err = o ? object_state_read_file(o, store->data_dir) : -ENOMEM;
+    if (o && err && err != -ENOMEM && !o->file_err)
+        refuse_object(o, err);
+    store->replay_err = err == -ENOMEM ? err : 0;
     store->replayed = o;
     return store->replay_err || seq > o->watermark; /* an error: replay_turn() returns it */
 }

@@ -70,6 +70,8 @@ struct file_redo;
 struct file_redo *store_take_file_redo(struct store *store);
 void store_keep_from(struct store *store, uint64_t seq);
 
+/* Can the object's checkpoint file be used? 0 or -errno, logged when it is seen first. */
+int store_readable(struct store *store, struct object_state *object);
 /* Sequence number of the newest accepted record of the object; 0 none since the start. */
 uint64_t store_newest(const struct object_state *object);
 /* Everything up to this number survives what the durability mode promises to survive. */

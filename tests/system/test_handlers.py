@@ -431,3 +431,16 @@ def test_log_forms(shared):
     assert found["c"]["level"] == "CRITICAL" and found["c"]["text"] == "tab\tnl\n"
     assert found["by level"]["level"] == "INFO"
     assert any("user_login" in str(e) and "me" in str(e) for e in logs)
+
+
+@pytest.mark.parametrize("returned", ["(205, {}, {'a': 1})", "(205, {}, (b'x' for _ in range(3)))"],
+                         ids=["dict", "generator"])
+def test_status_205_has_no_body(station, returned):
+    """RFC 9110, 15.3.6: the next reply on the connection is the next reply."""
+    station.deploy("reset.py", f"def GET(request):\n    return {returned}\n"
+                               "def PUT(request):\n    return 'next'\n")
+    with station.client() as client:
+        reply = client.get("/objects/reset")
+        assert reply.status == 205 and reply.body == b"", reply
+        assert reply.headers.get("content-length") == "0"
+        assert client.request("PUT", "/objects/reset").text == "next"

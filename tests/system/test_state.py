@@ -359,3 +359,48 @@ def test_read_only_state_folder_is_no_lost_data(station):
     os.chmod(station.data / "state", 0o700)
     station.start()
     assert station.state("store") == {"k": 1}
+
+
+@pytest.mark.parametrize("damage", ["folder", "first line"])
+def test_an_unreadable_checkpoint_refuses_its_object_only(station, damage):
+    """The station starts, the others serve, and nothing is lost once the file is repaired."""
+    station.allow(r"state\.tsv", "object bad is refused", "bad.py does not load")
+    for name in ("bad", "good"):
+        station.deploy(f"{name}.py", "def GET(request):\n    return _state_manager.get('n')\n"
+                                     "def PUT(request):\n    return _state_manager.increment('n')\n")
+        assert station.request("PUT", f"/objects/{name}").json() == 1
+    station.kill9()
+    path = station.data / "state" / "bad" / "state.tsv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    if damage == "folder":
+        path.mkdir()
+    else:
+        path.write_text("#objectd-state 1 seq=x\n")
+    assert station.objectctl("check", str(station.data)).returncode != 0
+    station.start()
+    assert station.request("PUT", "/objects/good").json() == 2
+    reply = station.request("PUT", "/objects/bad")
+    assert reply.status == 500 and "its state cannot be read" in reply.json()["error"], reply
+    assert "state/bad/state.tsv" in reply.json()["error"]
+    assert station.stop() == 0
+    if damage == "folder":
+        path.rmdir()
+    else:
+        path.unlink()
+    station.start()
+    assert station.request("PUT", "/objects/bad").json() == 2
+    assert station.get("/objects/good").json() == 2
+
+
+def test_an_empty_checkpoint_counts_as_none(station):
+    station.deploy("a.py", "def PUT(request):\n    return _state_manager.increment('n')\n")
+    assert station.request("PUT", "/objects/a").json() == 1
+    station.kill9()
+    path = station.data / "state" / "a" / "state.tsv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("")
+    done = station.objectctl("check", str(station.data))
+    assert done.returncode == 0 and "state/a/state.tsv is empty" in done.stdout + done.stderr, done
+    station.start()
+    assert station.request("PUT", "/objects/a").json() == 2

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* links: supervisor/http/front.c supervisor/http/front_report.c supervisor/http/request.c
  * links: supervisor/http/connection.c supervisor/http/exchange.c supervisor/http/body.c
- * links: supervisor/http/receive.c supervisor/http/reply.c supervisor/http/stream.c supervisor/http/guard.c
- * links: supervisor/http/guard_head.c supervisor/http/guard_body.c supervisor/http/guard_recv.c
- * links: supervisor/http/head.c supervisor/http/target.c supervisor/http/access.c
- * links: supervisor/http/linger.c supervisor/http/listener.c supervisor/http/port_owner.c
- * links: supervisor/loop.c common/buf.c common/codec.c common/json_text.c common/utf8.c
- * common/log.c links: common/clock.c common/memfd.c libs: -lmicrohttpd -ljansson */
+ * supervisor/http/body_clock.c links: supervisor/http/receive.c supervisor/http/reply.c
+ * supervisor/http/stream.c supervisor/http/guard.c links: supervisor/http/guard_head.c
+ * supervisor/http/guard_body.c supervisor/http/guard_recv.c links: supervisor/http/head.c
+ * supervisor/http/target.c supervisor/http/access.c links: supervisor/http/linger.c
+ * supervisor/http/listener.c supervisor/http/port_owner.c links: supervisor/loop.c common/buf.c
+ * common/codec.c common/json_text.c common/utf8.c common/log.c links: common/clock.c common/memfd.c
+ * libs: -lmicrohttpd -ljansson */
 /*
  * A real front in a child process, a raw client here. Every test ends by stopping the child, which
  * closes its front with whatever is still open and must exit cleanly.
@@ -294,6 +295,7 @@ static void set_up(void)
                              .listen = {tcp},
                              .listen_count = 1,
                              .head_timeout_ns = 10 * NS_PER_S,
+                             .body_timeout_ns = 30 * NS_PER_S,
                              .keepalive_timeout_ns = 60 * NS_PER_S,
                              .head_max = 16384,
                              .fields_max = 100,
@@ -737,6 +739,76 @@ START_TEST(slow_head_gets_408_while_others_are_served)
     close(idle);
     forget(&a);
     wait_for_number("/open", 1);
+}
+END_TEST
+
+START_TEST(slow_body_gets_408_while_a_steady_one_goes_on)
+{
+    config.body_timeout_ns = 300 * NS_PER_MS;
+    config.body_rate_min = 1000;
+    start();
+    int slow = dial(), silent = dial(), steady = dial();
+    SAY(slow, "POST / HTTP/1.1\r\n" HOST "Content-Length: 100000\r\n\r\n");
+    SAY(silent, "POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nabc");
+    SAY(steady, "POST / HTTP/1.1\r\n" HOST "Content-Length: 400000\r\n\r\n");
+    uint64_t began = clock_mono_ns();
+    static char piece[10000];
+    memset(piece, 'x', sizeof(piece));
+    struct pollfd ready = {.fd = slow, .events = POLLIN};
+    for (int i = 0; i < 40; i++) {
+        if (poll(&ready, 1, 20) == 0)
+            SAY(slow, "y");
+        say(steady, piece, sizeof(piece));
+    }
+    ck_assert_uint_ge(clock_mono_ns() - began, 300 * NS_PER_MS);
+    expect_refusal(slow, 408, "body_timeout");
+    expect_refusal(silent, 408, "body_timeout");
+    struct answer a = {0};
+    ck_assert_int_eq(hear_answer(steady, &a, false), 200);
+    forget(&a);
+    close(slow);
+    close(silent);
+    close(steady);
+    wait_for_number("/open", 1);
+}
+END_TEST
+
+START_TEST(a_connection_at_rest_is_no_slow_body)
+{
+    config.body_timeout_ns = 100 * NS_PER_MS;
+    start();
+    int fd = dial();
+    SAY(fd, "POST / HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc");
+    struct answer a = {0};
+    ck_assert_int_eq(hear_answer(fd, &a, false), 200);
+    forget(&a);
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    ck_assert_int_eq(poll(&ready, 1, 300), 0);
+    close(fd);
+}
+END_TEST
+
+START_TEST(refusal_of_a_head_request_has_no_body)
+{
+    static const char *const requests[] = {
+        "HEAD / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "HEAD / HTTP/1.1\r\n" HOST "Content-Length: x\r\n\r\n",
+    };
+    start();
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        char text[1000];
+        int fd = dial();
+        say(fd, requests[i], strlen(requests[i]));
+        size_t n = 0;
+        ssize_t got;
+        while ((got = read(fd, text + n, sizeof(text) - 1 - n)) > 0)
+            n += (size_t)got;
+        text[n] = '\0';
+        ck_assert_ptr_eq(strstr(text, "HTTP/1.1 400 "), text);
+        ck_assert_ptr_nonnull(strstr(text, "\r\nContent-Length: "));
+        ck_assert_str_eq(strstr(text, "\r\n\r\n"), "\r\n\r\n");
+        close(fd);
+    }
 }
 END_TEST
 
@@ -1347,6 +1419,9 @@ int main(void)
     tcase_add_test(tests, many_cookies_and_parameters_are_no_trouble);
     tcase_add_test(tests, refusal_reaches_a_client_that_goes_on_sending);
     tcase_add_test(tests, slow_head_gets_408_while_others_are_served);
+    tcase_add_test(tests, slow_body_gets_408_while_a_steady_one_goes_on);
+    tcase_add_test(tests, a_connection_at_rest_is_no_slow_body);
+    tcase_add_test(tests, refusal_of_a_head_request_has_no_body);
     tcase_add_test(tests, idle_connection_is_closed);
     tcase_add_test(tests, large_body_is_not_held_in_memory);
     tcase_add_test(tests, bodies_of_every_size);

@@ -159,6 +159,24 @@ START_TEST(legacy_file_without_header)
 }
 END_TEST
 
+START_TEST(a_first_line_without_end_is_not_read_to_its_end)
+{
+    enum { SIZE = 4 << 20 };
+    static const char ours[] = "#objectd-state 1 seq=7 ";
+    char *bytes = malloc(SIZE);
+    memset(bytes, 'x', SIZE);
+    ck_assert_int_eq(open_bytes(bytes, SIZE), 0);
+    ck_assert(file.is_legacy && file.end < SIZE / 4);
+    state_file_close(&file);
+    close(fd);
+    memcpy(bytes, ours, strlen(ours));
+    ck_assert_int_eq(open_bytes(bytes, SIZE), -EBADMSG);
+    ck_assert(file.end < SIZE / 4 && file.line == 1);
+    ck_assert_str_eq(file.error, "line too long");
+    free(bytes);
+}
+END_TEST
+
 START_TEST(empty_file_has_no_entries)
 {
     ck_assert_int_eq(open_text(""), 0);
@@ -326,6 +344,7 @@ int main(void)
     tcase_add_test(tcase, further_columns_and_words_are_ignored);
     tcase_add_test(tcase, legacy_file);
     tcase_add_test(tcase, legacy_file_without_header);
+    tcase_add_test(tcase, a_first_line_without_end_is_not_read_to_its_end);
     tcase_add_test(tcase, empty_file_has_no_entries);
     tcase_add_loop_test(tcase, which_text_is_a_number, 0, sizeof(numbers) / sizeof(numbers[0]));
     tcase_add_loop_test(tcase, damage_is_named_with_its_line, 0,
