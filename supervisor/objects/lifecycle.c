@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "supervisor/log/object_log.h"
+#include "supervisor/objects/deploy.h"
 #include "supervisor/objects/loading.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
@@ -35,18 +36,30 @@ static void run_waiters(struct object *o)
     }
 }
 
-int lifecycle_when_loaded(struct object *o, void (*fn)(void *arg), void *arg)
+static int wait_for_load(struct object *o, void (*fn)(void *arg), void *arg)
 {
-    if (o->endpoint.metadata || (o->phase == OBJECT_BACKOFF && o->load_error)) {
-        fn(arg);
-        return 0;
-    }
     struct object_waiter *w = calloc(1, sizeof(*w));
     if (!w)
         return -ENOMEM;
     *w = (struct object_waiter){o->waiters, fn, arg};
     o->waiters = w;
     lifecycle_demand(o);
+    return 0;
+}
+
+int lifecycle_when_loaded(struct object *o, void (*fn)(void *arg), void *arg)
+{
+    if (!o->endpoint.metadata && !(o->phase == OBJECT_BACKOFF && o->load_error))
+        return wait_for_load(o, fn, arg);
+    fn(arg);
+    return 0;
+}
+
+int lifecycle_when_settled(struct object *o, void (*fn)(void *arg), void *arg)
+{
+    if (o->phase == OBJECT_COLD && o->file_changed)
+        return wait_for_load(o, fn, arg);
+    fn(arg);
     return 0;
 }
 
@@ -78,11 +91,16 @@ static void serve(struct object *o)
     o->candidate = (struct worker_ref){0};
     o->frozen = false;
     o->used_ns = loop_now(station->loop);
-    loading_accept(o);
+    bool is_new = deploy_source(o) != NULL;
+    uint64_t known = o->loading_version;
+    loading_accept(o, is_new ? o->history.accepted : known);
+    if (is_new)
+        deploy_served(o);
     call_queue_sort(&o->queue); /* what is declared readonly may be other methods than before */
     replicas_fill(o);
     run_waiters(o);
     turn_dispatch(station->turns, o);
+    deploy_next(o);
 }
 
 /* The old worker is silent, or has no state to hand over. */
@@ -111,8 +129,10 @@ static void reject_candidate(struct object *o)
     struct station *station = o->station;
     o->candidate = (struct worker_ref){0};
     o->frozen = false;
-    loading_reject(o);
+    deploy_failed(o);
+    loading_drop(o);
     turn_dispatch(station->turns, o);
+    deploy_next(o);
 }
 
 static void on_retry(void *arg);
@@ -124,14 +144,14 @@ static void wait_before_retry(struct object *o)
                    on_retry, o);
 }
 
-/* A start failed. With an accepted source to fall back on, that one is tried at once. */
+/* A start failed. With an accepted version to fall back on, that one is tried at once. */
 static void fail_start(struct object *o)
 {
     struct station *station = o->station;
-    bool was_new = loading_is_new(o);
+    bool was_new = deploy_source(o) && o->loading;
+    bool was_created = deploy_creates(o);
     reject_candidate(o);
-    if (was_new && o->accepted && !o->candidate_failed_once) {
-        o->candidate_failed_once = true;
+    if (was_new && o->history.accepted && !was_created) {
         lifecycle_event(o, OBJECT_EV_RETRY);
         return;
     }
@@ -139,7 +159,8 @@ static void fail_start(struct object *o)
     wait_before_retry(o);
     turn_fail_queue(station->turns, o);
     run_waiters(o);
-    object_log_end_watch(o->log, "the object is gone");
+    if (was_created) /* there never was a file */
+        lifecycle_event(o, OBJECT_EV_REMOVED);
 }
 
 static void lose_worker(struct object *o)
@@ -156,7 +177,7 @@ static void lose_worker(struct object *o)
 
 static void probe(struct object *o)
 {
-    if (call_queue_count(&o->queue) || o->waiters)
+    if (call_queue_count(&o->queue) || o->waiters || o->deploy)
         lifecycle_event(o, OBJECT_EV_DEMAND);
 }
 
@@ -165,8 +186,6 @@ static void revive(struct object *o)
     loop_timer_cancel(&o->retry_timer);
     backoff_reset(&o->backoff);
     loading_forget_error(o);
-    o->has_rejected = false;
-    o->candidate_failed_once = false;
     probe(o);
 }
 
@@ -185,19 +204,23 @@ static void end(struct object *o)
     struct station *station = o->station;
     log_info("object %s is gone", o->id);
     loop_timer_cancel(&o->retry_timer);
+    deploy_drop(o);
     discard_candidate(o);
+    loading_drop(o);
     cool(o);
     source_unref(o->accepted);
     o->accepted = NULL;
     loading_forget_error(o);
     turn_fail_queue(station->turns, o);
     run_waiters(o);
+    object_log_end_watch(o->log, "the object is gone");
+    deploy_next(o);
 }
 
 static void restart_candidate(struct object *o)
 {
     discard_candidate(o);
-    o->has_rejected = false;
+    deploy_drop(o);
     start_candidate(o);
 }
 
@@ -247,9 +270,14 @@ static void on_retry(void *arg)
     lifecycle_event(arg, OBJECT_EV_RETRY);
 }
 
+/* An order under way writes the file; it decides, and is asked again when it is over. */
 static void on_removed(void *arg)
 {
-    lifecycle_event(arg, OBJECT_EV_REMOVED);
+    struct object *o = arg;
+    if (deploy_is_pinned(o))
+        lifecycle_source_missing(o);
+    else
+        lifecycle_event(o, OBJECT_EV_REMOVED);
 }
 
 static bool is_idle(const struct object *o)
@@ -299,18 +327,21 @@ void lifecycle_source_changed(struct object *o)
     struct station *station = o->station;
     int err;
     loop_timer_cancel(&o->removal_timer);
+    o->file_changed = true;
+    if (deploy_is_pinned(o))
+        return;
     struct source *s =
         source_read(station->config.objects_dir, o->file, station->config.source_max, &err);
     bool serves = s && !o->loading && o->accepted && sha256_equal(s->hash, o->accepted->hash);
     bool loads = s && o->loading && sha256_equal(s->hash, o->loading->hash);
-    bool rejected = s && o->has_rejected && sha256_equal(s->hash, o->rejected);
+    bool rejected = s && !o->loading && history_rejects(&o->history, s->hash);
     source_unref(s);
-    if (serves) { /* back to what serves: a newer one that failed is history */
-        o->has_rejected = false;
+    if (serves) /* back to what serves: a newer one that failed is history */
         loading_forget_error(o);
-    }
     if (!(serves || loads || rejected) || o->phase == OBJECT_GONE)
         lifecycle_event(o, OBJECT_EV_SOURCE);
+    else
+        o->file_changed = false;
 }
 
 void lifecycle_source_missing(struct object *o)
@@ -349,7 +380,8 @@ void lifecycle_worker_ready(struct worker *w, struct span metadata)
         return;
     }
     w->concurrent = o->next_endpoint.concurrent;
-    lifecycle_event(o, OBJECT_EV_READY);
+    if (!deploy_holds_ready(o))
+        lifecycle_event(o, OBJECT_EV_READY);
 }
 
 void lifecycle_worker_load_failed(struct worker *w, const struct rpc_load_failed *why)
@@ -378,7 +410,7 @@ static void candidate_died(struct worker *w, int wait_status)
         start_candidate(w->object);
         return;
     }
-    if (w->blame == WORKER_BLAME_UNWANTED) { /* the station stops */
+    if (w->blame == WORKER_BLAME_UNWANTED || w->station->stopping) {
         loading_drop(w->object);
     } else if (w->pid == 0) {
         loading_note_error(w->object, 0, LOADING_NO_TRACEBACK, "no worker could be started");

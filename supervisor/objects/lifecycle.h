@@ -25,6 +25,12 @@ void lifecycle_source_missing(struct object *o);
  */
 int lifecycle_when_loaded(struct object *o, void (*fn)(void *arg), void *arg);
 
+/*
+ * Runs fn(arg) once the object has taken up its file, where that may have changed while it had no
+ * worker; else at once. 0 or -ENOMEM.
+ */
+int lifecycle_when_settled(struct object *o, void (*fn)(void *arg), void *arg);
+
 /* From the child table. */
 void lifecycle_worker_ready(struct worker *w, struct span metadata);
 void lifecycle_worker_load_failed(struct worker *w, const struct rpc_load_failed *why);

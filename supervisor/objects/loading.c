@@ -3,6 +3,7 @@
 
 #include "common/json_text.h"
 #include "common/log.h"
+#include "supervisor/objects/deploy.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
 
@@ -124,68 +125,102 @@ static void note_unreadable(struct object *o, int err)
         loading_note_error(o, 0, LOADING_NO_TRACEBACK, "cannot be read: %s", strerror(-err));
 }
 
-/*
- * The file's source; for a start from nothing, the accepted one where the file cannot be read or
- * was rejected. NULL: why is noted.
- */
-static struct source *pick_source(struct object *o)
+static int fall_back(struct object *o)
+{
+    struct history *h = &o->history;
+    int err = 0;
+    if (o->accepted && sha256_equal(o->accepted->hash, h->accepted_hash))
+        o->loading = source_ref(o->accepted);
+    else
+        o->loading = history_source(h, o->station->config.data_dir, o->id, &err);
+    if (!o->loading) {
+        loading_note_error(o, 0, LOADING_NO_TRACEBACK, "version %llu %s%s",
+                           (unsigned long long)h->accepted,
+                           err == -EBADMSG ? "is damaged on the disk" : "cannot be read: ",
+                           err == -EBADMSG ? "" : strerror(-err));
+        return err;
+    }
+    o->loading_version = h->accepted;
+    o->loading_is_fallback = true;
+    if (!o->load_error && h->reason)
+        o->load_error = strdup(h->reason);
+    return 0;
+}
+
+static int take_file(struct object *o, struct source *s)
+{
+    const struct history *h = &o->history;
+    o->loading = source_ref(s);
+    if (h->accepted && sha256_equal(s->hash, h->accepted_hash)) {
+        o->loading_version = h->accepted;
+        return 0;
+    }
+    return deploy_file(o, s);
+}
+
+static int choose_from(struct object *o, struct source *s)
+{
+    const struct history *h = &o->history;
+    bool is_bad = !s || o->store_failed || history_rejects(h, s->hash);
+    bool is_accepted = s && h->accepted && sha256_equal(s->hash, h->accepted_hash);
+    if (is_bad && !is_accepted && h->accepted && o->phase == OBJECT_STARTING)
+        return fall_back(o);
+    return s ? take_file(o, s) : -ENOENT;
+}
+
+static int choose(struct object *o)
 {
     const struct config *c = &o->station->config;
-    int err;
+    if (deploy_source(o)) {
+        o->loading = source_ref(deploy_source(o));
+        return 0;
+    }
+    int err = history_know(&o->history, c->data_dir, o->id);
+    if (err) {
+        loading_note_error(o, 0, LOADING_NO_TRACEBACK, "its versions cannot be read: %s",
+                           strerror(-err));
+        return err;
+    }
+    o->file_changed = false;
     struct source *s = source_read(c->objects_dir, o->file, c->source_max, &err);
     if (!s)
         note_unreadable(o, err);
-    bool is_rejected = s && o->has_rejected && sha256_equal(s->hash, o->rejected);
-    if ((!s || is_rejected) && o->accepted && o->phase == OBJECT_STARTING) {
-        source_unref(s);
-        return source_ref(o->accepted);
-    }
-    return s;
+    err = choose_from(o, s);
+    source_unref(s);
+    return err;
 }
 
-bool loading_is_new(const struct object *o)
+void loading_accept(struct object *o, uint64_t version)
 {
-    return o->loading && (!o->accepted || !sha256_equal(o->loading->hash, o->accepted->hash));
-}
-
-void loading_accept(struct object *o)
-{
-    if (loading_is_new(o)) { /* else: started again, or fallen back: the newer one's error stays */
-        o->version++;
+    if (!o->loading_is_fallback) /* else the error of the file that does not load stays */
         loading_forget_error(o);
+    if (version != o->version)
         backoff_reset(&o->backoff);
-    }
+    o->version = version;
     endpoint_free(&o->endpoint);
     o->endpoint = o->next_endpoint;
     o->next_endpoint.metadata = NULL;
     source_unref(o->accepted);
     o->accepted = o->loading;
     o->loading = NULL;
-    o->candidate_failed_once = false;
-}
-
-void loading_reject(struct object *o)
-{
-    if (!o->loading)
-        return;
-    o->rejected = o->loading->hash;
-    o->has_rejected = true;
-    loading_drop(o);
 }
 
 void loading_drop(struct object *o)
 {
     source_unref(o->loading);
     o->loading = NULL;
+    o->loading_version = 0;
+    o->loading_is_fallback = false;
 }
 
 int loading_start(struct object *o)
 {
-    int err = -ENOENT;
     loading_drop(o);
-    o->loading = pick_source(o);
-    if (!o->loading)
+    int err = choose(o);
+    if (err) {
+        loading_drop(o);
         return err;
+    }
     err = store_readable(o->station->store, o->state);
     if (err) {
         loading_note_error(o, 0, LOADING_NO_TRACEBACK,

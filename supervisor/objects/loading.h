@@ -9,21 +9,19 @@
 #include "supervisor/objects/object.h"
 
 /*
- * Spawns o->candidate with the newest source that was not rejected (o->loading). 0, or -errno with
- * the reason noted.
+ * Spawns o->candidate with o->loading: an order's source; else the file's, which is to become a
+ * version when it is new; else, for a start from nothing, the newest accepted version where the
+ * file cannot be read or was rejected. 0, or -errno with the reason noted.
  */
 int loading_start(struct object *o);
 /* Spawns a worker with what serves, which is there: 0 or -errno. */
 int loading_start_replica(struct object *o, struct worker_ref *ref);
 /* For worker_spawn(): a worker that loads what serves, with the state as it is now, for tests. */
 int loading_fill_test(struct worker *w);
-/* Does the candidate load something else than what serves? */
-bool loading_is_new(const struct object *o);
 /* The candidate loaded: its source is what serves from now on. */
-void loading_accept(struct object *o);
-/* It did not: its source is not tried again until the file changes. */
-void loading_reject(struct object *o);
-/* It never had a process: no fault of the source. */
+void loading_accept(struct object *o, uint64_t version);
+/* Nothing is loading any more; before it is known why a candidate failed: not its source's fault.
+ */
 void loading_drop(struct object *o);
 
 /* Keeps and logs why the newest source does not load; line 0: unknown. */

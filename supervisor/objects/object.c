@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "supervisor/log/object_log.h"
+#include "supervisor/objects/deploy.h"
 #include "supervisor/objects/object_index.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
@@ -33,6 +34,8 @@ static void free_object(struct object *o)
     replicas_free(&o->replicas);
     loop_timer_cancel(&o->retry_timer);
     loop_timer_cancel(&o->removal_timer);
+    deploy_free(o);
+    history_forget(&o->history);
     source_unref(o->accepted);
     source_unref(o->loading);
     free(o->id);

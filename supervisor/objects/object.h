@@ -10,6 +10,7 @@
 
 #include "common/seeded_hash.h"
 #include "supervisor/objects/endpoint.h"
+#include "supervisor/objects/history.h"
 #include "supervisor/objects/object_fsm.h"
 #include "supervisor/objects/replicas.h"
 #include "supervisor/objects/source.h"
@@ -32,17 +33,22 @@ struct object {
     struct replicas replicas;    /* take turns that only read */
     struct worker_ref candidate; /* loads the next source */
     bool frozen;                 /* the candidate is ready; the worker finishes */
-    bool candidate_failed_once;  /* this start already fell back to the accepted source */
     uint64_t candidate_seq;      /* newest record that the candidate's state holds */
 
     struct source *accepted; /* what serves; NULL: nothing loaded yet */
     struct source *loading;  /* what the candidate loads */
-    struct sha256 rejected;
-    bool has_rejected;
+    uint64_t loading_version; /* its number; 0: it is to become a version */
+    bool loading_is_fallback; /* the file itself cannot be loaded */
+    struct history history;
+    struct deploy *deploy;         /* the candidate loads what is to become a version */
+    struct deploy *orders;         /* the next, oldest first */
+    struct loop_timer deploy_timer, store_timer;
+    bool file_changed; /* it is to be compared with what serves */
+    bool store_failed; /* the file's content cannot be stored now: the accepted version serves */
     char *load_error; /* why nothing serves, or why the newest file does not; NULL */
     char *load_traceback;
     uint32_t load_line;
-    uint64_t version;              /* accepted sources since the station started */
+    uint64_t version;              /* what serves: its number in the history; 0: nothing yet */
     struct endpoint endpoint;      /* of what serves */
     struct endpoint next_endpoint; /* of the candidate, once it is ready */
 

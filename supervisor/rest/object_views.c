@@ -4,6 +4,7 @@
 #include "common/json_text.h"
 #include "supervisor/log/object_log.h"
 #include "supervisor/objects/lifecycle.h"
+#include "supervisor/rest/deploy_view.h"
 #include "supervisor/rest/document_error.h"
 #include "supervisor/rest/json_reply.h"
 #include "supervisor/rest/log_view.h"
@@ -11,6 +12,7 @@
 #include "supervisor/rest/metadata.h"
 #include "supervisor/rest/query.h"
 #include "supervisor/rest/status_view.h"
+#include "supervisor/rest/version_view.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/test_run.h"
@@ -186,9 +188,9 @@ static const struct reserved reserved[] = {
     {"metadata", "true", "GET", false, view_metadata},
     {"state", "true", "GET", true, view_state},
     {"logs", "true", "GET", true, view_logs},
-    {"source", "true", "PUT", true, NULL},
-    {"versions", "true", "GET", true, NULL},
-    {"version", NULL, "GET", true, NULL},
+    {"source", "true", "PUT", true, view_deploy},
+    {"versions", "true", "GET", true, view_versions},
+    {"version", NULL, "GET", true, view_version},
     {"status", "true", "GET", false, view_object_status},
     {"test", "true", "GET", true, view_test},
     {"files", "true", "GET", true, NULL},

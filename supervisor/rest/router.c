@@ -3,6 +3,7 @@
 
 #include "supervisor/http/target.h"
 #include "supervisor/objects/lifecycle.h"
+#include "supervisor/rest/deploy_view.h"
 #include "supervisor/rest/management.h"
 #include "supervisor/rest/missing.h"
 #include "supervisor/rest/object_views.h"
@@ -52,6 +53,15 @@ static struct object_target parse_target(struct span target, size_t prefix)
     return t;
 }
 
+/* The path behind the name, as it was sent. */
+static struct span rest_of(struct span target, struct span name)
+{
+    size_t end = name.len;
+    while (end < target.len && target.data[end] != '?')
+        end++;
+    return (struct span){target.data + name.len, end - name.len};
+}
+
 /* A call that waits until it is known whether the object wants its query raw. */
 struct undecided {
     struct object *object;
@@ -64,6 +74,8 @@ static void call_object(struct object *o, struct exchange *x, struct span name)
     const struct exchange_request *request = exchange_request(x);
     bool may_view = request->query.len && (request->is_inside || !o->endpoint.raw_query);
     if (may_view && object_views_serve(o, x))
+        return;
+    if (rest_of(request->target, name).len == 0 && deploy_view_rollback(o, x))
         return;
     struct call_origin origin = {.kind = RPC_CALL_HTTP, .path_skip = (uint32_t)name.len};
     turn_admit(o->station->turns, o, x, &origin);
@@ -92,15 +104,6 @@ static void serve_object(struct object *o, struct exchange *x, struct span name)
     }
 }
 
-/* The path behind the name, as it was sent. */
-static struct span rest_of(struct span target, struct span name)
-{
-    size_t end = name.len;
-    while (end < target.len && target.data[end] != '?')
-        end++;
-    return (struct span){target.data + name.len, end - name.len};
-}
-
 static void route_object(struct station *station, struct exchange *x, size_t prefix)
 {
     struct object_target t = parse_target(exchange_request(x)->target, prefix);
@@ -116,7 +119,8 @@ static void route_object(struct station *station, struct exchange *x, size_t pre
     }
     struct object *o = object_find(station->objects, t.id, strlen(t.id));
     if (!o || o->phase == OBJECT_GONE) {
-        missing_object(station, x, t.id, rest_of(exchange_request(x)->target, t.name));
+        if (!deploy_view_create(station, t.id, x))
+            missing_object(station, x, t.id, rest_of(exchange_request(x)->target, t.name));
         return;
     }
     serve_object(o, x, t.name);

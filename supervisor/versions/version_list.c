@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/versions/version_list.h"
 
+#include "common/json_scan.h"
 #include "common/json_text.h"
-#include "common/state_file.h"
 #include "common/tsv.h"
 #include "supervisor/objects/source.h"
 #include "supervisor/scribe/document.h"
@@ -30,7 +30,7 @@ static void put_text(struct buf *out, const char *name, struct span escaped)
 /* Seconds are a number; the earlier system may have written another form. */
 static void put_timestamp(struct buf *out, struct span text)
 {
-    if (!state_file_is_number(text.data, text.len)) {
+    if (!text.len || text.data[0] < '0' || text.data[0] > '9' || !json_scan_valid(text)) {
         put_text(out, "timestamp", text);
         return;
     }

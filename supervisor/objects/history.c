@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/objects/history.h"
+
+#include "common/tsv.h"
+#include "supervisor/versions/version_log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void take_newest(struct history *h, const struct version_line *v)
+{
+    struct buf reason = BUF_INIT;
+    h->newest = v->id;
+    h->newest_hash = v->hash;
+    h->is_rejected = !v->is_accepted;
+    tsv_unescape(&reason, v->field[VERSION_REASON]);
+    h->reason = h->is_rejected ? buf_take(&reason, NULL) : NULL;
+    buf_free(&reason);
+}
+
+static int read_lines(struct history *h, struct version_log *l)
+{
+    struct version_line v;
+    int got;
+    while ((got = version_log_next(l, &v)) == 1) {
+        if (h->newest == 0)
+            take_newest(h, &v);
+        if (!v.is_accepted)
+            continue;
+        h->accepted = v.id;
+        h->accepted_hash = v.hash;
+        return 0;
+    }
+    return got;
+}
+
+int history_know(struct history *h, const char *data_dir, const char *object_id)
+{
+    struct version_log l;
+    if (h->is_known)
+        return 0;
+    history_forget(h);
+    int folder = version_folder_open(data_dir, object_id, false);
+    int err = folder < 0 ? folder : version_log_open(&l, folder, O_RDONLY);
+    if (folder >= 0)
+        close(folder);
+    if (!err) {
+        err = read_lines(h, &l);
+        version_log_close(&l);
+    }
+    if (err == -ENOENT)
+        err = 0;
+    if (err)
+        history_forget(h);
+    h->is_known = err == 0;
+    return err;
+}
+
+void history_forget(struct history *h)
+{
+    free(h->reason);
+    *h = (struct history){0};
+}
+
+void history_add(struct history *h, uint64_t version, struct sha256 hash, const char *reason)
+{
+    free(h->reason);
+    h->reason = reason ? strdup(reason) : NULL;
+    h->newest = version;
+    h->newest_hash = hash;
+    h->is_rejected = reason != NULL;
+    if (reason)
+        return;
+    h->accepted = version;
+    h->accepted_hash = hash;
+}
+
+bool history_rejects(const struct history *h, struct sha256 hash)
+{
+    return h->is_known && h->is_rejected && sha256_equal(h->newest_hash, hash);
+}
+
+struct source *history_source(const struct history *h, const char *data_dir, const char *object_id,
+                              int *err)
+{
+    char folder[PATH_MAX], name[VERSION_NAME_SIZE];
+    int n = snprintf(folder, sizeof(folder), "%s/versions/%s", data_dir, object_id);
+    *err = -ENAMETOOLONG;
+    version_file_name(h->accepted, name);
+    struct source *s =
+        n < (int)sizeof(folder) ? source_read(folder, name, SOURCE_SIZE_MAX, err) : NULL;
+    if (!s || sha256_equal(s->hash, h->accepted_hash))
+        return s;
+    source_unref(s);
+    *err = -EBADMSG;
+    return NULL;
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/rest/version_view.h"
+
+#include "supervisor/objects/lifecycle.h"
+#include "supervisor/rest/json_reply.h"
+#include "supervisor/rest/query.h"
+#include "supervisor/scribe/scribe.h"
+#include "supervisor/scribe/scribe_rpc.h"
+#include "supervisor/station.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { LIMIT_DEFAULT = 10, LIMIT_MAX = 10000 };
+
+/* A question on its way to the scribe. */
+struct question {
+    struct object *object;
+    struct exchange *exchange;
+    uint64_t version; /* 0: a page */
+    uint64_t limit, offset, after;
+};
+
+static void send(struct question *q, int err, int fd, uint64_t size)
+{
+    struct exchange_reply reply = {
+        .status = 200, .content_type = JSON_CONTENT_TYPE, .body_fd = fd, .body_size = size};
+    if (!err)
+        exchange_reply(q->exchange, &reply);
+    else if (err == -ENOENT)
+        exchange_error(q->exchange, 404, NULL, "%s has no version %llu", q->object->id,
+                       (unsigned long long)q->version);
+    else if (err == -EBADMSG)
+        exchange_error(q->exchange, 500, NULL, "version %llu of %s is damaged on the disk",
+                       (unsigned long long)q->version, q->object->id);
+    else
+        exchange_error(q->exchange, 503, NULL, "the versions of %s cannot be read now: %s",
+                       q->object->id, strerror(-err));
+}
+
+static void on_document(void *arg, int err, int fd, uint64_t size)
+{
+    struct question *q = arg;
+    if (q->object->station->front)
+        send(q, err, fd, size);
+    else if (fd >= 0)
+        close(fd);
+    free(q);
+}
+
+static void pass_on(void *arg)
+{
+    struct question *q = arg;
+    struct scribe *scribe = q->object->station->scribe;
+    struct span id = span_of(q->object->id);
+    struct scribe_rpc_version_list page = {id, q->limit, q->offset, q->after};
+    struct scribe_rpc_version_read one = {id, q->version, 0};
+    if (q->version)
+        scribe_version_read(scribe, &one, on_document, q);
+    else
+        scribe_version_list(scribe, &page, on_document, q);
+}
+
+static void ask(const struct question *question)
+{
+    struct question *q = malloc(sizeof(*q));
+    if (q)
+        *q = *question;
+    if (!q || lifecycle_when_settled(q->object, pass_on, q) < 0) {
+        free(q);
+        exchange_error(question->exchange, 503, "\"limit\":\"memory\"",
+                       "no memory for another request");
+    }
+}
+
+/* NULL, or what is wrong. */
+static const char *set_parameter(struct question *q, const char *name, const char *value)
+{
+    if (strcmp(name, "limit") == 0 && !query_number(value, 1, LIMIT_MAX, &q->limit))
+        return "limit must be a number from 1 to 10000";
+    if (strcmp(name, "offset") == 0 && !query_number(value, 0, INT64_MAX, &q->offset))
+        return "offset must be a number, 0 or more";
+    if (strcmp(name, "after") == 0 && !query_number(value, 1, INT64_MAX, &q->after))
+        return "after must be the number of a version";
+    return NULL;
+}
+
+void view_versions(struct object *o, struct exchange *x)
+{
+    struct question q = {.object = o, .exchange = x, .limit = LIMIT_DEFAULT};
+    struct query parameters = query_of(exchange_request(x)->query);
+    const char *problem = NULL;
+    while (!problem && query_next(&parameters))
+        problem = set_parameter(&q, buf_str(&parameters.name), buf_str(&parameters.value));
+    query_free(&parameters);
+    if (problem)
+        exchange_error(x, 400, NULL, "%s", problem);
+    else
+        ask(&q);
+}
+
+static bool is_digits(const char *text)
+{
+    const char *at = text;
+    while (isdigit((unsigned char)*at))
+        at++;
+    return *text && !*at;
+}
+
+void view_version(struct object *o, struct exchange *x)
+{
+    struct question q = {.object = o, .exchange = x};
+    struct buf value = BUF_INIT;
+    exchange_query(x, "version", &value);
+    if (!is_digits(buf_str(&value)))
+        exchange_error(x, 400, NULL, "version must be a number");
+    else if (!query_number(buf_str(&value), 1, INT64_MAX, &q.version))
+        exchange_error(x, 404, NULL, "%s has no version %s", o->id, buf_str(&value));
+    else
+        ask(&q);
+    buf_free(&value);
+}
