@@ -491,9 +491,8 @@ void deploy_free(struct object *o)
 {
     struct deploy *d, *next;
     LL_FOREACH_SAFE(o->orders, d, next)
-    free_deploy(d);
-    if (o->deploy)
-        free_deploy(o->deploy);
+    fail(d, -ESHUTDOWN, "the station is stopping");
+    deploy_drop(o);
     loop_timer_cancel(&o->deploy_timer);
     loop_timer_cancel(&o->store_timer);
 }

@@ -393,14 +393,10 @@ static void on_content(void *arg, int err, int fd, uint64_t size)
 {
     struct request *r = arg;
     struct source *s = err ? NULL : source_in(fd, size);
-    if (!r->object->station->front) { /* nobody waits any more */
-        source_unref(s);
-        free_request(r);
-    } else if (!s) {
-        refuse_content(r, err ? err : -ENOMEM);
-    } else {
+    if (s)
         ask(r, s);
-    }
+    else
+        refuse_content(r, err ? err : -ENOMEM);
 }
 
 static void roll_back(struct object *o, struct exchange *x, const json_t *body)

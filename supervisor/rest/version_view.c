@@ -2,6 +2,7 @@
 #include "supervisor/rest/version_view.h"
 
 #include "supervisor/objects/lifecycle.h"
+#include "supervisor/rest/document_error.h"
 #include "supervisor/rest/json_reply.h"
 #include "supervisor/rest/query.h"
 #include "supervisor/scribe/scribe.h"
@@ -11,7 +12,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { LIMIT_DEFAULT = 10, LIMIT_MAX = 10000 };
 
@@ -36,17 +36,13 @@ static void send(struct question *q, int err, int fd, uint64_t size)
         exchange_error(q->exchange, 500, NULL, "version %llu of %s is damaged on the disk",
                        (unsigned long long)q->version, q->object->id);
     else
-        exchange_error(q->exchange, 503, NULL, "the versions of %s cannot be read now: %s",
-                       q->object->id, strerror(-err));
+        document_error(q->exchange, q->object, "the versions of", err);
 }
 
 static void on_document(void *arg, int err, int fd, uint64_t size)
 {
     struct question *q = arg;
-    if (q->object->station->front)
-        send(q, err, fd, size);
-    else if (fd >= 0)
-        close(fd);
+    send(q, err, fd, size);
     free(q);
 }
 
