@@ -95,7 +95,9 @@ static void print_body(const struct reply *reply, bool terminal)
         ask_print(json);
     else if (reply->body.len > 0)
         put_bytes(&terminal, reply->body.data, reply->body.len);
-    if (terminal && !json)
+    bool is_json = !is_shown_at_once(reply);
+    bool ended = reply->body.len > 0 && reply->body.data[reply->body.len - 1] == '\n';
+    if (!json && !ended && (terminal || (is_json && reply->body.len > 0)))
         putchar('\n');
     json_decref(json);
 }

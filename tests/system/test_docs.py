@@ -76,15 +76,9 @@ def config_keys():
     return rows
 
 
-def size_text(number):
-    for unit, letter in ((1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")):
-        if number and number % unit == 0:
-            return f"{number // unit}{letter}"
-    return str(number)
-
-
-def limit_text(kind, text):
-    return size_text(int(text)) if kind == "SIZE" else text
+def number(text):
+    """"16K" is 16384."""
+    return float(text.rstrip("KMG")) * {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1], 1)
 
 
 @pytest.mark.parametrize("row", config_keys(), ids=lambda row: f"{row[0]}.{row[1]}")
@@ -98,11 +92,9 @@ def test_manual_knows_the_key_its_default_and_its_limits(row):
     if default != "NULL":
         shown = default.strip('"') or "none"
         assert re.search(rf"Default:\s+{re.escape(shown)}\b", entry), entry
-    if re.search(r";[\s\S]*\.\n?$", entry.rstrip()) and float(most) > 0:
-        spans = [f"; {limit_text(kind, least)} to {limit_text(kind, most)}."]
-        if float(least) == 0:
-            spans.append(f"; up to {limit_text(kind, most)}.")
-        assert any(span in entry for span in spans), (spans, entry)
+    span = re.search(r"; (?:up|([\d.]+[KMG]?)) to ([\d.]+[KMG]?)\.$", entry.strip())
+    if span:
+        assert (number(span.group(1) or "0"), number(span.group(2))) == (float(least), float(most))
 
 
 def test_manual_has_no_key_that_is_gone():
