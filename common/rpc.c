@@ -215,6 +215,7 @@ void rpc_call_encode(struct buf *out, const struct rpc_call *m)
     codec_put_u64(out, m->expires_ns);
     codec_put_u32(out, m->management);
     codec_put_u8(out, m->readonly);
+    codec_put_u64(out, m->timeout_ns);
 }
 
 bool rpc_call_decode(struct span payload, struct rpc_call *m)
@@ -236,6 +237,7 @@ bool rpc_call_decode(struct span payload, struct rpc_call *m)
     m->management = codec_u32(&r);
     uint8_t readonly = codec_u8(&r);
     m->readonly = readonly;
+    m->timeout_ns = codec_u64(&r);
     return codec_finish(&r) && one_of(kind, RPC_CALL_KINDS) && one_of(readonly, 2) &&
            m->path_skip <= m->target.len &&
            (m->management == 0 || (m->management >= 400 && m->management < 500)) &&

@@ -158,6 +158,7 @@ struct rpc_call {
     uint64_t expires_ns;     /* monotonic: not begun by then, it is refused; 0: never */
     uint32_t management;     /* status that refuses management actions; 0: they are allowed */
     bool readonly;           /* the turn may write no state */
+    uint64_t timeout_ns;     /* of a turn that runs beside others; 0: the signal tells */
 };
 void rpc_call_encode(struct buf *out, const struct rpc_call *m);
 bool rpc_call_decode(struct span payload, struct rpc_call *m);

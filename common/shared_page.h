@@ -32,7 +32,8 @@ struct shared_page {
     _Atomic uint32_t outbox_written; /* bytes of whole frames; sent <= written <= size */
     _Atomic uint64_t outbox_base;    /* bytes that the socket took before outbox[0] */
     _Atomic uint64_t applied_id;     /* of the UPDATE that was applied last */
-    uint32_t reserved[6];
+    _Atomic uint64_t begun_id;       /* of the CALL begun last; later ones wait */
+    uint32_t reserved[4];
     char outbox[SHARED_OUTBOX_SIZE];
 };
 static_assert(offsetof(struct shared_page, outbox) == 64, "the page is frozen");

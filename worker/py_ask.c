@@ -17,7 +17,7 @@
 #define TIMEOUT_MAX_S 1e9
 
 static struct {
-    PyObject *futures;      /* dict: number -> (future, object id) */
+    PyObject *futures;      /* dict: number -> (future, object id, turn's id) */
     PyObject *running_loop; /* asyncio.get_running_loop */
     PyObject *on_answers, *on_flush;
     PyObject *loop; /* that watches FD_ANSWERS; NULL none */
@@ -104,7 +104,7 @@ static int put_object(struct rpc_ask *m, PyObject *object_id)
 
 static int send_question(struct rpc_ask *m)
 {
-    int err = answers_ask(py_scope_id(), m);
+    int err = answers_ask(py_scope_id_here(), m);
     if (err == -ECHILD)
         PyErr_SetString(PyExc_RuntimeError,
                         "a process that the handler forked cannot call objects");
@@ -324,7 +324,8 @@ static int flush_soon(PyObject *loop)
 static int remember(uint64_t number, PyObject *future, PyObject *object_id)
 {
     PyObject *key = PyLong_FromUnsignedLongLong(number);
-    PyObject *entry = PyTuple_Pack(2, future, object_id);
+    PyObject *entry =
+        Py_BuildValue("(OOK)", future, object_id, (unsigned long long)py_scope_id_here());
     int err = key && entry ? PyDict_SetItem(ask.futures, key, entry) : -1;
     Py_XDECREF(key);
     Py_XDECREF(entry);
@@ -349,21 +350,25 @@ PyObject *py_ask_future(const struct py_question *q)
     return future;
 }
 
-void py_ask_end_turn(void)
+static void cancel_future(PyObject *entry)
 {
-    PyObject *key, *entry, *left = ask.futures;
-    if (PyDict_GET_SIZE(left) == 0)
+    PyObject *done = PyObject_CallMethod(PyTuple_GET_ITEM(entry, 0), "cancel", NULL);
+    Py_XDECREF(done);
+    PyErr_Clear(); /* its loop is closed */
+}
+
+void py_ask_end_turn(uint64_t id)
+{
+    if (PyDict_GET_SIZE(ask.futures) == 0)
         return;
-    PyObject *fresh = PyDict_New();
-    if (!fresh) {
-        PyErr_Clear();
-        return;
+    PyObject *items = PyDict_Items(ask.futures);
+    for (Py_ssize_t i = 0; items && i < PyList_GET_SIZE(items); i++) {
+        PyObject *item = PyList_GET_ITEM(items, i), *entry = PyTuple_GET_ITEM(item, 1);
+        if (PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(entry, 2)) != id)
+            continue;
+        if (PyDict_DelItem(ask.futures, PyTuple_GET_ITEM(item, 0)) == 0)
+            cancel_future(entry);
     }
-    ask.futures = fresh;
-    for (Py_ssize_t at = 0; PyDict_Next(left, &at, &key, &entry);) {
-        PyObject *done = PyObject_CallMethod(PyTuple_GET_ITEM(entry, 0), "cancel", NULL);
-        Py_XDECREF(done);
-        PyErr_Clear(); /* its loop is closed */
-    }
-    Py_DECREF(left);
+    Py_XDECREF(items);
+    PyErr_Clear();
 }

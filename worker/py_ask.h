@@ -27,7 +27,7 @@ int py_ask_init(void);
 PyObject *py_ask_wait(const struct py_question *q);
 /* A future of the running loop. */
 PyObject *py_ask_future(const struct py_question *q);
-/* The turn is over: futures that nobody answered are cancelled. */
-void py_ask_end_turn(void);
+/* The turn is over: its futures that nobody answered are cancelled. */
+void py_ask_end_turn(uint64_t id);
 
 #endif

@@ -90,13 +90,22 @@ static void end_task(PyObject *task)
     py_raise_again(exception);
 }
 
+PyObject *py_async_start(PyObject *awaitable)
+{
+    if (async.loop || make_loop() == 0)
+        return make_task(awaitable);
+    Py_DECREF(awaitable);
+    return NULL;
+}
+
+PyObject *py_async_later(uint64_t delay_ns, PyObject *callable)
+{
+    return PyObject_CallMethod(async.loop, "call_later", "dO", (double)delay_ns / 1e9, callable);
+}
+
 PyObject *py_async_run(PyObject *awaitable)
 {
-    if (!async.loop && make_loop() < 0) {
-        Py_DECREF(awaitable);
-        return NULL;
-    }
-    PyObject *task = make_task(awaitable);
+    PyObject *task = py_async_start(awaitable);
     if (!task)
         return NULL;
     async.task = task;
@@ -108,7 +117,7 @@ PyObject *py_async_run(PyObject *awaitable)
     return result;
 }
 
-static bool is_asyncio_frame(PyObject *frame)
+bool py_async_is_own_frame(PyObject *frame)
 {
     if (!PyFrame_Check(frame))
         return false;
@@ -135,7 +144,7 @@ bool py_async_cancel(PyObject *frame)
     if (!async.task)
         return false;
     PyObject *current = PyObject_CallFunctionObjArgs(async.current_task, async.loop, NULL);
-    bool in_task = current && current != Py_None && !is_asyncio_frame(frame);
+    bool in_task = current && current != Py_None && !py_async_is_own_frame(frame);
     bool in_ours = in_task && current == async.task;
     Py_XDECREF(current);
     PyErr_Clear();

@@ -8,6 +8,7 @@
 #define WORKER_PY_ASYNC_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct _object; /* PyObject */
 
@@ -16,6 +17,12 @@ struct _object; /* PyObject */
  * exception. What is raised in the loop's own code cancels and ends the task first.
  */
 struct _object *py_async_run(struct _object *awaitable);
+/* The same as a task beside others: a new reference, or NULL with an exception. */
+struct _object *py_async_start(struct _object *awaitable);
+/* Calls the callable on the loop after so long: the handle to cancel it by, or NULL. */
+struct _object *py_async_later(uint64_t delay_ns, struct _object *callable);
+/* Does this frame belong to asyncio itself? */
+bool py_async_is_own_frame(struct _object *frame);
 /*
  * From Python's handler of the deadline signal, which interrupted `frame`: has the running task
  * cancelled where an exception would end in asyncio's own code and be lost, or leave a task that

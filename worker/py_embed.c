@@ -11,6 +11,7 @@
 #include "worker/py_call.h"
 #include "worker/py_call_error.h"
 #include "worker/py_compat.h"
+#include "worker/py_concurrent.h"
 #include "worker/py_error.h"
 #include "worker/py_json.h"
 #include "worker/py_logger.h"
@@ -92,6 +93,12 @@ static int line_buffer(const char *name)
     return done ? 0 : -1;
 }
 
+static PyObject *raise_timeout(void)
+{
+    PyErr_SetString(PyExc_TimeoutError, "the deadline of the call has passed");
+    return NULL;
+}
+
 static PyObject *deadline_passed(PyObject *self, PyObject *args)
 {
     int signal;
@@ -99,13 +106,14 @@ static PyObject *deadline_passed(PyObject *self, PyObject *args)
     (void)self;
     if (!PyArg_ParseTuple(args, "iO", &signal, &frame))
         return NULL;
+    if (py_scope_id() == 0 && py_concurrent_is_late(frame))
+        return raise_timeout();
     if (!deadline_take(py_scope_id()))
         Py_RETURN_NONE;
     py_scope_mark_timeout();
     if (py_async_cancel(frame))
         Py_RETURN_NONE;
-    PyErr_SetString(PyExc_TimeoutError, "the deadline of the call has passed");
-    return NULL;
+    return raise_timeout();
 }
 
 static PyMethodDef deadline_method = {"deadline_passed", deadline_passed, METH_VARARGS, NULL};
@@ -137,7 +145,7 @@ static int start_parts(void)
                                          py_scope_init,   py_json_init,     py_error_init,
                                          py_state_init,   py_logger_init,   py_runtime_init,
                                          py_request_init, py_response_init, py_call_error_init,
-                                         py_ask_init,     py_call_init};
+                                         py_ask_init,     py_call_init,     py_concurrent_init};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         if (parts[i]() < 0)
             return -1;

@@ -25,11 +25,23 @@ static int check_functions(PyObject *names, PyObject *endpoint, const char *key,
     return 0;
 }
 
-bool py_endpoint_is_stateless(PyObject *names)
+static PyObject *value_of(PyObject *names, const char *key)
 {
     PyObject *endpoint = PyDict_GetItemString(names, "__endpoint__");
-    return endpoint && PyDict_Check(endpoint) &&
-           PyDict_GetItemString(endpoint, "stateless") == Py_True;
+    return endpoint && PyDict_Check(endpoint) ? PyDict_GetItemString(endpoint, key) : NULL;
+}
+
+bool py_endpoint_is_stateless(PyObject *names)
+{
+    return value_of(names, "stateless") == Py_True;
+}
+
+bool py_endpoint_is_concurrent(PyObject *names)
+{
+    PyObject *count = value_of(names, "concurrent");
+    bool result = count && PyLong_Check(count) && PyLong_AsLong(count) > 1;
+    PyErr_Clear(); /* too large: the supervisor refuses it */
+    return result;
 }
 
 PyObject *py_endpoint_of(PyObject *names)

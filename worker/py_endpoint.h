@@ -18,5 +18,7 @@
  */
 PyObject *py_endpoint_of(PyObject *names);
 bool py_endpoint_is_stateless(PyObject *names);
+/* Is "concurrent" above 1? */
+bool py_endpoint_is_concurrent(PyObject *names);
 
 #endif

@@ -2,6 +2,7 @@
 #include "worker/py_object.h"
 
 #include "worker/py_action.h"
+#include "worker/py_concurrent.h"
 #include "worker/py_endpoint.h"
 #include "worker/py_error.h"
 #include "worker/py_handlers.h"
@@ -190,9 +191,11 @@ static int load_module(struct loading *l, struct buf *metadata)
     if (!err)
         err = run_source(l);
     py_scope_leave();
-    set_role(l->names);
-    if (!err)
+    if (!err) {
+        set_role(l->names);
+        py_concurrent_set(py_endpoint_is_concurrent(l->names));
         err = py_handlers_find(l->names, l->injected);
+    }
     if (!err)
         err = py_action_find(l->names, l->injected);
     if (!err)

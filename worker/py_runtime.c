@@ -120,6 +120,7 @@ static int take_settings(PyObject *settings)
     facts.turn_writes_max = number_of(settings, "turn_writes_max", UINT64_MAX);
     facts.body_max = number_of(settings, "body_max", UINT64_MAX);
     facts.expose_tracebacks = is_true(settings, "expose_tracebacks");
+    facts.timeout_grace_ns = number_of(settings, "timeout_grace_ns", 0);
     facts.is_replica = is_true(settings, "replica");
     return take_text(settings, "station_id", &facts.station_id) < 0
                ? -1

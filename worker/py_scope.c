@@ -4,62 +4,96 @@
 
 #include "worker/py_scope.h"
 
-static struct {
-    enum scope_kind kind;
+#include "common/log.h"
+
+/* The token that contexts carry. Once it is over its kind is OUTSIDE, whoever still has it. */
+struct scope {
+    PyObject_HEAD enum scope_kind kind;
+    bool is_async; /* code belongs to it by its context, not by its thread */
     bool timed_out;
     uint64_t id;
-    PyObject *request;  /* borrowed */
-    PyObject *token;    /* once asynchronous; compared by identity */
-    PyObject *variable; /* ContextVar holding the token */
+    PyObject *request; /* borrowed */
+};
+
+static struct {
+    struct scope *current; /* of the main thread; kind OUTSIDE between turns */
+    size_t suspended;      /* scopes that go on as tasks */
+    PyObject *variable;    /* ContextVar holding a scope */
     unsigned long main_thread;
-} scope;
+} scopes;
+
+static PyTypeObject scope_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "objectd.Scope",
+    .tp_basicsize = sizeof(struct scope),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "A turn of the object.",
+};
+
+/* A signal handler may ask for the current one at any moment. */
+static void replace_current(void)
+{
+    struct scope *old = scopes.current, *fresh = PyObject_New(struct scope, &scope_type);
+    if (!fresh)
+        die(EXIT_CODE_ENVIRONMENT, "no memory for a turn");
+    fresh->kind = SCOPE_OUTSIDE;
+    fresh->is_async = fresh->timed_out = false;
+    fresh->id = 0;
+    fresh->request = NULL;
+    scopes.current = fresh;
+    Py_XDECREF(old);
+}
 
 int py_scope_init(void)
 {
-    scope.variable = PyContextVar_New("objectd_turn", NULL);
+    scopes.variable = PyContextVar_New("objectd_turn", NULL);
     py_scope_adopt_thread();
-    return scope.variable ? 0 : -1;
+    if (!scopes.variable || PyType_Ready(&scope_type) < 0)
+        return -1;
+    replace_current();
+    return 0;
 }
 
 void py_scope_adopt_thread(void)
 {
-    scope.main_thread = PyThread_get_thread_ident();
+    scopes.main_thread = PyThread_get_thread_ident();
 }
 
 void py_scope_enter(enum scope_kind kind, uint64_t id, PyObject *request)
 {
-    scope.kind = kind;
-    scope.id = id;
-    scope.request = request;
-    scope.timed_out = false;
+    struct scope *s = scopes.current;
+    s->kind = kind;
+    s->is_async = s->timed_out = false;
+    s->id = id;
+    s->request = request;
 }
 
 void py_scope_set_kind(enum scope_kind kind)
 {
-    scope.kind = kind;
+    scopes.current->kind = kind;
 }
 
 bool py_scope_is_main_thread(void)
 {
-    return PyThread_get_thread_ident() == scope.main_thread;
+    return PyThread_get_thread_ident() == scopes.main_thread;
 }
 
 void py_scope_leave(void)
 {
-    scope.kind = SCOPE_OUTSIDE;
-    scope.id = 0;
-    scope.request = NULL;
-    Py_CLEAR(scope.token);
+    struct scope *s = scopes.current;
+    s->kind = SCOPE_OUTSIDE;
+    s->id = 0;
+    s->request = NULL;
+    if (Py_REFCNT(s) > 1) /* what it left over still carries it */
+        replace_current();
 }
 
 PyObject *py_scope_context(void)
 {
     PyObject *context = PyContext_CopyCurrent();
-    if (!scope.token)
-        scope.token = PyLong_FromUnsignedLongLong(scope.id);
-    if (!context || !scope.token || PyContext_Enter(context) < 0)
+    scopes.current->is_async = true;
+    if (!context || PyContext_Enter(context) < 0)
         goto failed;
-    PyObject *reset = PyContextVar_Set(scope.variable, scope.token);
+    PyObject *reset = PyContextVar_Set(scopes.variable, (PyObject *)scopes.current);
     if (PyContext_Exit(context) < 0 || !reset) {
         Py_XDECREF(reset);
         goto failed;
@@ -71,50 +105,98 @@ failed:
     return NULL;
 }
 
-static bool carries_token(void)
+PyObject *py_scope_suspend(void)
+{
+    struct scope *s = scopes.current;
+    Py_INCREF(s);
+    replace_current();
+    scopes.suspended++;
+    return (PyObject *)s;
+}
+
+PyObject *py_scope_resume(PyObject *suspended)
+{
+    struct scope *before = scopes.current;
+    scopes.current = (struct scope *)suspended;
+    scopes.current->is_async = false; /* nothing else runs until it is left */
+    scopes.suspended--;
+    return (PyObject *)before;
+}
+
+void py_scope_go_back(PyObject *before)
+{
+    struct scope *ended = scopes.current;
+    scopes.current = (struct scope *)before;
+    Py_DECREF(ended);
+}
+
+/* The scope that the context of the caller carries; NULL none, or one that is over. */
+static struct scope *of_context(void)
 {
     PyObject *value = NULL;
-    if (!scope.token)
-        return false;
-    if (PyContextVar_Get(scope.variable, NULL, &value) < 0) {
+    if (PyContextVar_Get(scopes.variable, NULL, &value) < 0) {
         PyErr_Clear();
-        return false;
+        return NULL;
     }
-    bool is_ours = value == scope.token;
-    Py_XDECREF(value);
-    return is_ours;
+    struct scope *s = (struct scope *)value;
+    if (value && (!Py_IS_TYPE(value, &scope_type) || s->kind == SCOPE_OUTSIDE))
+        s = NULL;
+    Py_XDECREF(value); /* the context keeps it */
+    return s;
+}
+
+static struct scope *here(void)
+{
+    struct scope *s = scopes.current;
+    if (s->kind == SCOPE_OUTSIDE && scopes.suspended == 0)
+        return NULL;
+    if (s->kind == SCOPE_LOADING)
+        return s;
+    bool by_thread = s->kind != SCOPE_OUTSIDE && !s->is_async;
+    if (by_thread && PyThread_get_thread_ident() == scopes.main_thread)
+        return s;
+    return of_context();
 }
 
 enum scope_kind py_scope_here(void)
 {
-    if (scope.kind == SCOPE_OUTSIDE || scope.kind == SCOPE_LOADING)
-        return scope.kind;
-    if (!scope.token && PyThread_get_thread_ident() == scope.main_thread)
-        return scope.kind;
-    return carries_token() ? scope.kind : SCOPE_OUTSIDE;
+    const struct scope *s = here();
+    return s ? s->kind : SCOPE_OUTSIDE;
 }
 
 PyObject *py_scope_request(void)
 {
-    return py_scope_here() == SCOPE_OUTSIDE ? NULL : scope.request;
+    const struct scope *s = here();
+    return s ? s->request : NULL;
 }
 
 uint64_t py_scope_id_here(void)
 {
-    return py_scope_here() == SCOPE_OUTSIDE ? 0 : scope.id;
+    const struct scope *s = here();
+    return s ? s->id : 0;
+}
+
+PyObject *py_scope_token(void)
+{
+    return (PyObject *)here();
 }
 
 uint64_t py_scope_id(void)
 {
-    return scope.id;
+    return scopes.current->id;
 }
 
 void py_scope_mark_timeout(void)
 {
-    scope.timed_out = true;
+    scopes.current->timed_out = true;
+}
+
+void py_scope_mark_late(PyObject *suspended)
+{
+    ((struct scope *)suspended)->timed_out = true;
 }
 
 bool py_scope_timed_out(void)
 {
-    return scope.timed_out;
+    return scopes.current->timed_out;
 }

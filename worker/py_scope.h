@@ -5,7 +5,8 @@
  * On the main thread everything between enter and leave belongs to the turn, until the turn goes
  * asynchronous: from then on code belongs to it when its context carries the turn's token, so that
  * tasks which the handler awaits are inside, tasks left over from earlier turns are outside, and so
- * are threads (but not asyncio.to_thread, which copies the context). With the GIL.
+ * are threads (but not asyncio.to_thread, which copies the context). A turn that is suspended goes
+ * on as a task beside others (py_concurrent.h) until it is resumed to be ended. With the GIL.
  */
 #ifndef WORKER_PY_SCOPE_H
 #define WORKER_PY_SCOPE_H
@@ -32,6 +33,14 @@ struct _object *py_scope_context(void);
 /* What runs changes, in the same turn. */
 void py_scope_set_kind(enum scope_kind kind);
 bool py_scope_is_main_thread(void);
+/* Leaves an asynchronous scope without ending it: what to resume it with. */
+struct _object *py_scope_suspend(void);
+/*
+ * The suspended scope (taken) is what runs, to be ended without running the loop. What is to be
+ * gone back to after py_scope_leave, taken there.
+ */
+struct _object *py_scope_resume(struct _object *suspended);
+void py_scope_go_back(struct _object *before);
 
 /* Where the caller is. */
 enum scope_kind py_scope_here(void);
@@ -39,11 +48,14 @@ enum scope_kind py_scope_here(void);
 struct _object *py_scope_request(void);
 /* Call id of the turn or stream that the caller belongs to, 0 outside. */
 uint64_t py_scope_id_here(void);
+/* What a suspended turn that the caller belongs to is resumed with; borrowed, NULL outside. */
+struct _object *py_scope_token(void);
 /* Call id of what runs on the main thread; 0 nothing. */
 uint64_t py_scope_id(void);
 
-/* The deadline has raised in this scope. */
+/* The deadline has raised in this scope, or ended a suspended one. */
 void py_scope_mark_timeout(void);
+void py_scope_mark_late(struct _object *suspended);
 bool py_scope_timed_out(void);
 
 #endif

@@ -6,8 +6,8 @@
  * Each starts from the object's state as this worker was given it: what it writes it sees, and it
  * is taken back after the test. A test passes when it returns; it fails with AssertionError, is
  * skipped with unittest's SkipTest (or pytest's), and anything else it raises is an error. The
- * worker serves nothing but tests, so what they do to the module hurts nobody. Main thread, with the
- * GIL.
+ * worker serves nothing but tests, so what they do to the module hurts nobody. Main thread, with
+ * the GIL.
  */
 #ifndef WORKER_PY_TEST_H
 #define WORKER_PY_TEST_H

@@ -7,6 +7,7 @@
 #include "worker/py_ask.h"
 #include "worker/py_async.h"
 #include "worker/py_call_error.h"
+#include "worker/py_concurrent.h"
 #include "worker/py_error.h"
 #include "worker/py_handlers.h"
 #include "worker/py_reply.h"
@@ -18,6 +19,7 @@
 #include "worker/turn.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 /* --- calls that no handler sees --- */
@@ -67,15 +69,26 @@ static void put_member(struct buf *out, const char *name, const struct buf *text
     json_put_string(out, text->data ? text->data : "", text->len);
 }
 
+/* What runs: a handler, or a function that an action calls. */
+struct run {
+    uint64_t id;
+    uint64_t started_ns, timeout_ns;
+    PyObject *request;
+    const struct call_plan *plan;
+    const struct action *action; /* NULL: a handler */
+    bool is_head;
+    bool for_object; /* another object calls */
+};
+
 /* members: more of it, each with a comma before it. */
 static void put_failure(struct reply *reply, const struct py_error *e, bool timed_out,
-                        const struct buf *members)
+                        uint64_t started_ns, const struct buf *members)
 {
     struct buf *text = &reply->text;
     buf_puts(text, "{\"status\":\"error\"");
     if (timed_out) {
         struct buf message = BUF_INIT;
-        double seconds = (double)(clock_mono_ns() - turn_started_ns()) / (double)NS_PER_S;
+        double seconds = (double)(clock_mono_ns() - started_ns) / (double)NS_PER_S;
         buf_printf(&message, "the handler timed out after %.1f s", seconds);
         put_member(text, "error", &message);
         json_put_member(text, "limit", "timeout");
@@ -90,7 +103,7 @@ static void put_failure(struct reply *reply, const struct py_error *e, bool time
 }
 
 /* The exception being raised becomes the answer. An object that calls gets the traceback always. */
-static void answer_exception(struct reply *reply, bool for_object)
+static void answer_exception(struct reply *reply, const struct run *how)
 {
     struct py_error e;
     struct buf members = BUF_INIT;
@@ -103,8 +116,8 @@ static void answer_exception(struct reply *reply, bool for_object)
     reply_clear(reply);
     reply->status = status ? status : 500;
     reply->outcome = timed_out ? RPC_OUTCOME_TIMEOUT : RPC_OUTCOME_RAISED;
-    put_failure(reply, &e, timed_out, &members);
-    if ((for_object || py_runtime_facts()->expose_tracebacks) && e.traceback.len > 0)
+    put_failure(reply, &e, timed_out, how->started_ns, &members);
+    if ((how->for_object || py_runtime_facts()->expose_tracebacks) && e.traceback.len > 0)
         put_member(&reply->text, "traceback", &e.traceback);
     buf_putc(&reply->text, '}');
     buf_free(&members);
@@ -142,22 +155,6 @@ static bool is_awaitable(PyObject *value)
     return methods && methods->am_await;
 }
 
-static PyObject *run_handler(const struct call_plan *plan, PyObject *request)
-{
-    PyObject *result = py_signature_call(plan, request);
-    if (result && is_awaitable(result))
-        result = py_async_run(result);
-    return result;
-}
-
-/* What runs: a handler, or a function that an action calls. */
-struct run {
-    const struct call_plan *plan;
-    const struct action *action; /* NULL: a handler */
-    bool is_head;
-    bool for_object; /* another object calls */
-};
-
 /* The generator runs within the turn, and may no more than it may after one. */
 static int collect_stream(struct reply *reply, PyObject *stream)
 {
@@ -169,55 +166,98 @@ static int collect_stream(struct reply *reply, PyObject *stream)
     return err == -EFBIG ? -E2BIG : err;
 }
 
-static int open_stream(uint64_t id, const struct run *how, struct reply *reply, PyObject *stream,
-                       PyObject *request)
+static int open_stream(const struct run *how, struct reply *reply, PyObject *stream)
 {
     if (!how->is_head)
-        return py_stream_open(id, stream, request);
+        return py_stream_open(how->id, stream, how->request);
     reply->is_stream = false;
     py_stream_drop(stream);
     return 0;
 }
 
-static int finish(uint64_t id, const struct run *how, struct reply *reply, PyObject *result,
-                  PyObject *request)
+static int finish(const struct run *how, struct reply *reply, PyObject *result)
 {
     PyObject *stream = NULL;
-    int err = py_reply_fill(reply, result, request, &stream);
+    int err = py_reply_fill(reply, result, how->request, &stream);
     if (!err && stream && how->for_object)
         err = collect_stream(reply, stream);
     if (!err)
         err = py_state_commit(reply);
     if (!err && stream && !how->for_object)
-        err = open_stream(id, how, reply, stream, request);
+        err = open_stream(how, reply, stream);
     Py_XDECREF(stream);
     return err;
 }
 
-static PyObject *run_plan(const struct run *how, PyObject *request)
+/* result: taken; NULL: it raised. */
+static void conclude(const struct run *how, PyObject *result, struct reply *reply)
 {
-    PyObject *result = run_handler(how->plan, request);
-    if (!result || !how->action)
-        return result;
-    PyObject *answer = py_action_answer(how->action, result);
-    Py_DECREF(result);
-    return answer;
-}
-
-static void run(uint64_t id, const struct run *how, PyObject *request, struct reply *reply)
-{
-    py_scope_enter(SCOPE_TURN, id, request);
-    PyObject *result = run_plan(how, request);
-    int err = result ? finish(id, how, reply, result, request) : -1;
+    if (result && how->action)
+        Py_SETREF(result, py_action_answer(how->action, result));
+    int err = result ? finish(how, reply, result) : -1;
     Py_XDECREF(result);
     if (err == -EFBIG)
         answer_too_much(reply);
     else if (err == -E2BIG)
         answer_long_stream(reply);
     else if (err < 0)
-        answer_exception(reply, how->for_object);
-    py_ask_end_turn();
+        answer_exception(reply, how);
+    py_ask_end_turn(how->id);
+}
+
+/* --- turns that run at once --- */
+
+static struct reply later_reply; /* of the task that has just ended */
+
+static void free_run(struct run *how)
+{
+    Py_DECREF(how->request);
+    free(how);
+}
+
+static void end_later(void *arg, PyObject *result)
+{
+    struct run *how = arg;
+    reply_clear(&later_reply);
+    conclude(how, result, &later_reply);
+    turn_answer(how->id, &later_reply);
+    free_run(how);
+}
+
+/* 0: it goes on as a task, and end_later() answers. awaitable: taken. */
+static int go_on(const struct run *how, PyObject *awaitable)
+{
+    struct run *kept = malloc(sizeof(*kept));
+    if (!kept) {
+        Py_DECREF(awaitable);
+        PyErr_NoMemory();
+        return -1;
+    }
+    *kept = *how;
+    Py_INCREF(kept->request);
+    py_request_detach(kept->request);
+    int err = py_concurrent_start(awaitable, how->timeout_ns, end_later, kept);
+    if (err < 0)
+        free_run(kept);
+    return err;
+}
+
+/* False: it goes on, and is answered later. */
+static bool run(const struct run *how, struct reply *reply)
+{
+    py_scope_enter(SCOPE_TURN, how->id, how->request);
+    PyObject *result = py_signature_call(how->plan, how->request);
+    if (result && is_awaitable(result)) {
+        if (!py_concurrent_is_on())
+            result = py_async_run(result);
+        else if (go_on(how, result) == 0)
+            return false;
+        else
+            result = NULL;
+    }
+    conclude(how, result, reply);
     py_scope_leave();
+    return true;
 }
 
 static void refuse_action(const struct rpc_call *call, const char *name, struct reply *reply)
@@ -227,45 +267,48 @@ static void refuse_action(const struct rpc_call *call, const char *name, struct 
                 name);
 }
 
-static void run_or_refuse(uint64_t id, struct run *how, PyObject *request,
-                          const struct rpc_call *call, struct reply *reply)
+static bool run_or_refuse(struct run *how, const struct rpc_call *call, struct reply *reply)
 {
     if (how->action && call->management) {
         refuse_action(call, how->action->name, reply);
-        return;
+        return true;
     }
     if (how->action)
         how->plan = &how->action->plan;
     if (how->plan)
-        run(id, how, request, reply);
-    else
-        answer_without_handler(reply, call->method);
+        return run(how, reply);
+    answer_without_handler(reply, call->method);
+    return true;
 }
 
-void py_turn_run(uint64_t id, const struct rpc_call *call, int body_fd, struct reply *reply)
+bool py_turn_run(uint64_t id, const struct rpc_call *call, int body_fd, struct reply *reply)
 {
     reply_clear(reply);
     py_state_set_readonly(call->readonly);
-    struct run how = {.plan = py_handlers_get(call->method),
+    struct run how = {.id = id,
+                      .started_ns = turn_started_ns(),
+                      .timeout_ns = call->timeout_ns,
+                      .plan = py_handlers_get(call->method),
                       .is_head = span_equal(call->method, "HEAD"),
                       .for_object = call->kind == RPC_CALL_OBJECT};
-    bool may_act = py_action_possible(call->method);
+    bool may_act = py_action_possible(call->method), is_answered = true;
     if (!how.plan && !may_act) {
         if (body_fd >= 0)
             close(body_fd);
         answer_without_handler(reply, call->method);
-        return;
+        return true;
     }
-    PyObject *request = py_request_new(id, call, body_fd);
-    if (!request || py_request_fill(request) < 0) {
+    how.request = py_request_new(id, call, body_fd);
+    if (!how.request || py_request_fill(how.request) < 0) {
         refuse_body(reply);
     } else {
-        how.action = may_act ? py_action_of(request) : NULL;
-        run_or_refuse(id, &how, request, call, reply);
+        how.action = may_act ? py_action_of(how.request) : NULL;
+        is_answered = run_or_refuse(&how, call, reply);
     }
-    if (request)
-        py_request_detach(request);
-    Py_XDECREF(request);
+    if (how.request)
+        py_request_detach(how.request);
+    Py_XDECREF(how.request);
+    return is_answered;
 }
 
 void py_turn_release(struct reply *reply)

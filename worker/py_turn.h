@@ -10,10 +10,11 @@
 #include "worker/reply.h"
 
 /*
- * Always fills the reply: a handler that raised is an answer too, without writes. Spans of `call`
- * may be used only during this call. Takes body_fd (-1: none).
+ * True: the reply is filled; a handler that raised is an answer too, without writes. False: the
+ * turn goes on beside others, and turn_answer() follows. Spans of `call` may be used only during
+ * this call. Takes body_fd (-1: none).
  */
-void py_turn_run(uint64_t id, const struct rpc_call *call, int body_fd, struct reply *reply);
+bool py_turn_run(uint64_t id, const struct rpc_call *call, int body_fd, struct reply *reply);
 /* Drops what the reply borrows. */
 void py_turn_release(struct reply *reply);
 

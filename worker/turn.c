@@ -33,6 +33,11 @@ void turn_start(struct shared_page *page)
     turn.page = page;
 }
 
+static void mark_begun(uint64_t id)
+{
+    atomic_store_explicit(&turn.page->begun_id, id, memory_order_relaxed);
+}
+
 static void mark_running(uint64_t id)
 {
     outbox_bound_delay(DELAY_MAX_NS);
@@ -45,9 +50,14 @@ uint64_t turn_started_ns(void)
     return atomic_load_explicit(&turn.page->started_ns, memory_order_relaxed);
 }
 
-static void mark_idle(void)
+static void mark_waiting(void)
 {
     atomic_store_explicit(&turn.page->running_id, 0, memory_order_release);
+}
+
+static void mark_idle(void)
+{
+    mark_waiting();
     if (++turn.answers >= FLUSH_ANSWERS || outbox_unsent() >= FLUSH_BYTES) {
         turn.answers = 0;
         outbox_flush();
@@ -131,6 +141,21 @@ static void run_tests(uint64_t id, const struct rpc_call *call, int body_fd)
     py_test_run(id, call, &turn.reply);
 }
 
+static void answer(uint64_t id, struct reply *reply)
+{
+    leave_when_foreign();
+    /* The copy of the state holds what could not be said: only a fresh worker is right again. */
+    if (send_reply(id, reply) < 0)
+        die(EXIT_CODE_ENVIRONMENT, "no memory for the answer of a turn");
+    py_turn_release(reply);
+}
+
+void turn_answer(uint64_t id, struct reply *reply)
+{
+    answer(id, reply);
+    outbox_flush();
+}
+
 bool turn_run(struct channel *c, const struct frame *f)
 {
     struct rpc_call call;
@@ -139,18 +164,21 @@ bool turn_run(struct channel *c, const struct frame *f)
     int body_fd = f->fd_count ? channel_take_fd(c, 0) : -1;
     if (body_fd >= 0 && memfd_verify(body_fd, call.body_size) < 0)
         return false;
+    mark_begun(f->id);
     mark_running(f->id);
+    bool is_answered = true;
     if (is_too_late(&call))
         refuse_late(&turn.reply, body_fd);
     else if (call.kind == RPC_CALL_TEST)
         run_tests(f->id, &call, body_fd);
     else
-        py_turn_run(f->id, &call, body_fd, &turn.reply);
-    leave_when_foreign();
-    /* The copy of the state holds what could not be said: only a fresh worker is right again. */
-    if (send_reply(f->id, &turn.reply) < 0)
-        die(EXIT_CODE_ENVIRONMENT, "no memory for the answer of a turn");
-    py_turn_release(&turn.reply);
+        is_answered = py_turn_run(f->id, &call, body_fd, &turn.reply);
+    if (!is_answered) {
+        leave_when_foreign();
+        mark_waiting();
+        return true;
+    }
+    answer(f->id, &turn.reply);
     mark_idle();
     return true;
 }

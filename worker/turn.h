@@ -9,11 +9,14 @@
 
 #include "common/channel.h"
 #include "common/shared_page.h"
+#include "worker/reply.h"
 
 /* `page` is borrowed for good. */
 void turn_start(struct shared_page *page);
 /* Monotonic time at which what runs was begun. */
 uint64_t turn_started_ns(void);
+/* The answer of a turn that went on beside others; takes what the reply borrows. */
+void turn_answer(uint64_t id, struct reply *reply);
 /* False when the frame is malformed. */
 bool turn_run(struct channel *c, const struct frame *f);
 bool turn_pull(struct channel *c, const struct frame *f);

@@ -67,6 +67,7 @@ static void put_settings(struct buf *out, const struct worker *w)
     json_put_member(out, "station_id", c->station_id);
     json_put_number(out, "boot", station->boot);
     put_flag(out, "expose_tracebacks", c->expose_tracebacks);
+    json_put_number(out, "timeout_grace_ns", c->timeout_grace_ns);
     put_flag(out, "replica", w->is_replica);
     json_put_number(out, "turn_writes_max", c->turn_writes_max);
     json_put_number(out, "body_max", c->body_max);

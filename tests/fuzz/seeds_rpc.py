@@ -82,7 +82,7 @@ def broken_fields(before, after=()):
 def call(path_skip=8, body=b"{}", body_size=0, management=0, readonly=0, kind=0):
     return [u8(kind), text(b"GET"), text(b"/objects/a?x=1"), u32(path_skip), text(b"Host: a\r\n"),
             text(body), u64(body_size), text(b"::1"), text(b"r1"), text(b"ann"), text(b"blog"),
-            u64(5), u32(management), u8(readonly)]
+            u64(5), u32(management), u8(readonly), u64(0)]
 
 
 def ask(number=7, kind=0, body_kind=1, body=b"{}", body_size=0):

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* links: tests/unit/worker_driver.c common/buf.c common/channel.c common/clock.c common/codec.c
- * common/log.c common/json_text.c common/utf8.c common/memfd.c common/rpc.c common/file_store.c common/state_file.c
- * common/tsv.c */
+ * common/log.c common/json_text.c common/utf8.c common/memfd.c common/rpc.c common/file_store.c
+ * common/state_file.c common/tsv.c */
 /*
  * The real objectd-worker (environment OBJECTD_WORKER, else ./objectd-worker) with this program as
  * its supervisor: loading, signatures, returns, requests, state, streams, deadlines, deaths.
@@ -14,6 +14,7 @@
 
 #include <check.h>
 #include <dirent.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -862,6 +863,133 @@ START_TEST(stateless_never_writes)
 }
 END_TEST
 
+/* --- turns at once --- */
+
+#define CONCURRENT "__endpoint__ = {'stateless': True, 'concurrent': 3}\nimport asyncio\n"
+
+/* Sends them in one batch. */
+static void send_calls(const struct driver_call *calls, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        driver_send_call(&worker, &calls[i]);
+    driver_flush(&worker);
+}
+
+static void wait_reply(uint64_t id)
+{
+    driver_reply_free(&reply);
+    driver_wait_reply(&worker, &reply, NULL);
+    ck_assert_uint_eq(reply.id, id);
+}
+
+START_TEST(turns_at_once)
+{
+    load(CONCURRENT "inside, everybody = 0, asyncio.Event()\n"
+                    "async def GET(request):\n"
+                    "    global inside\n    inside += 1\n"
+                    "    if inside == 3: everybody.set()\n"
+                    "    await everybody.wait()\n"
+                    "    await asyncio.sleep(float(request['after']))\n"
+                    "    return [request['after'], _runtime.request_id, request.request_id]\n");
+    send_calls((struct driver_call[]){{.target = "/objects/test?after=0.06", .request_id = "a"},
+                                      {.target = "/objects/test?after=0.03", .request_id = "b"},
+                                      {.target = "/objects/test?after=0", .request_id = "c"}},
+               3);
+    wait_reply(3);
+    ck_assert_str_eq(reply.body, "[\"0\", \"c\", \"c\"]");
+    wait_reply(2);
+    ck_assert_str_eq(reply.body, "[\"0.03\", \"b\", \"b\"]");
+    wait_reply(1);
+    ck_assert_str_eq(reply.body, "[\"0.06\", \"a\", \"a\"]");
+    ck_assert_uint_eq(worker.page->begun_id, 3);
+    ck_assert_uint_eq(worker.page->running_id, 0);
+    unload();
+}
+END_TEST
+
+START_TEST(each_of_the_turns_at_once_logs_and_fails_by_itself)
+{
+    struct buf logs = BUF_INIT;
+    load(CONCURRENT "async def GET(request):\n    await asyncio.sleep(0.01)\n"
+                    "    _log.info('here', what=request['what'])\n"
+                    "    await asyncio.sleep(0.01)\n"
+                    "    return {'ok': 1} if request['what'] == 'return' else 1 / 0\n"
+                    "def POST(request): return 'sync'\n");
+    send_calls((struct driver_call[]){{.target = "/objects/test?what=raise"},
+                                      {.target = "/objects/test?what=return"},
+                                      {.method = "POST"}},
+               3);
+    wait_reply(3);
+    ck_assert_str_eq(reply.body, "sync");
+    driver_reply_free(&reply);
+    driver_wait_reply(&worker, &reply, &logs);
+    ck_assert_uint_eq(reply.id, 1);
+    ck_assert_uint_eq(reply.status, 500);
+    ck_contains(reply.body, "ZeroDivisionError");
+    ck_contains(buf_str(&logs), "INFO here {\"what\": \"raise\"}");
+    ck_contains(buf_str(&logs), "INFO here {\"what\": \"return\"}");
+    ck_contains(buf_str(&logs), "ERROR ZeroDivisionError");
+    wait_reply(2);
+    ck_assert_str_eq(reply.body, "{\"ok\": 1}");
+    buf_free(&logs);
+    unload();
+}
+END_TEST
+
+START_TEST(deadline_of_one_of_the_turns_at_once)
+{
+    load(CONCURRENT "ends = []\n"
+                    "async def GET(request):\n"
+                    "    try: await asyncio.sleep(30)\n"
+                    "    finally: ends.append('cancelled')\n"
+                    "async def POST(request):\n"
+                    "    while True:\n"
+                    "        try: await asyncio.sleep(30)\n"
+                    "        except asyncio.CancelledError: ends.append('deaf')\n"
+                    "async def PUT(request):\n"
+                    "    while len(ends) < 2: await asyncio.sleep(0.005)\n"
+                    "    await asyncio.sleep(0.2)\n    return ends\n");
+    send_calls((struct driver_call[]){{.timeout_ns = 50000000},
+                                      {.method = "POST", .timeout_ns = 100000000},
+                                      {.method = "PUT", .timeout_ns = 10000000000}},
+               3);
+    wait_reply(1);
+    ck_assert_uint_eq(reply.status, 504);
+    ck_assert_int_eq(reply.outcome, RPC_OUTCOME_TIMEOUT);
+    ck_contains(reply.body, "timed out after 0.");
+    wait_reply(2); /* half of the grace later, whatever it does */
+    ck_assert_uint_eq(reply.status, 504);
+    wait_reply(3);
+    ck_assert_str_eq(reply.body, "[\"cancelled\", \"deaf\"]");
+    unload();
+}
+END_TEST
+
+/* The signal finds the one that computes, and leaves those alone that have time. */
+START_TEST(deadline_of_one_that_holds_the_loop)
+{
+    load(CONCURRENT "import time\n"
+                    "async def GET(request):\n"
+                    "    until = time.monotonic() + 20\n"
+                    "    while time.monotonic() < until: pass\n"
+                    "async def PUT(request):\n"
+                    "    await asyncio.sleep(0.01)\n    return 'well'\n");
+    send_calls((struct driver_call[]){{.method = "PUT", .timeout_ns = 10000000000},
+                                      {.timeout_ns = 50000000}},
+               2);
+    union sigval value = {.sival_ptr = (void *)(uintptr_t)1};
+    struct pollfd readable = {.fd = worker.channel.fd, .events = POLLIN};
+    while (poll(&readable, 1, 20) == 0)
+        sigqueue(worker.pid, SIGUSR1, value);
+    wait_reply(2);
+    ck_assert_uint_eq(reply.status, 504);
+    ck_contains(reply.body, "TimeoutError");
+    wait_reply(1);
+    ck_assert_str_eq(reply.body, "well");
+    unload();
+}
+END_TEST
+
 /* --- outside any turn --- */
 
 static void wait_outside(struct buf *writes, const char *until)
@@ -1353,6 +1481,10 @@ int main(void)
     tcase_add_test(tcase, readonly_turn_cannot_write);
     tcase_add_test(tcase, replica_cannot_write_outside_turns);
     tcase_add_test(tcase, stateless_never_writes);
+    tcase_add_test(tcase, turns_at_once);
+    tcase_add_test(tcase, each_of_the_turns_at_once_logs_and_fails_by_itself);
+    tcase_add_test(tcase, deadline_of_one_of_the_turns_at_once);
+    tcase_add_test(tcase, deadline_of_one_that_holds_the_loop);
     tcase_add_test(tcase, thread_writes_outside);
     tcase_add_test(tcase, idle_thread_wakes_the_worker);
     tcase_add_test(tcase, leftover_task_goes_on);

@@ -16,9 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SETTINGS(more)                                                                   \
-    "{\"objects_dir\":\"/nonexistent/objects\",\"station_id\":\"station1\",\"boot\":26," \
-    "\"expose_tracebacks\":true,\"turn_writes_max\":1048576" more "}"
+#define SETTINGS(more)                                                                           \
+    "{\"objects_dir\":\"/nonexistent/objects\",\"station_id\":\"station1\",\"boot\":26,"         \
+    "\"expose_tracebacks\":true,\"turn_writes_max\":1048576,\"timeout_grace_ns\":200000000" more \
+    "}"
 
 enum { PATIENCE_MS = 10000 };
 
@@ -232,7 +233,8 @@ uint64_t driver_send_call(struct driver_worker *w, const struct driver_call *cal
                          .request_id = or_default(call->request_id, ""),
                          .user = or_default(call->user, ""),
                          .expires_ns = call->expires_ns,
-                         .readonly = call->readonly};
+                         .readonly = call->readonly,
+                         .timeout_ns = call->timeout_ns};
     int fd = -1;
     if (call->body_size > 0)
         m.body.len = call->body_size;

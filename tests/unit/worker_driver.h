@@ -52,6 +52,7 @@ struct driver_call {
     const char *request_id, *user;
     uint64_t expires_ns;
     bool readonly;
+    uint64_t timeout_ns;
 };
 
 void driver_start_nursery(struct driver_nursery *n);
