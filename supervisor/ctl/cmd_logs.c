@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/buf.h"
 #include "supervisor/ctl/ask.h"
+#include "supervisor/ctl/event_stream.h"
 #include "supervisor/ctl/log_lines.h"
+#include "supervisor/ctl/printable.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 
-enum { LINES_PER_POLL = 10000, POLL_MS = 300 };
+enum { LINES_AGAIN = 10000, PAUSE_MS = 300 };
 
 struct follower {
     struct ctl *ctl;
@@ -16,70 +18,108 @@ struct follower {
     const char *lines;
     const char *since; /* as the user gave it, NULL: not given */
     struct buf filter; /* "&level=ERROR&user=ada" */
+    bool go_on;        /* with new lines, as they come */
     struct log_lines printed;
-    bool lost; /* the station did not answer last time, and that has been said */
+    struct event_stream events;
+    bool lost; /* the stream ended, and that has been said */
 };
 
+/* What is asked again is asked from the newest line on: nothing is missed meanwhile. */
 static void put_target(struct buf *target, const struct follower *f)
 {
     const char *since = f->printed.since[0] ? f->printed.since : f->since;
     ask_target(target, f->id, "logs=true&limit=");
     if (f->printed.since[0])
-        buf_printf(target, "%d", LINES_PER_POLL);
+        buf_printf(target, "%d", LINES_AGAIN);
     else
         buf_puts(target, f->lines);
     if (since) {
         buf_puts(target, "&since=");
         client_put_encoded(target, since, false);
     }
+    if (f->go_on)
+        buf_puts(target, "&follow=true");
     buf_append(target, f->filter.data ? f->filter.data : "", f->filter.len);
 }
 
-static void print_new(struct follower *f, const json_t *logs)
+static int show_once(struct follower *f)
 {
+    struct buf target = BUF_INIT;
+    json_t *answer, *line;
     size_t index;
-    json_t *line;
-    if (f->printed.since[0] && json_array_size(logs) >= LINES_PER_POLL)
-        fputs("objectctl: too many lines at once, some are left out\n", stderr);
-    log_lines_again(&f->printed);
-    json_array_foreach(logs, index, line) log_lines_print(&f->printed, line);
-    fflush(stdout);
+    put_target(&target, f);
+    int code = ask_send(f->ctl, &(struct request){.target = buf_str(&target)}, &answer);
+    json_array_foreach(json_object_get(answer, "logs"), index, line)
+        log_lines_print(&f->printed, line);
+    json_decref(answer);
+    buf_free(&target);
+    return code;
 }
 
-static int poll_once(struct follower *f, bool quiet)
+/* --- following ------------------------------------------------------------------------------ */
+
+/* Events without a name are lines; the others say what is not there ("skipped") or why it ends. */
+static void on_event(void *arg, const char *event, const char *data, size_t len)
+{
+    struct follower *f = arg;
+    json_t *json = json_loadb(data, len, JSON_ALLOW_NUL, NULL);
+    if (event[0]) {
+        fputs("objectctl: ", stderr);
+        printable_put(stderr, event, strlen(event));
+        fputs(": ", stderr);
+        printable_put(stderr, data, len);
+        fputc('\n', stderr);
+    } else if (json) {
+        if (f->lost)
+            fputs("objectctl: the station is back\n", stderr);
+        f->lost = false;
+        log_lines_print(&f->printed, json);
+    }
+    json_decref(json);
+}
+
+static bool on_bytes(void *arg, const char *bytes, size_t len)
+{
+    struct follower *f = arg;
+    event_stream_feed(&f->events, bytes, len);
+    return fflush(stdout) == 0 && !ferror(stdout);
+}
+
+static int follow_once(struct follower *f, bool quiet)
 {
     struct reply reply;
     struct buf target = BUF_INIT;
     put_target(&target, f);
-    int code = client_send(f->ctl->client,
-                           &(struct request){.target = buf_str(&target), .quiet = quiet}, &reply);
+    log_lines_again(&f->printed);
+    event_stream_reset(&f->events);
+    int code = client_send(
+        f->ctl->client,
+        &(struct request){
+            .target = buf_str(&target), .quiet = quiet, .sink = on_bytes, .sink_arg = f},
+        &reply);
     if (code == CTL_OK && reply.status >= 400) {
         if (!quiet)
             client_report(&reply);
         code = client_exit_code(reply.status);
-    } else if (code == CTL_OK) {
-        json_t *json = json_loadb(reply.body.data ? reply.body.data : "", reply.body.len,
-                                  JSON_ALLOW_NUL, NULL);
-        print_new(f, json_object_get(json, "logs"));
-        json_decref(json);
     }
     reply_free(&reply);
     buf_free(&target);
     return code;
 }
 
-/* Until interrupted, or stdout is closed. A station that is away is waited for. */
+/* Until interrupted, or stdout is closed. A station that goes away is waited for. */
 static int follow(struct follower *f)
 {
-    const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
-    while (!ferror(stdout)) {
+    const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
+    int code = follow_once(f, false);
+    while ((code == CTL_OK || f->lost) && !ferror(stdout)) {
+        if (!f->lost)
+            fputs("objectctl: the station ended the log; waiting for it\n", stderr);
+        f->lost = true;
         nanosleep(&pause, NULL);
-        int code = poll_once(f, f->lost);
-        if (code == CTL_OK && f->lost)
-            fputs("objectctl: the station is back\n", stderr);
-        f->lost = code != CTL_OK;
+        code = follow_once(f, true);
     }
-    return CTL_CANNOT_WRITE;
+    return ferror(stdout) ? CTL_CANNOT_WRITE : code;
 }
 
 /* --- the command line ----------------------------------------------------------------------- */
@@ -168,14 +208,14 @@ static const char *take_fields(struct follower *f, char *const *pairs)
     return NULL;
 }
 
-static int show_logs(struct follower *f, bool go_on)
+static int show_logs(struct follower *f)
 {
     if (!ask_client(f->ctl))
         return CTL_USAGE;
     log_lines_init(&f->printed, f->ctl->json);
-    int code = poll_once(f, false);
-    if (code == CTL_OK && go_on)
-        code = follow(f);
+    event_stream_init(&f->events, on_event, f);
+    int code = f->go_on ? follow(f) : show_once(f);
+    event_stream_free(&f->events);
     log_lines_free(&f->printed);
     return code;
 }
@@ -192,24 +232,24 @@ int cmd_logs(struct ctl *ctl, const struct command *self, int argc, char **argv)
     struct follower f = {.ctl = ctl, .lines = "100", .filter = BUF_INIT};
     char since[32], until[32];
     const char *wrong = NULL;
-    bool go_on = false, bounded = false;
+    bool bounded = false;
     int option, code = CTL_OK;
     while (!wrong &&
            (option = command_option(ctl, self, argc, argv, "fl:n:h", options, &code)) != -1) {
         if (option == COMMAND_STOP)
             break;
-        go_on = go_on || option == 'f';
+        f.go_on = f.go_on || option == 'f';
         bounded = bounded || option == 'u';
         if (option != 'f')
             wrong = take_option(&f, option, option == 's' ? since : until, sizeof(since));
     }
     if (!wrong && option != COMMAND_STOP) {
-        wrong = go_on && bounded ? "--follow and --until exclude each other"
-                : optind >= argc ? "the log of which object?"
-                                 : take_fields(&f, argv + optind + 1);
+        wrong = f.go_on && bounded ? "--follow and --until exclude each other"
+                : optind >= argc   ? "the log of which object?"
+                                   : take_fields(&f, argv + optind + 1);
         f.id = argv[optind];
         if (!wrong)
-            code = show_logs(&f, go_on);
+            code = show_logs(&f);
     }
     if (wrong)
         code = command_usage(self, wrong);
