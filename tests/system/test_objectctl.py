@@ -109,34 +109,117 @@ def json_lines(text):
         return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 
-def test_logs_follow(counter):
-    """New lines arrive while it runs; it ends on a signal."""
+@pytest.fixture
+def follower(counter):
+    """objectctl logs -f, and what it has printed so far."""
     env = {**os.environ, "OBJECTD_URL": f"http://127.0.0.1:{counter.port}"}
     process = subprocess.Popen([str(counter.build / "objectctl"), "logs", "basics_counter", "-f"],
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env,
                                stdin=subprocess.DEVNULL)
-    try:
-        os.set_blocking(process.stdout.fileno(), False)
-        seen = bytearray()
+    process.seen, process.said = bytearray(), bytearray()
+    for pipe in (process.stdout, process.stderr):
+        os.set_blocking(pipe.fileno(), False)
 
-        def arrived(word):
-            piece = process.stdout.read()
-            if piece:
-                seen.extend(piece)
-            return word in seen
+    def printed(pattern):
+        process.seen.extend(process.stdout.read() or b"")
+        process.said.extend(process.stderr.read() or b"")
+        assert process.poll() is None, process.said
+        return len(re.findall(pattern, process.seen))
 
-        def counted(by, word):
-            counter.post(f"/objects/basics_counter?by={by}")
-            return arrived(word)
+    process.printed = printed
+    yield process
+    process.terminate()
+    process.wait(20 * PATIENCE)
+    process.stdout.close()
+    process.stderr.close()
 
-        wait_until(lambda: counted(1, b"counted"), what=lambda: bytes(seen))
-        seen.clear()
-        wait_until(lambda: counted(2, b"counted"), what=lambda: bytes(seen))
-        assert process.poll() is None
-    finally:
-        process.terminate()
-        process.wait(20 * PATIENCE)
-        process.stdout.close()
+
+def test_logs_follow(counter, follower):
+    """Old lines, new ones as they come, and none missed or doubled when the station restarts."""
+    for by in range(1, 4):
+        counter.post(f"/objects/basics_counter?by={by}")
+    wait_until(lambda: follower.printed(rb"counted.* by=3"), what=lambda: follower.seen)
+    counter.restart()
+    for by in range(4, 7):
+        counter.post(f"/objects/basics_counter?by={by}")
+    wait_until(lambda: follower.printed(rb"counted.* by=6"), what=lambda: follower.seen + follower.said)
+    assert [follower.printed(rb"counted.* by=%d\b" % by) for by in range(1, 7)] == [1] * 6
+    assert b"waiting" in follower.said and b"back" in follower.said
+
+
+def test_logs_filters(counter):
+    for by in (1, 2, 2):
+        counter.post(f"/objects/basics_counter?by={by}")
+    assert len(counter.objectctl("logs", "basics_counter", "by=2").stdout.splitlines()) == 2
+    assert counter.objectctl("logs", "basics_counter", "by=2", "-n", "1").stdout.count("counted") == 1
+    assert "counted" in counter.objectctl("logs", "basics_counter", "--since", "10m").stdout
+    assert not counter.objectctl("logs", "basics_counter", "--until", "10m").stdout
+    assert not counter.objectctl("logs", "basics_counter", "--since", "2126-01-01T00:00:00Z").stdout
+    done = counter.objectctl("logs", "basics_counter", "--since", "yesterday")
+    assert done.returncode == 65 and "since" in done.stderr
+    assert counter.objectctl("logs", "nothing", "-f").returncode == 66
+
+
+def test_versions_diff_rollback_deploy(counter):
+    path = counter.folder / "objects" / "basics" / "counter.py"
+    other = COUNTER.replace("'counted'", "'COUNTED'")
+    wait_until(lambda: counter.get("/objects/basics_counter").status == 200)
+    new = counter.folder / "work" / "objects" / "basics" / "counter.py"
+    new.parent.mkdir(parents=True)
+    new.write_text(other)
+    done = counter.objectctl("deploy", str(new), "-m", "louder", "-a", "Ada")
+    assert done.returncode == 0 and "basics_counter: " in done.stdout, done
+    assert path.read_text() == other
+    rows = [line.split("\t") for line in counter.objectctl("versions", "basics_counter").stdout.splitlines()]
+    assert rows[0] == ["VERSION", "TIME", "AUTHOR", "STATUS", "HASH", "MESSAGE"]
+    assert [row[0] for row in rows[1:]] == ["2", "1"]
+    assert rows[1][2] == "Ada" and rows[1][5] == "louder" and len(rows[1][4]) == 12
+    assert counter.objectctl("versions", "basics_counter", "-n", "1").stdout.count("\n") == 2
+    document = json.loads(counter.objectctl("versions", "basics_counter", "--json").stdout)
+    assert len(document["versions"][0]["hash"]) == 64
+    done = counter.objectctl("diff", "basics_counter", "1")
+    assert done.returncode == 1 and "+    _logger.info('COUNTED'" in done.stdout, done
+    assert done.stdout.startswith("--- basics_counter version 1\n+++ basics_counter\n")
+    assert counter.objectctl("diff", "basics_counter", "2").returncode == 0
+    document = json.loads(counter.objectctl("diff", "basics_counter", "1", "2", "--json").stdout)
+    assert document["differs"] is True and document["from"] == "1" and "COUNTED" in document["diff"]
+    assert counter.objectctl("diff", "basics_counter", "9").returncode == 66
+    env = {"PATH": str(counter.folder)}
+    done = counter.objectctl("diff", "basics_counter", "1", env=env)
+    assert done.returncode == 71 and "diffutils" in done.stderr, done
+    assert counter.objectctl("source", "basics_counter", "1").stdout == COUNTER
+    assert counter.objectctl("source", "basics_counter").stdout == other
+    done = counter.objectctl("rollback", "basics_counter", "1", "-m", "quieter")
+    assert done.returncode == 0 and done.stdout.startswith("basics_counter: ") and "3" in done.stdout
+    assert path.read_text() == COUNTER
+    assert counter.objectctl("rollback", "basics_counter", "77").returncode == 66
+    assert complete(counter, "objectctl diff basics_counter ") == ["3", "2", "1"]
+
+
+def test_deploy_refused(counter):
+    counter.allow("does not load|rejected")
+    for name, text in (("good", "def GET(request):\n    return 1\n"), ("bad", "def GET(:\n")):
+        (counter.folder / f"{name}.py").write_text(text)
+    done = counter.objectctl("deploy", "bad.py", "good.py")
+    assert done.returncode == 65 and "bad.py" in done.stderr and "line" in done.stderr, done
+    assert counter.get("/objects/good").json() == 1
+    done = counter.objectctl("--json", "deploy", "bad.py", "--id", "basics_counter")
+    assert done.returncode == 65 and json.loads(done.stdout)["status"] == "error"
+    assert counter.get("/objects/basics_counter").status == 200
+
+
+def test_tests_and_actions(counter):
+    counter.deploy("t.py", "def test_a():\n    pass\ndef test_b():\n    assert 1 == 2, 'one is not two'\n"
+                           "def start(request):\n    return 'begun'\n")
+    done = counter.objectctl("test", "t")
+    assert done.returncode == 1 and "one is not two" in done.stdout, done
+    assert "t: fail, 1 passed, 1 failed, 0 skipped" in done.stdout
+    assert counter.objectctl("test", "basics_counter").returncode == 0
+    assert counter.objectctl("test", "basics_counter", "nothing", "t").returncode == 66
+    assert json.loads(counter.objectctl("test", "t", "--json").stdout)["failed"] == 1
+    assert "begun" in counter.objectctl("start", "t", "--json").stdout
+    assert counter.objectctl("start", "t").stdout.startswith("t: ")
+    assert counter.objectctl("stop", "nothing").returncode == 66
 
 
 def test_check(counter):
