@@ -2,6 +2,7 @@
 #include "common/log.h"
 
 #include "common/clock.h"
+#include "common/fd_io.h"
 #include "common/json_text.h"
 
 #include <errno.h>
@@ -29,19 +30,6 @@ enum log_level log_threshold(void)
     return logger.threshold;
 }
 
-static void write_whole(const char *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(STDERR_FILENO, bytes, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return; /* nowhere left to report to */
-        bytes += n;
-        len -= (size_t)n;
-    }
-}
-
 static void emit(enum log_level level, const char *format, va_list ap)
 {
     if (level < logger.threshold)
@@ -66,7 +54,7 @@ static void emit(enum log_level level, const char *format, va_list ap)
         buf_puts(&line, "}\n");
     }
     if (buf_ok(&line))
-        write_whole(line.data, line.len);
+        fd_io_write(STDERR_FILENO, line.data, line.len); /* nowhere left to report a failure to */
     buf_free(&message);
     buf_free(&line);
     errno = saved;

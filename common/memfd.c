@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/memfd.h"
 
+#include "common/fd_io.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -17,17 +19,7 @@ int memfd_new(const char *name)
 
 int memfd_write(int fd, const void *bytes, size_t len)
 {
-    const char *at = bytes;
-    while (len > 0) {
-        ssize_t n = write(fd, at, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        at += n;
-        len -= (size_t)n;
-    }
-    return 0;
+    return fd_io_write(fd, bytes, len);
 }
 
 int memfd_seal(int fd)
@@ -61,16 +53,8 @@ int memfd_verify(int fd, uint64_t size)
 
 int memfd_read(int fd, void *dest, size_t size)
 {
-    size_t done = 0;
-    while (done < size) {
-        ssize_t n = pread(fd, (char *)dest + done, size - done, (off_t)done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            return -EBADMSG;
-        done += (size_t)n;
-    }
-    return 0;
+    ssize_t n = fd_io_read_at(fd, dest, size, 0);
+    if (n < 0)
+        return (int)n;
+    return (size_t)n == size ? 0 : -EBADMSG;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/state_file.h"
 
+#include "common/fd_io.h"
 #include "common/json_text.h"
 #include "common/tsv.h"
 #include "common/utf8.h"
@@ -354,19 +355,8 @@ size_t state_file_timestamp(uint64_t us, char out[STATE_FILE_TIMESTAMP_SIZE])
 
 static void write_out(struct state_file_writer *w)
 {
-    const char *at = w->out.data;
-    size_t left = w->out.len;
-    if (!w->err && !buf_ok(&w->out))
-        w->err = -ENOMEM;
-    while (!w->err && left > 0) {
-        ssize_t n = write(w->fd, at, left);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            w->err = -errno;
-        else
-            at += n, left -= (size_t)n;
-    }
+    if (!w->err)
+        w->err = buf_ok(&w->out) ? fd_io_write(w->fd, w->out.data, w->out.len) : -ENOMEM;
     buf_reset(&w->out, 2 * BLOCK_SIZE);
 }
 

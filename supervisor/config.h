@@ -122,4 +122,13 @@ void config_free(struct config *config);
 /* The whole configuration in the form of the file, on stdout: what --check prints. */
 void config_print(const struct config *config);
 
+/* As in the configuration and in X-Durability. */
+static inline const char *config_durability_name(enum durability durability)
+{
+    static const char *const names[] = {[DURABILITY_FSYNC] = "fsync",
+                                        [DURABILITY_INTERVAL] = "interval",
+                                        [DURABILITY_NONE] = "none"};
+    return names[durability];
+}
+
 #endif

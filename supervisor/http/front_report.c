@@ -3,6 +3,7 @@
 
 #include "common/json_text.h"
 #include "supervisor/http/front_private.h"
+#include "supervisor/metric.h"
 
 static const char *const rejection_names[FRONT_REJECTIONS] = {
     [FRONT_UNKNOWN_HOST] = "unknown_host",
@@ -55,16 +56,9 @@ void front_status(const struct front *front, struct buf *json)
     buf_puts(json, "}}");
 }
 
-static void put_gauge(struct buf *text, const char *name, const char *help, uint64_t value)
-{
-    buf_printf(text, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", name, help, name, name,
-               (unsigned long long)value);
-}
-
 static void put_rejections(const struct front *front, struct buf *text)
 {
-    buf_puts(text, "# HELP objectd_http_rejected_total Requests refused before any handler.\n"
-                   "# TYPE objectd_http_rejected_total counter\n");
+    metric_begin(text, "http_rejected_total", "Requests refused before any handler.", "counter");
     for (size_t i = 1; i < GUARD_VIOLATIONS; i++)
         buf_printf(text, "objectd_http_rejected_total{reason=\"%s\"} %llu\n",
                    guard_violation_info((enum guard_violation)i)->name,
@@ -76,12 +70,11 @@ static void put_rejections(const struct front *front, struct buf *text)
 
 void front_metrics(const struct front *front, struct buf *text)
 {
-    put_gauge(text, "objectd_http_connections", "Open connections.", front->connections);
-    put_gauge(text, "objectd_http_open_requests", "Requests being handled.", front->open);
-    put_gauge(text, "objectd_http_bodies_bytes", "Bodies held, requests and replies.",
-              front->bodies_held);
-    buf_puts(text, "# HELP objectd_http_requests_total Requests answered, by class of status.\n"
-                   "# TYPE objectd_http_requests_total counter\n");
+    metric_gauge(text, "http_connections", "Open connections.", (double)front->connections);
+    metric_gauge(text, "http_open_requests", "Requests being handled.", (double)front->open);
+    metric_gauge(text, "http_bodies_bytes", "Bodies held, requests and replies.",
+                 (double)front->bodies_held);
+    metric_begin(text, "http_requests_total", "Requests answered, by class of status.", "counter");
     static const char *const classes[6] = {"none", NULL, "2xx", "3xx", "4xx", "5xx"};
     for (size_t i = 0; i < 6; i++) {
         if (classes[i])

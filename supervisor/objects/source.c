@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/objects/source.h"
 
+#include "common/fd_io.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -48,22 +50,6 @@ static int open_beneath(const char *dir, const char *file)
     return err ? err : fd;
 }
 
-static ssize_t read_whole(int fd, char *text, size_t size)
-{
-    size_t done = 0;
-    while (done < size) {
-        ssize_t n = read(fd, text + done, size - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        done += (size_t)n;
-    }
-    return (ssize_t)done;
-}
-
 static struct source *read_source(int fd, size_t max, int *err)
 {
     struct stat st;
@@ -80,7 +66,7 @@ static struct source *read_source(int fd, size_t max, int *err)
     *err = -ENOMEM;
     if (!s)
         return NULL;
-    ssize_t n = read_whole(fd, s->text, (size_t)st.st_size);
+    ssize_t n = fd_io_read(fd, s->text, (size_t)st.st_size);
     if (n < 0) {
         *err = (int)n;
         free(s);

@@ -6,6 +6,7 @@
 #include "common/json_text.h"
 #include "supervisor/http/front.h"
 #include "supervisor/log/object_log.h"
+#include "supervisor/metric.h"
 #include "supervisor/objects/object.h"
 #include "supervisor/process/memory.h"
 #include "supervisor/process/nursery.h"
@@ -151,16 +152,6 @@ void view_status(struct station *station, struct exchange *x)
 
 /* --- metrics --- */
 
-static void put_gauge(struct buf *text, const char *name, double value)
-{
-    buf_printf(text, "# TYPE %s gauge\n%s %.10g\n", name, name, value);
-}
-
-static void put_counter(struct buf *text, const char *name, uint64_t value)
-{
-    buf_printf(text, "# TYPE %s counter\n%s %llu\n", name, name, (unsigned long long)value);
-}
-
 static void sum_restarts(struct object *o, void *arg)
 {
     *(uint64_t *)arg += o->restarts;
@@ -169,13 +160,16 @@ static void sum_restarts(struct object *o, void *arg)
 static void log_metrics(struct object_logs *logs, struct buf *text)
 {
     const struct object_logs_stats *stats = object_logs_stats(logs);
-    put_counter(text, "objectd_log_lines_total", stats->lines);
-    put_counter(text, "objectd_log_turns_summarised_total", stats->turns_summarised);
-    put_counter(text, "objectd_log_lines_dropped_total", stats->dropped);
-    put_counter(text, "objectd_log_lines_lost_total", stats->lost);
-    put_counter(text, "objectd_log_lines_skipped_total", stats->skipped);
-    put_counter(text, "objectd_log_files_removed_total", stats->files_removed);
-    put_gauge(text, "objectd_log_followers", (double)stats->watchers);
+    metric_counter(text, "log_lines_total", "Lines written to the logs of objects.", stats->lines);
+    metric_counter(text, "log_turns_summarised_total", "Turns that stand in a summary line only.",
+                   stats->turns_summarised);
+    metric_counter(text, "log_lines_dropped_total", "Lines dropped by a rate limit.",
+                   stats->dropped);
+    metric_counter(text, "log_lines_lost_total", "Lines that could not be written.", stats->lost);
+    metric_counter(text, "log_lines_skipped_total", "Lines that followers missed.", stats->skipped);
+    metric_counter(text, "log_files_removed_total", "Log files removed by retention.",
+                   stats->files_removed);
+    metric_gauge(text, "log_followers", "Requests that follow a log.", (double)stats->watchers);
 }
 
 void view_metrics(struct station *station, struct exchange *x)
@@ -183,11 +177,14 @@ void view_metrics(struct station *station, struct exchange *x)
     struct buf text = BUF_INIT;
     uint64_t restarts = 0;
     object_each(station->objects, sum_restarts, &restarts);
-    put_gauge(&text, "objectd_uptime_seconds", uptime_seconds(station));
-    put_gauge(&text, "objectd_objects", (double)object_count(station->objects));
-    put_gauge(&text, "objectd_workers", (double)worker_count(station->workers));
-    put_gauge(&text, "objectd_supervisor_rss_bytes", (double)memory_rss_bytes(getpid()));
-    put_counter(&text, "objectd_worker_restarts_total", restarts);
+    metric_gauge(&text, "uptime_seconds", "Seconds since the start.", uptime_seconds(station));
+    metric_gauge(&text, "objects", "Objects of the station.",
+                 (double)object_count(station->objects));
+    metric_gauge(&text, "workers", "Processes of objects.", (double)worker_count(station->workers));
+    metric_gauge(&text, "supervisor_rss_bytes", "Resident memory of the supervisor.",
+                 (double)memory_rss_bytes(getpid()));
+    metric_counter(&text, "worker_restarts_total", "Workers that died and were started again.",
+                   restarts);
     log_metrics(station->logs, &text);
     turn_metrics(station->turns, &text);
     store_metrics(station->store, &text);

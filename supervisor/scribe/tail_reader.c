@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/scribe/tail_reader.h"
 
+#include "common/fd_io.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,17 +16,10 @@ void tail_reader_open(struct tail_reader *t, int fd, off_t from, off_t to)
 
 static int read_at(int fd, char *to, size_t len, off_t offset)
 {
-    while (len > 0) {
-        ssize_t n = pread(fd, to, len, offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO; /* it shrank under us */
-        to += n;
-        len -= (size_t)n;
-        offset += n;
-    }
-    return 0;
+    ssize_t n = fd_io_read_at(fd, to, len, offset);
+    if (n < 0)
+        return (int)n;
+    return (size_t)n == len ? 0 : -EIO; /* it shrank under us */
 }
 
 /* Puts the bytes before the block in front of what is left of it. */

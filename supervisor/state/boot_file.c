@@ -2,6 +2,7 @@
 #include "supervisor/state/boot_file.h"
 
 #include "common/failpoint.h"
+#include "common/fd_io.h"
 #include "supervisor/state/record.h"
 
 #include <errno.h>
@@ -32,11 +33,8 @@ int boot_file_read(int data_fd, struct boot_file *out)
     if (fd < 0)
         return errno == ENOENT ? 0 : -errno;
     char text[LINE_MAX_SIZE];
-    ssize_t n;
-    do
-        n = read(fd, text, sizeof(text));
-    while (n < 0 && errno == EINTR);
-    int err = n < 0 ? -errno : parse((struct span){text, (size_t)n}, out);
+    ssize_t n = fd_io_read(fd, text, sizeof(text));
+    int err = n < 0 ? (int)n : parse((struct span){text, (size_t)n}, out);
     close(fd);
     if (err)
         *out = (struct boot_file){0};
@@ -45,16 +43,10 @@ int boot_file_read(int data_fd, struct boot_file *out)
 
 static int write_whole(int fd, const char *text, size_t len)
 {
-    while (len) {
-        ssize_t n = write(fd, text, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        text += n;
-        len -= (size_t)n;
-    }
-    return fsync(fd) < 0 ? -errno : 0;
+    int err = fd_io_write(fd, text, len);
+    if (!err && fsync(fd) < 0)
+        err = -errno;
+    return err;
 }
 
 int boot_file_write(int data_fd, const struct boot_file *values)

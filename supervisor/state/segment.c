@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/state/segment.h"
 
+#include "common/fd_io.h"
 #include "common/tsv.h"
 
 #include <dirent.h>
@@ -90,16 +91,10 @@ static int read_whole(int fd, struct buf *content)
         return -EINVAL;
     if (!buf_reserve(content, (size_t)st.st_size + 1))
         return -ENOMEM;
-    while (content->len < (size_t)st.st_size) {
-        ssize_t n = read(fd, content->data + content->len, (size_t)st.st_size - content->len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        content->len += (size_t)n;
-    }
+    ssize_t n = fd_io_read(fd, content->data + content->len, (size_t)st.st_size - content->len);
+    if (n < 0)
+        return (int)n;
+    content->len += (size_t)n;
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/json_text.h"
 #include "common/log.h"
+#include "supervisor/metric.h"
 #include "supervisor/scribe/scribe.h"
 #include "supervisor/state/boot_file.h"
 #include "supervisor/state/checkpoint.h"
@@ -534,14 +535,6 @@ void store_close(struct store *store)
 
 /* --- figures --- */
 
-static const char *durability_name(enum durability durability)
-{
-    static const char *const names[] = {[DURABILITY_FSYNC] = "fsync",
-                                        [DURABILITY_INTERVAL] = "interval",
-                                        [DURABILITY_NONE] = "none"};
-    return names[durability];
-}
-
 void store_status(const struct store *store, struct buf *json)
 {
     const struct journal_counters *j = journal_counters(store->journal);
@@ -551,7 +544,7 @@ void store_status(const struct store *store, struct buf *json)
     json_put_key(json, "journal");
     buf_putc(json, '{');
     json_put_number(json, "boot", store->boot);
-    json_put_member(json, "durability", durability_name(store->durability));
+    json_put_member(json, "durability", config_durability_name(store->durability));
     json_put_number(json, "last_seq", journal_last(store->journal));
     json_put_number(json, "durable_seq", journal_durable(store->journal));
     json_put_number(json, "records", j->records);
@@ -567,30 +560,22 @@ void store_status(const struct store *store, struct buf *json)
     buf_putc(json, '}');
 }
 
-static void put_metric(struct buf *text, const char *name, const char *type, const char *help,
-                       uint64_t value)
-{
-    buf_printf(text, "# HELP objectd_%s %s\n# TYPE objectd_%s %s\nobjectd_%s %" PRIu64 "\n", name,
-               help, name, type, name, value);
-}
-
 void store_metrics(const struct store *store, struct buf *text)
 {
     const struct journal_counters *j = journal_counters(store->journal);
     const struct checkpoint_counters *c = checkpoint_counters(store->checkpoint);
-    static const char counter[] = "counter", gauge[] = "gauge";
-    put_metric(text, "journal_records_total", counter, "Turns appended.", j->records);
-    put_metric(text, "journal_bytes_total", counter, "Bytes of turns appended.", j->bytes);
-    put_metric(text, "journal_batches_total", counter, "Batches written.", j->batches);
-    put_metric(text, "journal_syncs_total", counter, "Batches synced.", j->syncs);
-    put_metric(text, "journal_refused_total", counter, "Turns refused: no room.", j->refused);
-    put_metric(text, "journal_waits_total", counter, "Waits for a segment.", j->waits);
-    put_metric(text, "journal_out_of_room", gauge, "1 while the disk is full.", j->out_of_room);
-    put_metric(text, "journal_closed_bytes", gauge, "Bytes of closed segments.",
-               journal_closed_bytes(store->journal));
-    put_metric(text, "journal_undurable", gauge, "Records not yet durable.",
-               journal_last(store->journal) - journal_durable(store->journal));
-    put_metric(text, "checkpoints_total", counter, "Checkpoints written.", c->done);
-    put_metric(text, "checkpoints_failed_total", counter, "Checkpoints that failed.", c->failed);
-    put_metric(text, "dirty_objects", gauge, "Objects newer than their checkpoint.", c->dirty);
+    metric_counter(text, "journal_records_total", "Turns appended.", j->records);
+    metric_counter(text, "journal_bytes_total", "Bytes of turns appended.", j->bytes);
+    metric_counter(text, "journal_batches_total", "Batches written.", j->batches);
+    metric_counter(text, "journal_syncs_total", "Batches synced.", j->syncs);
+    metric_counter(text, "journal_refused_total", "Turns refused: no room.", j->refused);
+    metric_counter(text, "journal_waits_total", "Waits for a segment.", j->waits);
+    metric_gauge(text, "journal_out_of_room", "1 while the disk is full.", (double)j->out_of_room);
+    metric_gauge(text, "journal_closed_bytes", "Bytes of closed segments.",
+                 (double)journal_closed_bytes(store->journal));
+    metric_gauge(text, "journal_undurable", "Records not yet durable.",
+                 (double)journal_last(store->journal) - journal_durable(store->journal));
+    metric_counter(text, "checkpoints_total", "Checkpoints written.", c->done);
+    metric_counter(text, "checkpoints_failed_total", "Checkpoints that failed.", c->failed);
+    metric_gauge(text, "dirty_objects", "Objects newer than their checkpoint.", (double)c->dirty);
 }

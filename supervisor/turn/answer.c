@@ -64,14 +64,6 @@ void answer_forget(struct turns *turns, struct call *call)
     finish(turns, call);
 }
 
-static const char *durability_name(enum durability durability)
-{
-    static const char *const names[] = {[DURABILITY_FSYNC] = "fsync",
-                                        [DURABILITY_INTERVAL] = "interval",
-                                        [DURABILITY_NONE] = "none"};
-    return names[durability];
-}
-
 /* Fields that the station adds to a reply, with room for their values. */
 enum { STATION_FIELDS_MAX = 5 };
 struct station_fields {
@@ -91,7 +83,7 @@ static void add_commit_fields(struct station_fields *f, const struct turns *turn
     snprintf(f->seq, sizeof(f->seq), "%llu-%llu", (unsigned long long)turns->station->boot,
              (unsigned long long)call->commit_seq);
     add_field(f, "X-Commit-Seq", f->seq);
-    add_field(f, "X-Durability", durability_name(turns->station->config.durability));
+    add_field(f, "X-Durability", config_durability_name(turns->station->config.durability));
 }
 
 /* http.debug_headers; queue: until it was sent, turn: until it was answered, commit: until now. */

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/json_text.h"
 #include "common/memfd.h"
+#include "supervisor/metric.h"
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/objects/loading.h"
 #include "supervisor/state/store.h"
@@ -389,25 +390,23 @@ void turn_status(const struct turns *turns, struct buf *json)
                histogram_quantile(&turns->latency, 0.99));
 }
 
-static void put_counter(struct buf *text, const char *name, uint64_t value)
-{
-    buf_printf(text, "# TYPE %s counter\n%s %llu\n", name, name, (unsigned long long)value);
-}
-
 void turn_metrics(const struct turns *turns, struct buf *text)
 {
-    put_counter(text, "objectd_turns_total", turns->done);
-    put_counter(text, "objectd_turns_raised_total", turns->raised);
-    put_counter(text, "objectd_turns_timed_out_total", turns->timed_out);
-    put_counter(text, "objectd_turns_crashed_total", turns->crashed);
-    put_counter(text, "objectd_turns_refused_total", turns->refused);
-    put_counter(text, "objectd_commits_total", turns->commits);
-    put_counter(text, "objectd_rejected_queue_object_total", turns->rejected_queue_object);
-    put_counter(text, "objectd_rejected_queue_station_total", turns->rejected_queue_station);
-    put_counter(text, "objectd_rejected_queue_timeout_total", turns->rejected_queue_timeout);
-    buf_printf(text, "# TYPE objectd_queued_calls gauge\nobjectd_queued_calls %zu\n",
-               turns->queued);
-    buf_printf(text, "# TYPE objectd_gated_replies gauge\nobjectd_gated_replies %zu\n",
-               turns->gated.count);
+    metric_counter(text, "turns_total", "Turns that ended.", turns->done);
+    metric_counter(text, "turns_raised_total", "Turns whose handler raised.", turns->raised);
+    metric_counter(text, "turns_timed_out_total", "Turns that ran past their deadline.",
+                   turns->timed_out);
+    metric_counter(text, "turns_crashed_total", "Turns whose worker died.", turns->crashed);
+    metric_counter(text, "turns_refused_total", "Turns whose writes were refused.", turns->refused);
+    metric_counter(text, "commits_total", "Turns that committed something.", turns->commits);
+    metric_counter(text, "rejected_queue_object_total", "Calls refused: limits.queue_object_max.",
+                   turns->rejected_queue_object);
+    metric_counter(text, "rejected_queue_station_total", "Calls refused: limits.queue_station_max.",
+                   turns->rejected_queue_station);
+    metric_counter(text, "rejected_queue_timeout_total", "Calls refused: workers.queue_timeout.",
+                   turns->rejected_queue_timeout);
+    metric_gauge(text, "queued_calls", "Calls that wait for their turn.", (double)turns->queued);
+    metric_gauge(text, "gated_replies", "Replies that wait for the disk.",
+                 (double)turns->gated.count);
     histogram_metrics(&turns->latency, "objectd_call_seconds", text);
 }

@@ -2,6 +2,7 @@
 #include "supervisor/versions/object_file.h"
 
 #include "common/failpoint.h"
+#include "common/fd_io.h"
 #include "supervisor/objects/source.h"
 
 #include <errno.h>
@@ -65,20 +66,6 @@ static int place_open(struct place *p, const char *objects_dir, const char *file
     return -ENAMETOOLONG;
 }
 
-static int write_all(int fd, struct span content)
-{
-    while (content.len > 0) {
-        ssize_t n = write(fd, content.data, content.len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        content.data += n;
-        content.len -= (size_t)n;
-    }
-    return 0;
-}
-
 static mode_t mode_of(const struct place *p)
 {
     struct stat st;
@@ -95,7 +82,7 @@ static int write_temp(const struct place *p, struct span content)
         return -errno;
     int err = FAILPOINT("deploy-file-write");
     if (!err)
-        err = write_all(fd, content);
+        err = fd_io_write(fd, content.data, content.len);
     if (!err && fchmod(fd, mode_of(p)) < 0)
         err = -errno;
     if (!err && fsync(fd) < 0)

@@ -2,6 +2,7 @@
 #include "supervisor/versions/version_store.h"
 
 #include "common/failpoint.h"
+#include "common/fd_io.h"
 #include "common/log.h"
 #include "supervisor/objects/source.h"
 #include "supervisor/versions/object_file.h"
@@ -25,21 +26,6 @@ struct append {
     struct buf line;
 };
 
-static int write_at(int fd, const char *bytes, size_t len, off_t offset)
-{
-    while (len > 0) {
-        ssize_t n = pwrite(fd, bytes, len, offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        bytes += n;
-        len -= (size_t)n;
-        offset += n;
-    }
-    return 0;
-}
-
 /* --- the content --- */
 
 static int write_content(const struct append *a)
@@ -51,7 +37,7 @@ static int write_content(const struct append *a)
         return -errno;
     int err = FAILPOINT("version-write");
     if (!err)
-        err = write_at(fd, a->m->content.data, a->m->content.len, 0);
+        err = fd_io_write_at(fd, a->m->content.data, a->m->content.len, 0);
     if (!err && fsync(fd) < 0)
         err = -errno;
     close(fd);
@@ -108,11 +94,11 @@ static int write_line(struct append *a)
 {
     int err = FAILPOINT("version-line");
 #ifdef OBJECTD_FAILPOINTS
-    if (!err && write_at(a->log.fd, a->line.data, a->line.len / 2, a->end) == 0)
+    if (!err && fd_io_write_at(a->log.fd, a->line.data, a->line.len / 2, a->end) == 0)
         err = FAILPOINT("version-line-half");
 #endif
     if (!err)
-        err = write_at(a->log.fd, a->line.data, a->line.len, a->end);
+        err = fd_io_write_at(a->log.fd, a->line.data, a->line.len, a->end);
     if (!err && fsync(a->log.fd) < 0)
         err = -errno;
     if (!err)

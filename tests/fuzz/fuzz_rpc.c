@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* links: common/channel.c common/rpc.c common/file_store.c common/utf8.c common/codec.c
- * common/buf.c common/memfd.c supervisor/scribe/scribe_rpc.c */
+ * common/buf.c common/memfd.c common/fd_io.c supervisor/scribe/scribe_rpc.c */
 /*
  * Both ends of every RPC socket against arbitrary bytes. The first byte says what the rest is:
  *   0x00-0x3f  wire number of a message (one byte), then a payload for its decoder; what decodes
