@@ -14,3 +14,7 @@ __endpoint__ = {
 
 def GET(request):
     return {"message": "Hello, World!"}
+
+
+def test_says_hello():
+    assert GET({}) == {"message": "Hello, World!"}
