@@ -356,6 +356,13 @@ static void on_expiry(void *arg)
         loop_timer_set(s->loop, &s->expiry, next_ns - now_ns, on_expiry, s);
 }
 
+static void limit_wait(struct scribe *s, struct scribe_job *job)
+{
+    job->expires_ns = clock_mono_ns() + s->timeout_ns;
+    if (!loop_timer_armed(&s->expiry))
+        loop_timer_set(s->loop, &s->expiry, s->timeout_ns, on_expiry, s);
+}
+
 static struct scribe_job *document_job(struct scribe *s, scribe_document_fn done, void *arg)
 {
     bool is_full = s->jobs.documents >= s->documents_max;
@@ -365,10 +372,8 @@ static struct scribe_job *document_job(struct scribe *s, scribe_document_fn done
         return NULL;
     }
     job->document = done;
-    job->expires_ns = clock_mono_ns() + s->timeout_ns;
     s->jobs.documents++;
-    if (!loop_timer_armed(&s->expiry))
-        loop_timer_set(s->loop, &s->expiry, s->timeout_ns, on_expiry, s);
+    limit_wait(s, job);
     return can_ask(s, job) ? job : NULL;
 }
 
@@ -497,6 +502,7 @@ void scribe_log_count(struct scribe *s, const char *object_id, const struct log_
     struct scribe_job *job = number_job(s, done, arg);
     if (!job)
         return;
+    limit_wait(s, job);
     struct scribe_rpc_log_count m = {span_of(object_id), wire_position(upto)};
     size_t frame = channel_begin(&s->channel, RPC_LOG_COUNT, job->id);
     scribe_rpc_log_count_encode(&s->channel.out, &m);

@@ -94,7 +94,7 @@ static struct scribe_job *first_awaited(struct scribe_jobs *jobs)
 {
     struct scribe_job *job;
     DL_FOREACH (jobs->list, job)
-        if (job->document && !job->is_cancelled)
+        if (job->expires_ns && !job->is_cancelled)
             return job;
     return NULL;
 }
@@ -104,7 +104,10 @@ uint64_t scribe_jobs_expire(struct scribe_jobs *jobs, uint64_t now_ns)
     struct scribe_job *job;
     while ((job = first_awaited(jobs)) && job->expires_ns <= now_ns) {
         job->is_cancelled = true; /* first: the callback may come back here */
-        job->document(job->arg, -ETIMEDOUT, -1, 0);
+        if (job->document)
+            job->document(job->arg, -ETIMEDOUT, -1, 0);
+        else
+            job->number(job->arg, -ETIMEDOUT, 0);
     }
     return job ? job->expires_ns : 0;
 }

@@ -18,7 +18,7 @@ struct scribe_job {
     scribe_checkpoint_fn checkpoint; /* of a checkpoint job, else NULL */
     scribe_document_fn document;     /* of a job that makes a document, else NULL */
     scribe_version_fn version;       /* of a version to be written, else NULL */
-    uint64_t expires_ns;             /* of a document job: nobody waits longer */
+    uint64_t expires_ns;             /* of a document or number: nobody waits longer; 0 never */
     scribe_number_fn number;         /* of a job answered by a number, else NULL */
     bool is_sliced;                  /* a job on logs, which can be stopped */
     bool is_stopped;                 /* the scribe was told */
@@ -50,7 +50,7 @@ bool scribe_jobs_version(struct scribe_jobs *jobs, struct scribe_job *job, int e
 /* The answer of a job that is a number. False when the job is none. */
 bool scribe_jobs_number(struct scribe_jobs *jobs, struct scribe_job *job, int err, uint64_t value);
 /*
- * Tells the owners of document jobs that expired (-ETIMEDOUT). The job stays, cancelled: its answer
+ * Tells the owners of jobs that expired (-ETIMEDOUT). The job stays, cancelled: its answer
  * may come yet. Returns when the next one expires, 0: never.
  */
 uint64_t scribe_jobs_expire(struct scribe_jobs *jobs, uint64_t now_ns);
