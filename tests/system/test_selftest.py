@@ -413,6 +413,96 @@ async def test_call_async():
     assert "self-tests" in results["test_says_why"]["result"]
     assert shared.state(other) == {}
 
+# --- objects with more than one worker ---
+
+@pytest.mark.parametrize("endpoint", [
+    "{'stateless': True, 'workers': 2}",
+    "{'stateless': True, 'workers': 2, 'concurrent': 4}",
+    "{'readonly': ['GET'], 'workers': 2}",
+])
+def test_objects_with_several_workers(shared, endpoint):
+    object_id = make(shared, f"__endpoint__ = {endpoint}\n"
+                             "async def GET(request):\n    return 1\n"
+                             "def test_a():\n    return 'a'\n"
+                             "async def test_b():\n    import asyncio\n    await asyncio.sleep(0)\n"
+                             "    return await GET({})\n")
+    assert shared.get(f"/objects/{object_id}").json() == 1
+    body = run(shared, object_id)
+    assert [r["result"] for r in body["results"]] == ["a", 1], body
+
+
+def test_a_stateless_object_writes_nothing_in_tests_either(shared):
+    body = run_source(shared, "__endpoint__ = {'stateless': True}\ndef GET(request):\n    return 1\n"
+                              "def test_a():\n    _state_manager.set('a', 1)\n")
+    assert body["results"][0]["status"] == "error" and "stateless" in body["results"][0]["error"]
+
+
+def test_a_readonly_method_may_be_tested_with_state(shared):
+    body = run_source(shared, "__endpoint__ = {'readonly': ['GET'], 'workers': 2}\n"
+                              "def GET(request):\n    return _state_manager.get('n')\n"
+                              "def test_a():\n    _state_manager.set('n', 5)\n    return GET({})\n")
+    assert body["results"][0]["result"] == 5, body
+
+
+# --- a worker that lies ---
+
+FORGER = """
+import os, struct
+
+def fields(*values):
+    # as common/codec.c tags them: (number of bytes, value) or bytes
+    tags = {1: "=cB", 4: "=cI", 8: "=cQ"}
+    return b"".join(struct.pack("=cI", b"s", len(v)) + v if isinstance(v, bytes) else
+                    struct.pack(tags[v[0]], {1: b"b", 4: b"w", 8: b"q"}[v[0]], v[1]) for v in values)
+
+def send(type, id, payload):
+    os.write(3, struct.pack("=IHBBQ", len(payload), type, 0, 0, id) + payload)
+
+WRITES = fields((1, 1), b"forged", b"1")
+
+def call_id():
+    return int(_runtime.request_id.rpartition("-")[2], 16)
+
+def GET(request):
+    return 1
+"""
+
+
+def test_forged_writes_are_not_taken(shared):
+    object_id = make(shared, FORGER + """
+def test_outside_writes():
+    send(22, 0, fields((4, 1), WRITES))
+""")
+    assert run(shared, object_id)["status"] == "pass"
+    assert shared.state(object_id) == {}
+
+
+def test_a_forged_answer_writes_nothing(shared):
+    shared.allow("broke the protocol")
+    object_id = make(shared, FORGER + """
+def test_answer():
+    send(18, call_id(), fields((4, 200), (1, 0), (1, 0), b"application/json", (4, 0), b"",
+                               b'{"forged": true}', (8, 0), (4, 1), WRITES, (4, 0), b""))
+""")
+    assert run(shared, object_id) == {"forged": True}, "it spoke for itself, and only for itself"
+    assert shared.state(object_id) == {}
+    assert shared.get(f"/objects/{object_id}").json() == 1
+
+
+def test_a_forged_question_is_refused(shared):
+    other = make(shared, "def GET(request):\n    return _state_manager.increment('n')\n")
+    object_id = make(shared, FORGER + f"""
+def test_question():
+    send(24, call_id(), fields((8, 1), (1, 0), {other!r}.encode(), b"GET", b"", (1, 0), b"", (8, 0),
+                               (8, 0)))
+    import select
+    assert select.select([4], [], [], 20)[0], "no answer"
+    return os.read(4, 65536).decode(errors="replace")
+""")
+    body = run(shared, object_id)
+    assert "tests do not call other objects" in body["results"][0]["result"], body
+    assert shared.state(other) == {}
+
 
 # --- what cannot be tested ---
 
