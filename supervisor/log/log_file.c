@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "supervisor/log/log_line.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -17,7 +18,8 @@
 #define FILE_NAME LOG_FILES_CURRENT
 
 enum {
-    NAME_ATTEMPTS = 100, /* rotations within one second */
+    NAME_ATTEMPTS = 100,
+    FUTURE_MAX = 24 * 3600, /* seconds */
     TORN_BLOCK = 4096,
 };
 
@@ -55,17 +57,45 @@ static int make_folder(const struct log_file *f)
     return mkdir(f->folder, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-/* Renames the file away, under the time or, where that is taken, a later one. */
+static time_t newest_rotated(int folder)
+{
+    struct dirent **names;
+    time_t newest = 0;
+    int count = scandirat(folder, ".", &names, log_files_is_rotated, log_files_newest_first);
+    for (int i = 0; i < count; i++) {
+        time_t at = log_files_rotated_at(names[i]->d_name);
+        if (at > newest)
+            newest = at;
+        free(names[i]);
+    }
+    if (count >= 0)
+        free(names);
+    return newest;
+}
+
+/*
+ * The name to be: later than all others, some of which may be gone, for the order of the names is
+ * that of the lines. Names of a far future (a clock that was wrong) are not gone beyond.
+ */
+static time_t next_name(struct log_file *f, int folder)
+{
+    time_t now = time(NULL);
+    if (!f->rotated_at)
+        f->rotated_at = newest_rotated(folder);
+    return f->rotated_at >= now && f->rotated_at < now + FUTURE_MAX ? f->rotated_at + 1 : now;
+}
+
 static int rotate(struct log_file *f)
 {
     int folder = open(f->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = -EEXIST;
     if (folder < 0)
         return -errno;
-    time_t now = time(NULL);
-    for (int i = 0; i < NAME_ATTEMPTS && err == -EEXIST; i++, now++) {
+    time_t at = next_name(f, folder);
+    for (int i = 0; i < NAME_ATTEMPTS && err == -EEXIST; i++, at++) {
         char name[64];
         struct tm tm;
-        gmtime_r(&now, &tm);
+        f->rotated_at = at;
+        gmtime_r(&at, &tm);
         strftime(name, sizeof(name), "log-%Y%m%d-%H%M%S.tsv", &tm);
         err = renameat2(folder, FILE_NAME, folder, name, RENAME_NOREPLACE) < 0 ? -errno : 0;
     }

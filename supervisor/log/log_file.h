@@ -15,9 +15,10 @@
 #include <stddef.h>
 
 struct log_file {
-    char *folder; /* data/logs/<object>; owned */
-    int fd;       /* -1: closed */
-    bool is_torn; /* it ends inside a line */
+    char *folder;      /* data/logs/<object>; owned */
+    int fd;            /* -1: closed */
+    bool is_torn;      /* it ends inside a line */
+    time_t rotated_at; /* in the newest name; 0: not known yet */
 };
 
 /* 0 or -ENOMEM. */

@@ -50,7 +50,7 @@ int log_files_open(struct log_files *f, const char *data_dir, const char *object
     *f = (struct log_files){.folder = open_folder(data_dir, object_id), .next = -1, .upto = *upto};
     if (f->folder >= 0)
         return 0;
-    int err = f->folder == -ENOENT ? 0 : f->folder;
+    int err = f->folder == -ENOENT || f->folder == -ENOTDIR ? 0 : f->folder;
     f->folder = -1;
     return err;
 }

@@ -353,6 +353,10 @@ void log_follow(struct object *o, struct exchange *x, struct log_params *p)
         answer_head(x);
         return;
     }
+    if (exchange_request(x)->is_inside) {
+        exchange_error(x, 400, NULL, "follow is for clients: a turn gets the lines there are");
+        return;
+    }
     if (!go_on_after(x, p, &o->station->config)) {
         exchange_error(x, 400, NULL, "Last-Event-ID must be the id of an event");
         return;

@@ -114,7 +114,7 @@ static int tidy_one(struct log_keep *k)
         return -EINVAL;
     int parent = open(k->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (parent < 0)
-        return errno == ENOENT ? 0 : -errno;
+        return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
     int err = tidy(k, parent, k->object_id);
     close(parent);
     return err;
@@ -144,7 +144,7 @@ int log_keep_step(struct log_keep *k, uint64_t until_ns)
         k->is_started = true;
         k->objects = opendir(k->folder);
         if (!k->objects)
-            return errno == ENOENT ? 0 : -errno;
+            return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
     }
     return tidy_all(k, until_ns);
 }

@@ -314,6 +314,48 @@ START_TEST(rotates_at_its_size)
 }
 END_TEST
 
+/* The name of the newest rotated file; with `others`, those are removed. */
+static void newest_rotated(char name[256], bool remove_others)
+{
+    char path[300];
+    const struct dirent *entry;
+    DIR *dir = opendir(data_path("logs/a"));
+    ck_assert_ptr_nonnull(dir);
+    strcpy(name, "");
+    while ((entry = readdir(dir)))
+        if (strncmp(entry->d_name, "log-", 4) == 0 && strcmp(entry->d_name, name) > 0)
+            snprintf(name, 256, "%s", entry->d_name);
+    rewinddir(dir);
+    while (remove_others && (entry = readdir(dir))) {
+        snprintf(path, sizeof(path), "logs/a/%s", entry->d_name);
+        if (strncmp(entry->d_name, "log-", 4) == 0 && strcmp(entry->d_name, name) != 0)
+            ck_assert_int_eq(unlink(data_path(path)), 0);
+    }
+    closedir(dir);
+}
+
+/* Many in a second take names of later ones; those stay in order though older ones go. */
+START_TEST(names_of_rotated_files_are_in_order)
+{
+    char before[256] = "", now[256];
+    config.log_file_max = 10;
+    for (int i = 0; i < 30; i++) {
+        if (i % 7 == 0) { /* a new start does not know what the last one did */
+            object_logs_free(logs);
+            logs = object_logs_new(loop, &config);
+            log_a = object_logs_get(logs, "a");
+        }
+        write_line(log_a, "x");
+        object_logs_flush(logs);
+        newest_rotated(now, true);
+        ck_assert_msg(strcmp(before, now) < 0, "%s then %s", before, now);
+        strcpy(before, now);
+        if (i % 10 == 5)
+            run_for(1100000000);
+    }
+}
+END_TEST
+
 START_TEST(file_of_the_earlier_system_is_set_aside)
 {
     data_write_text("logs/a/log.tsv", "timestamp\tlevel\tmessage\tuser\n1\tINFO\told\tada\n");
@@ -505,6 +547,7 @@ int main(void)
     tcase_add_test(tcase, many_objects_few_files);
     tcase_add_test(tcase, same_object_same_log);
     tcase_add_test(tcase, rotates_at_its_size);
+    tcase_add_test(tcase, names_of_rotated_files_are_in_order);
     tcase_add_test(tcase, file_of_the_earlier_system_is_set_aside);
     tcase_add_test(tcase, line_cut_off_by_a_crash_is_taken_away);
     tcase_add_test(tcase, removed_file_is_made_again);
