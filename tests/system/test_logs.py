@@ -488,6 +488,7 @@ def test_a_search_that_is_too_long_says_where_it_came_to(station):
 @pytest.mark.parametrize("station", [SMALL_SEARCHES], indirect=True)
 def test_searches_at_a_time_are_limited(station):
     station.deploy("t.py", LOUD)
+    assert station.get("/objects/t").status == 200  # what loads it may need the scribe
     scribe = station.children("scribe")[0].pid
     os.kill(scribe, signal.SIGSTOP)
     try:
