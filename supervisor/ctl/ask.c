@@ -5,7 +5,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#define TIME_LIMIT 253402300800.0 /* the year 10000 */
 
 struct client *ask_client(struct ctl *ctl)
 {
@@ -32,7 +35,7 @@ int ask_send(struct ctl *ctl, const struct request *request, json_t **json)
     if (code == CTL_OK && reply.status >= 400) {
         if (ctl->json)
             print_bytes(&reply.body);
-        client_report(&reply);
+        client_report(&reply, ctl->json);
         code = client_exit_code(reply.status);
     } else if (code == CTL_OK) {
         *json = json_loadb(reply.body.data ? reply.body.data : "", reply.body.len,
@@ -110,6 +113,24 @@ void ask_print_rows(const json_t *rows, const char *const *members, const char *
     }
     table_show(table);
     table_free(table);
+}
+
+void ask_show_times(json_t *rows, const char *member)
+{
+    size_t index;
+    json_t *row;
+    json_array_foreach(rows, index, row)
+    {
+        char text[sizeof("9999-12-31T23:59:59Z")];
+        const json_t *value = json_object_get(row, member);
+        double seconds = json_number_value(value);
+        if (!json_is_number(value) || !(seconds >= 0 && seconds < TIME_LIMIT))
+            continue;
+        time_t when = (time_t)seconds;
+        struct tm parts;
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &parts));
+        json_object_set_new(row, member, json_string(text));
+    }
 }
 
 const char *ask_text(const json_t *json, const char *member)

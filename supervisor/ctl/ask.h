@@ -29,6 +29,9 @@ void ask_print(const json_t *json);
 /* `rows` as a table of these members, in this order; a missing member is an empty cell. */
 void ask_print_rows(const json_t *rows, const char *const *members, const char *const *heads,
                     size_t columns);
+/* Turns this member of each row, seconds since 1970, into a time for people: 2026-11-21T19:30:00Z.
+ */
+void ask_show_times(json_t *rows, const char *member);
 /* The member as text, "" where it is no string. Borrowed. */
 const char *ask_text(const json_t *json, const char *member);
 

@@ -270,7 +270,7 @@ static void report_details(json_t *json)
     }
 }
 
-void client_report(const struct reply *reply)
+void client_report(const struct reply *reply, bool printed)
 {
     json_t *json = json_loadb(reply->body.data ? reply->body.data : "", reply->body.len, 0, NULL);
     const char *error = json_string_value(json_object_get(json, "error"));
@@ -280,8 +280,8 @@ void client_report(const struct reply *reply)
         printable_put(stderr, error, strlen(error));
     }
     fputc('\n', stderr);
-    /* Any other JSON may be an answer of the object's own, which was printed. */
-    if (error && strcmp(json_string_value(json_object_get(json, "status")) ?: "", "error") == 0)
+    if (error && !printed &&
+        strcmp(json_string_value(json_object_get(json, "status")) ?: "", "error") == 0)
         report_details(json);
     json_decref(json);
 }

@@ -52,8 +52,8 @@ void client_free(struct client *client);
 int client_send(struct client *client, const struct request *request, struct reply *reply);
 void reply_free(struct reply *reply);
 
-/* Says on stderr what a reply of status >= 400 says. */
-void client_report(const struct reply *reply);
+/* Says on stderr what a reply of status >= 400 says; its details only where it was not printed. */
+void client_report(const struct reply *reply, bool printed);
 /* The exit code of objectctl for the status of a reply. */
 int client_exit_code(long status);
 

@@ -122,7 +122,7 @@ static int send_call(struct ctl *ctl, const struct call *call, const char *targe
         print_body(&reply, terminal);
         code = client_exit_code(reply.status);
         if (code != CTL_OK && fflush(stdout) == 0)
-            client_report(&reply);
+            client_report(&reply, true);
     }
     reply_free(&reply);
     return code;

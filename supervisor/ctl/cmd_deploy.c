@@ -59,9 +59,7 @@ static void print_answer(const struct ctl *ctl, const char *id, const json_t *an
     }
     printf("%s: ", id);
     printable_put_value(stdout, json_object_get(answer, "message"));
-    fputs(" (version ", stdout);
-    printable_put_value(stdout, json_object_get(answer, "version_id"));
-    fputs(")\n", stdout);
+    putchar('\n');
 }
 
 static int deploy_file(const struct deploy *d, const char *path)
@@ -95,7 +93,7 @@ int cmd_deploy(struct ctl *ctl, const struct command *self, int argc, char **arg
                                             {"message", required_argument, NULL, 'm'},
                                             {"author", required_argument, NULL, 'a'},
                                             {0}};
-    struct deploy d = {.ctl = ctl, .author = getenv("USER")};
+    struct deploy d = {.ctl = ctl, .author = command_user()};
     int option, code = CTL_OK;
     while ((option = command_option(ctl, self, argc, argv, "m:a:h", options, &code)) != -1) {
         if (option == COMMAND_STOP)

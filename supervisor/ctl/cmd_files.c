@@ -14,10 +14,12 @@ static int list(struct ctl *ctl, const char *id)
     static const char *const heads[] = {"NAME", "SIZE", "MODIFIED"};
     json_t *answer;
     int code = ask_object(ctl, id, "files=true", &answer);
-    if (code == CTL_OK && ctl->json)
+    if (code == CTL_OK && ctl->json) {
         ask_print(answer);
-    else if (code == CTL_OK)
+    } else if (code == CTL_OK) {
+        ask_show_times(json_object_get(answer, "files"), "modified");
         ask_print_rows(json_object_get(answer, "files"), members, heads, 3);
+    }
     json_decref(answer);
     return code;
 }
@@ -81,7 +83,7 @@ static int get(struct ctl *ctl, const char *id, const char *name, const char *pa
         ctl->client,
         &(struct request){.target = buf_str(&target), .sink = take_bytes, .sink_arg = &d}, &reply);
     if (code == CTL_OK && reply.status >= 400) {
-        client_report(&reply);
+        client_report(&reply, false);
         code = client_exit_code(reply.status);
     }
     code = keep(&d, code);

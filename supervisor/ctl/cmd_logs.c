@@ -99,7 +99,7 @@ static int follow_once(struct follower *f, bool quiet)
         &reply);
     if (code == CTL_OK && reply.status >= 400) {
         if (!quiet)
-            client_report(&reply);
+            client_report(&reply, false);
         code = client_exit_code(reply.status);
     }
     reply_free(&reply);

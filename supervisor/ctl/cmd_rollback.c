@@ -22,7 +22,7 @@ int cmd_rollback(struct ctl *ctl, const struct command *self, int argc, char **a
                                             {"message", required_argument, NULL, 'm'},
                                             {"author", required_argument, NULL, 'a'},
                                             {0}};
-    const char *message = NULL, *author = getenv("USER");
+    const char *message = NULL, *author = command_user();
     json_t *answer;
     int option, code = CTL_OK;
     while ((option = command_option(ctl, self, argc, argv, "m:a:h", options, &code)) != -1) {

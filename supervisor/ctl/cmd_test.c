@@ -38,13 +38,14 @@ static void print_answer(const char *id, const json_t *answer)
     if (json_array_size(results) > 0)
         print_table(results);
     printf("%s: %s", id, ask_text(answer, "status"));
-    if (json_array_size(results) == 0 && message[0]) {
+    if (json_array_size(results) == 0) {
         fputs(", ", stdout);
         printable_put(stdout, message, strlen(message));
+    } else {
+        print_count(answer, "passed");
+        print_count(answer, "failed");
+        print_count(answer, "skipped");
     }
-    print_count(answer, "passed");
-    print_count(answer, "failed");
-    print_count(answer, "skipped");
     putchar('\n');
 }
 

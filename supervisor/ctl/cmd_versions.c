@@ -44,6 +44,7 @@ int cmd_versions(struct ctl *ctl, const struct command *self, int argc, char **a
     } else if (code == CTL_OK) {
         json_t *versions = json_object_get(answer, "versions");
         shorten_hashes(versions);
+        ask_show_times(versions, "timestamp");
         ask_print_rows(versions, members, heads, COLUMNS);
     }
     json_decref(answer);

@@ -65,6 +65,8 @@ bool command_no_options(struct ctl *ctl, const struct command *self, int argc, c
                         int *exit_code);
 /* Says what is wrong and how the command is used; CTL_USAGE. */
 int command_usage(const struct command *self, const char *what);
+/* Who runs this, for the history: USER of the environment, else the name of the user; or NULL. */
+const char *command_user(void);
 /* Whether text is a number of one to eighteen digits. */
 bool command_is_number(const char *text);
 

@@ -6,6 +6,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+enum { INDENT = 4 };
 
 void log_lines_init(struct log_lines *l, bool json)
 {
@@ -46,8 +49,26 @@ static void remember(struct log_lines *l, json_t *line)
     json_array_append(l->newest, line);
 }
 
+/* A traceback on a terminal: its lines below the line of the log. Elsewhere a line is a line. */
+static void print_field(const char *name, const json_t *value, bool terminal)
+{
+    const char *text = json_string_value(value);
+    if (terminal && text && strchr(text, '\n')) {
+        printf("\n%*s", INDENT, "");
+        printable_put(stdout, name, strlen(name));
+        printf(":\n%*s", 2 * INDENT, "");
+        printable_put_lines(stdout, text, strlen(text), 2 * INDENT);
+        return;
+    }
+    putchar(' ');
+    printable_put(stdout, name, strlen(name));
+    putchar('=');
+    printable_put_value(stdout, value);
+}
+
 static void print_fields(json_t *line)
 {
+    const bool terminal = isatty(STDOUT_FILENO);
     static const char *const shown[] = {"timestamp", "level", "message", "version"};
     const char *name;
     json_t *value;
@@ -58,10 +79,7 @@ static void print_fields(json_t *line)
             extra = extra && strcmp(name, shown[i]) != 0;
         if (!extra)
             continue;
-        putchar(' ');
-        printable_put(stdout, name, strlen(name));
-        putchar('=');
-        printable_put_value(stdout, value);
+        print_field(name, value, terminal);
     }
 }
 

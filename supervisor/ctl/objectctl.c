@@ -8,9 +8,11 @@
 
 #include <curl/curl.h>
 #include <locale.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char default_url[] = "http://127.0.0.1:8001";
 
@@ -125,6 +127,13 @@ bool command_no_options(struct ctl *ctl, const struct command *self, int argc, c
     static const struct option options[] = {COMMAND_OPTIONS, {0}};
     *exit_code = CTL_OK;
     return command_option(ctl, self, argc, argv, "h", options, exit_code) == COMMAND_STOP;
+}
+
+const char *command_user(void)
+{
+    const char *user = getenv("USER");
+    const struct passwd *entry = user && user[0] ? NULL : getpwuid(geteuid());
+    return entry ? entry->pw_name : user;
 }
 
 bool command_is_number(const char *text)

@@ -173,6 +173,7 @@ def test_versions_diff_rollback_deploy(counter):
     rows = [line.split("\t") for line in counter.objectctl("versions", "basics_counter").stdout.splitlines()]
     assert rows[0] == ["VERSION", "TIME", "AUTHOR", "STATUS", "HASH", "MESSAGE"]
     assert [row[0] for row in rows[1:]] == ["2", "1"]
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", rows[1][1])
     assert rows[1][2] == "Ada" and rows[1][5] == "louder" and len(rows[1][4]) == 12
     assert counter.objectctl("versions", "basics_counter", "-n", "1").stdout.count("\n") == 2
     document = json.loads(counter.objectctl("versions", "basics_counter", "--json").stdout)
