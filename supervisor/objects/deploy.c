@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-enum { SCRIBE_ATTEMPTS = 3 };
+enum { SCRIBE_ATTEMPTS = 3, SAVE_ATTEMPTS = 10 };
 #define STORE_RETRY_NS (2 * NS_PER_S)
 
 enum stage { WAITING, LOADING, STORING, STORED, REJECTING };
@@ -30,7 +30,7 @@ struct deploy {
     enum object_file_expect expect;
     struct sha256 expected;
     bool is_order, is_rollback, creates;
-    unsigned attempts; /* at storing it */
+    unsigned attempts; /* at storing it, that failed */
     uint64_t before;   /* the newest version when it was sent to the scribe */
     uint64_t version;
     int err;                            /* why it cannot be stored; its source is not to blame */
@@ -161,7 +161,7 @@ static void stand_back(struct deploy *d)
     d->stage = WAITING;
     o->deploy = NULL;
     LL_PREPEND(o->orders, d);
-    loading_note_error(o, 0, LOADING_NO_TRACEBACK, "the file changed while it was replaced");
+    loading_keep_error(o, 0, LOADING_NO_TRACEBACK, "its file was saved while it was deployed");
     loading_drop(o);
     candidate_fails(o);
 }
@@ -177,15 +177,30 @@ static void on_store_retry(void *arg)
 static void cannot_store(struct deploy *d, int err, bool in_objects)
 {
     struct object *o = d->object;
-    const char *what = in_objects ? o->file : "its version";
+    struct buf text = BUF_INIT;
     d->err = err;
+    buf_printf(&text, "%s cannot be written: %s", in_objects ? o->file : "its version",
+               strerror(-err));
+    loading_keep_error(o, 0, LOADING_NO_TRACEBACK, buf_str(&text));
+    object_note(o, "ERROR", "not deployed: %s", buf_str(&text));
+    log_warn("object %s is not deployed: %s", o->id, buf_str(&text));
+    buf_free(&text);
     if (!d->is_order) { /* tried again, for nobody else will */
         o->store_failed = true;
         loop_timer_set(o->station->loop, &o->store_timer, STORE_RETRY_NS, on_store_retry, o);
     }
-    loading_note_error(o, 0, LOADING_NO_TRACEBACK, "%s cannot be written: %s", what,
-                       strerror(-err));
     candidate_fails(o);
+}
+
+/* Something else than a file may stand there: no writer to wait for. */
+static bool was_saved_meanwhile(const struct object *o, int err)
+{
+    const struct config *c = &o->station->config;
+    int none;
+    struct source *s =
+        err == -EEXIST ? source_read(c->objects_dir, o->file, c->source_max, &none) : NULL;
+    source_unref(s);
+    return s || err == -ESTALE;
 }
 
 /* The candidate has gone while the version was stored: whatever comes next loads it. */
@@ -218,7 +233,7 @@ static void on_stored(void *arg, int err, bool in_objects, uint64_t version)
         finish(d, DEPLOY_REJECTED);
     } else if (o->deploy != d) {
         stored_too_late(d, err);
-    } else if (err == -ESTALE || err == -EEXIST) {
+    } else if (err && ++d->attempts < SAVE_ATTEMPTS && was_saved_meanwhile(o, err)) {
         stand_back(d);
     } else if (err) {
         cannot_store(d, err, in_objects);
@@ -490,8 +505,8 @@ void deploy_next(struct object *o)
 void deploy_free(struct object *o)
 {
     struct deploy *d, *next;
-    LL_FOREACH_SAFE(o->orders, d, next)
-    fail(d, -ESHUTDOWN, "the station is stopping");
+    LL_FOREACH_SAFE (o->orders, d, next)
+        fail(d, -ESHUTDOWN, "the station is stopping");
     deploy_drop(o);
     loop_timer_cancel(&o->deploy_timer);
     loop_timer_cancel(&o->store_timer);

@@ -14,6 +14,14 @@
 
 /* --- why an object does not load --- */
 
+void loading_keep_error(struct object *o, uint32_t line, struct span traceback, const char *text)
+{
+    loading_forget_error(o);
+    o->load_error = strdup(text);
+    o->load_traceback = traceback.len ? span_dup(traceback) : NULL;
+    o->load_line = line;
+}
+
 void loading_note_error(struct object *o, uint32_t line, struct span traceback, const char *format,
                         ...)
 {
@@ -22,11 +30,8 @@ void loading_note_error(struct object *o, uint32_t line, struct span traceback, 
     va_start(ap, format);
     buf_vprintf(&text, format, ap);
     va_end(ap);
-    free(o->load_error);
-    free(o->load_traceback);
-    o->load_error = buf_take(&text, NULL);
-    o->load_traceback = traceback.len ? span_dup(traceback) : NULL;
-    o->load_line = line;
+    loading_keep_error(o, line, traceback, buf_str(&text));
+    buf_free(&text);
     object_note(o, "ERROR", "%s does not load: %s", o->file, o->load_error ? o->load_error : "?");
     log_warn("%s does not load: %s", o->file, o->load_error ? o->load_error : "?");
 }

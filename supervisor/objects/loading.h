@@ -28,6 +28,8 @@ void loading_drop(struct object *o);
 #define LOADING_NO_TRACEBACK ((struct span){"", 0})
 void loading_note_error(struct object *o, uint32_t line, struct span traceback, const char *format,
                         ...) __attribute__((format(printf, 4, 5)));
+/* The same without a word about it in any log. */
+void loading_keep_error(struct object *o, uint32_t line, struct span traceback, const char *text);
 void loading_forget_error(struct object *o);
 
 /* The accepted state, as LOAD and RESET carry it. 0 or -errno; *fd is -1 without a checkpoint. */

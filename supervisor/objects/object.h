@@ -35,17 +35,17 @@ struct object {
     bool frozen;                 /* the candidate is ready; the worker finishes */
     uint64_t candidate_seq;      /* newest record that the candidate's state holds */
 
-    struct source *accepted; /* what serves; NULL: nothing loaded yet */
-    struct source *loading;  /* what the candidate loads */
+    struct source *accepted;  /* what serves; NULL: nothing loaded yet */
+    struct source *loading;   /* what the candidate loads */
     uint64_t loading_version; /* its number; 0: it is to become a version */
     bool loading_is_fallback; /* the file itself cannot be loaded */
     struct history history;
-    struct deploy *deploy;         /* the candidate loads what is to become a version */
-    struct deploy *orders;         /* the next, oldest first */
+    struct deploy *deploy; /* the candidate loads what is to become a version */
+    struct deploy *orders; /* the next, oldest first */
     struct loop_timer deploy_timer, store_timer;
     bool file_changed; /* it is to be compared with what serves */
     bool store_failed; /* the file's content cannot be stored now: the accepted version serves */
-    char *load_error; /* why nothing serves, or why the newest file does not; NULL */
+    char *load_error;  /* why nothing serves, or why the newest file does not; NULL */
     char *load_traceback;
     uint32_t load_line;
     uint64_t version;              /* what serves: its number in the history; 0: nothing yet */

@@ -65,6 +65,7 @@ static void set_known(json_t *m, const struct object *o)
     json_object_set_new(m, "source_path",
                         json_sprintf("%s/%s", o->station->config.objects_dir, o->file));
     json_object_set_new(m, "source_version", json_integer((json_int_t)o->version));
+    json_object_set_new(m, "version_count", json_integer((json_int_t)o->history.newest));
     json_object_set_new(m, "state_keys",
                         json_integer((json_int_t)store_key_estimate(o->station->store, o->state)));
     json_t *worker = worker_json(o);
