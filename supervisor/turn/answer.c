@@ -330,15 +330,15 @@ bool answer_turn_done(struct worker *w, const struct frame *f, const char **reas
     struct turns *turns = w->station->turns;
     struct rpc_turn_done m;
     int body_fd;
-    struct call *call = w->inflight.head;
+    struct call *call = turn_running(w, f->id);
     *reason = "malformed TURN_DONE";
     if (!rpc_turn_done_decode(f->payload, &m))
         return false;
     *reason = "a write that is not JSON under a key of UTF-8";
     if (!writes_are_sound(m.writes))
         return false;
-    *reason = "an answer to a call that is not the oldest under way";
-    if (!call || call->id != f->id)
+    *reason = "an answer to a call that cannot be running";
+    if (!call)
         return false;
     *reason = "a stream for an object";
     if (m.stream && call->origin.kind != RPC_CALL_HTTP)
@@ -410,6 +410,13 @@ bool answer_outside_writes(struct worker *w, const struct frame *f, const char *
 
 /* --- death --- */
 
+/* Of several that ran at once, those are innocent that had time left. */
+static bool is_overdue(const struct worker *w, const struct call *call)
+{
+    uint64_t end = call->sent_ns + w->object->endpoint.timeout_ns;
+    return w->concurrent == 1 || loop_now(w->station->loop) > end;
+}
+
 static void answer_crashed(struct worker *w, struct call *call, int wait_status)
 {
     struct turns *turns = w->station->turns;
@@ -418,7 +425,7 @@ static void answer_crashed(struct worker *w, struct call *call, int wait_status)
         answer_forget(turns, call);
         return;
     }
-    if (w->blame == WORKER_BLAME_DEADLINE) {
+    if (w->blame == WORKER_BLAME_DEADLINE && is_overdue(w, call)) {
         turns->timed_out++;
         answer_error(turns, call, 504, "\"limit\":\"timeout\"",
                      "the call ran longer than %.3g s and did not stop; its worker was killed",
@@ -428,7 +435,11 @@ static void answer_crashed(struct worker *w, struct call *call, int wait_status)
     turns->crashed++;
     snprintf(extra, sizeof(extra), "\"crash_id\":\"%llx-%llx\"",
              (unsigned long long)w->station->boot, (unsigned long long)w->ref.generation);
-    if (w->blame == WORKER_BLAME_LAG)
+    if (w->blame == WORKER_BLAME_DEADLINE)
+        answer_error(turns, call, 502, extra,
+                     "another call that the worker ran at the same time "
+                     "did not stop at its deadline");
+    else if (w->blame == WORKER_BLAME_LAG)
         answer_error(turns, call, 502, extra, "the worker did not follow the object's writes");
     else if (w->blame == WORKER_BLAME_PROTOCOL)
         answer_error(turns, call, 502, extra, "the worker broke its protocol (%s)",
@@ -448,6 +459,8 @@ static uint64_t newest_begun(const struct worker *w)
     uint64_t oldest = w->inflight.head ? w->inflight.head->id : 0;
     if (w->blame == WORKER_BLAME_PROTOCOL)
         return w->last_sent_id;
+    if (w->concurrent > 1)
+        return w->page->begun_id;
     bool says_nothing = w->blame == WORKER_BLAME_DEADLINE && running == 0;
     return says_nothing || running > w->last_sent_id ? oldest : running;
 }

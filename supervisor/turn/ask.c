@@ -231,7 +231,7 @@ static bool may_call(struct ask *ask, struct object *o, struct exchange *x)
     struct call *caller = ask->caller;
     struct buf extra = BUF_INIT;
     buf_puts(&extra, "\"cycle\":");
-    bool closes = wait_graph_closes(caller, o, &extra);
+    bool closes = wait_graph_closes(caller, o, exchange_request(x)->method, &extra);
     if (closes)
         exchange_error(x, 508, buf_str(&extra),
                        "%s waits for this turn of %s: they would never end", o->id,
@@ -310,14 +310,14 @@ bool ask_frame(struct worker *w, const struct frame *f, const char **reason)
 {
     struct rpc_ask m;
     int body_fd;
-    struct call *caller = w->inflight.head;
+    struct call *caller = turn_running(w, f->id);
     *reason = "malformed ASK";
     if (!rpc_ask_decode(f->payload, &m))
         return false;
     if (w->state == WORKER_REAPED)
         return true; /* its last words: nobody waits for an answer */
     *reason = "an ASK that is not of the running turn";
-    if (!caller || caller->id != f->id)
+    if (!caller)
         return false;
     *reason = "a body that is not a sealed memfd of its size";
     if (answer_take_body(w, f, m.body_size, &body_fd) < 0)

@@ -46,6 +46,8 @@ bool call_is_readonly(const struct call *call)
     const struct endpoint *e = &call->object->endpoint;
     if ((!e->stateless && !e->readonly) || call->origin.kind == RPC_CALL_TEST)
         return false;
+    if (!call->exchange)
+        return call->readonly;
     return endpoint_is_readonly(e, exchange_request(call->exchange)->method);
 }
 

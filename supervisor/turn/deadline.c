@@ -52,12 +52,32 @@ static uint64_t deadline_of(const struct worker *w, uint64_t running, uint64_t s
     return chain && chain < own ? chain : own;
 }
 
+/*
+ * Turns at once: each has its deadline from the worker, who answers unless one of them holds its
+ * loop. So the oldest is looked at; the signal finds the one that computes.
+ */
+static void check_concurrent(struct worker *w, const struct config *config, uint64_t now)
+{
+    const struct call *oldest = w->inflight.head;
+    uint64_t timeout = w->object->endpoint.timeout_ns;
+    if (!oldest || age(now, oldest->sent_ns) <= timeout + TICK_NS)
+        return;
+    if (age(now, oldest->sent_ns) > timeout + config->timeout_grace_ns + SILENCE_SLACK_NS)
+        after_grace(w);
+    else
+        tell_deadline(w, oldest->id, now);
+}
+
 static void check_worker(struct worker *w, const struct config *config, uint64_t now)
 {
     uint64_t running = w->page->running_id, started = w->page->started_ns;
     uint64_t timeout = w->object->endpoint.timeout_ns;
     if (w->pid == 0 || w->state == WORKER_KILLED)
         return;
+    if (w->concurrent > 1 && running == 0) {
+        check_concurrent(w, config, now);
+        return;
+    }
     bool owes_answer = w->inflight.count > 0;
     if (owes_answer &&
         age(now, w->progress_ns) > timeout + config->timeout_grace_ns + SILENCE_SLACK_NS) {
@@ -88,7 +108,7 @@ static void give_up(struct turns *turns, struct call *call)
 static void check_sent(struct turns *turns, struct worker *w, uint64_t now)
 {
     uint64_t limit = turns->station->config.queue_timeout_ns + TICK_NS;
-    uint64_t running = w->page->running_id;
+    uint64_t running = w->concurrent > 1 ? w->page->begun_id : w->page->running_id;
     for (struct call *call = w->inflight.head; call; call = call->next)
         if (call->exchange && call->id > running && age(now, call->arrived_ns) > limit)
             give_up(turns, call);

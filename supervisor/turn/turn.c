@@ -178,6 +178,14 @@ static uint64_t expiry_of(const struct call *call)
     return chain && chain < queue ? chain : queue;
 }
 
+/* Of a turn beside others, which the worker has to see to itself. */
+static uint64_t timeout_of(const struct call *call)
+{
+    uint64_t now = loop_now(call->object->station->loop), chain = call->origin.deadline_ns;
+    uint64_t own = call->object->endpoint.timeout_ns;
+    return chain > now && chain - now < own ? chain - now : own;
+}
+
 static int send_call(struct worker *w, struct call *call)
 {
     const struct exchange_request *request = exchange_request(call->exchange);
@@ -196,7 +204,8 @@ static int send_call(struct worker *w, struct call *call)
                          .caller = caller_of(call),
                          .expires_ns = expiry_of(call),
                          .management = management_of(call->exchange),
-                         .readonly = call->readonly};
+                         .readonly = call->readonly,
+                         .timeout_ns = w->concurrent > 1 ? timeout_of(call) : 0};
     size_t frame = channel_begin(&w->channel, RPC_CALL, call->id);
     rpc_call_encode(&w->channel.out, &m);
     return channel_end(&w->channel, frame, &fd, fd >= 0 ? 1 : 0);
@@ -249,6 +258,14 @@ void turn_hand_over(struct turns *turns, struct worker *w, struct call *call)
     turns->running += w->inflight.count < w->concurrent;
     turns->sent++;
     call_list_append(&w->inflight, call);
+}
+
+struct call *turn_running(const struct worker *w, uint64_t id)
+{
+    struct call *oldest = w->inflight.head;
+    if (w->concurrent > 1)
+        return call_list_find(&w->inflight, id);
+    return oldest && oldest->id == id ? oldest : NULL;
 }
 
 void turn_take_back(struct turns *turns, struct worker *w, struct call *call)

@@ -24,7 +24,7 @@ struct turns {
     size_t sent;          /* calls in the hands of all workers */
     size_t running;       /* of those: each worker runs as many as it can at once */
     size_t outstanding;
-    size_t test_runs; /* workers that run tests */
+    size_t test_runs;            /* workers that run tests */
     struct call_list gated;      /* by gate_seq, smallest first */
     struct gate_waiter *waiters; /* by seq, smallest first */
     struct ask *orphans;         /* whose caller is gone, until they are answered */
@@ -38,6 +38,8 @@ struct turns {
 
 /* turn.c: a call goes to its worker, and comes back one way or another. */
 void turn_hand_over(struct turns *turns, struct worker *w, struct call *call);
+/* The call of that id, if its turn may be running: one of several at once, or the oldest. */
+struct call *turn_running(const struct worker *w, uint64_t id);
 void turn_take_back(struct turns *turns, struct worker *w, struct call *call);
 
 /* Hands the call to this worker now; where that fails it is answered. */

@@ -10,30 +10,32 @@
 enum { STEPS_MAX = 512 /* a longer chain of waits ends by its deadlines */ };
 
 struct search {
-    const struct object *wanted;
+    const struct call *caller;
     uint64_t mark;
     const struct object *path[STEPS_MAX];
     size_t length;
 };
 
-/* The turn that keeps every other of the object waiting; NULL: nothing does for long. */
-static const struct call *turn_in_the_way(const struct object *o)
+/* The turn that such a call has to wait for; NULL: there is room, or may be, beside it. */
+static const struct call *turn_in_the_way(const struct object *o, bool readonly)
 {
+    if (readonly && (o->endpoint.workers > 1 || o->endpoint.concurrent > 1))
+        return NULL;
     const struct worker *w = worker_get(o->station->workers, o->worker);
     return w ? w->inflight.head : NULL;
 }
 
-static bool leads_to(struct search *s, struct object *o)
+static bool leads_to(struct search *s, struct object *o, bool readonly)
 {
-    if (s->length == STEPS_MAX || o->wait_mark == s->mark)
+    const struct call *turn = turn_in_the_way(o, readonly);
+    if (!turn || s->length == STEPS_MAX || o->wait_mark == s->mark)
         return false;
     o->wait_mark = s->mark;
     s->path[s->length++] = o;
-    if (o == s->wanted)
+    if (turn == s->caller)
         return true;
-    const struct call *turn = turn_in_the_way(o);
-    for (const struct ask *ask = turn ? turn->asks : NULL; ask; ask = ask->next)
-        if (ask->target && leads_to(s, ask->target))
+    for (const struct ask *ask = turn->asks; ask; ask = ask->next)
+        if (ask->target && leads_to(s, ask->target, ask->callee && call_is_readonly(ask->callee)))
             return true;
     s->length--;
     return false;
@@ -68,7 +70,8 @@ static void put_names(struct buf *names, const struct object *first, const struc
     buf_putc(names, ']');
 }
 
-bool wait_graph_closes(struct call *caller, struct object *target, struct buf *names)
+bool wait_graph_closes(struct call *caller, struct object *target, struct span method,
+                       struct buf *names)
 {
     struct turns *turns = caller->object->station->turns;
     struct search s;
@@ -77,9 +80,9 @@ bool wait_graph_closes(struct call *caller, struct object *target, struct buf *n
         put_names(names, caller->object, &s);
         return true;
     }
-    s.wanted = caller->object;
+    s.caller = caller;
     s.mark = ++turns->last_search;
-    if (!leads_to(&s, target))
+    if (!leads_to(&s, target, endpoint_is_readonly(&target->endpoint, method)))
         return false;
     put_names(names, caller->object, &s);
     return true;

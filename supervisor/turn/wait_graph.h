@@ -11,9 +11,11 @@
 #include "supervisor/turn/call.h"
 
 /*
- * Would the turn `caller` wait for ever for `target`? Then the objects of the cycle are appended
- * to `names` as a JSON array that begins and ends with the caller's.
+ * Would the turn `caller` wait for ever for a call of that method of `target`? Then the objects of
+ * the cycle are appended to `names` as a JSON array that begins and ends with the caller's. Calls
+ * that any of several workers may take wait for nobody's turn, as far as this goes.
  */
-bool wait_graph_closes(struct call *caller, struct object *target, struct buf *names);
+bool wait_graph_closes(struct call *caller, struct object *target, struct span method,
+                       struct buf *names);
 
 #endif

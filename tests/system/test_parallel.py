@@ -439,3 +439,208 @@ def test_what_the_station_shows(station):
     assert metadata["worker"]["pid"] == metadata["worker"]["all"][0]["pid"]
     shown = [w for w in station.status()["processes"]["workers"] if w["object_id"] == "ledger"]
     assert sorted(w["role"] for w in shown) == ["owner", "replica"]
+
+
+# --- several turns at once in one worker ---
+
+CONCURRENT = """
+import asyncio, os, time
+__endpoint__ = {'stateless': True, 'concurrent': %d, 'workers': %d, 'timeout': 1}
+inside, most = 0, 0
+
+async def GET(request):
+    global inside, most
+    inside += 1
+    most = max(most, inside)
+    try:
+        until = request.get('until')
+        while until and not os.path.exists(until):
+            await asyncio.sleep(0.002)
+        _logger.info('leaves', who=request.get('who'))
+        return {'who': request.get('who'), 'most': most, 'pid': os.getpid()}
+    finally:
+        inside -= 1
+
+async def POST(request):
+    what = request['what']
+    if what == 'raise':
+        raise ValueError('no')
+    if what == 'exit':
+        os._exit(4)
+    if what == 'sleep':
+        await asyncio.sleep(60)
+    if what == 'deaf':
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                pass
+    if what == 'hold':
+        time.sleep(60)
+    if what == 'stuck':
+        while True:
+            try:
+                time.sleep(60)
+            except BaseException:
+                pass
+    return what
+"""
+
+
+def patient(source):
+    return source.replace("'timeout': 1", "'timeout': 30")
+
+
+def begin(count, work):
+    """work(index) in threads; what is returned waits for their answers."""
+    answers = [None] * count
+
+    def run(i):
+        answers[i] = work(i)
+
+    threads = [threading.Thread(target=run, args=(i,), daemon=True) for i in range(count)]
+    for t in threads:
+        t.start()
+
+    def finish():
+        for t in threads:
+            t.join(60)
+        return answers
+
+    return finish
+
+
+def wait_inside(station, object_id, count):
+    wait_until(lambda: sum(w["inflight"] for w in workers_of(station, object_id)) == count,
+               what=lambda: workers_of(station, object_id))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_turns_at_once(station, workers):
+    """As many as asked for are inside at the same moment, in each worker, and not one more."""
+    station.deploy("many.py", patient(CONCURRENT % (5, workers)))
+    station.get("/objects/many")
+    wait_for_workers(station, "many", workers)
+    until = station.folder / "until"
+    finish = begin(5 * workers + 3,
+                   lambda i: station.get(f"/objects/many?who={i}&until={until}"))
+    wait_inside(station, "many", 5 * workers)
+    wait_until(lambda: station.status()["turns"]["queued"] == 3)
+    until.touch()
+    answers = finish()
+    assert [a.status for a in answers] == [200] * len(answers)
+    assert [a.json()["who"] for a in answers] == [str(i) for i in range(len(answers))]
+    assert len({a.json()["pid"] for a in answers}) == workers
+    assert max(a.json()["most"] for a in answers) == 5
+
+
+def test_each_turn_at_once_logs_under_its_own_request(station):
+    station.deploy("many.py", patient(CONCURRENT % (5, 1)))
+    until = station.folder / "until"
+    finish = begin(5, lambda i: station.get(f"/objects/many?who={i}&until={until}",
+                                            headers={"X-Request-Id": f"request-{i}"}))
+    wait_inside(station, "many", 5)
+    until.touch()
+    finish()
+
+    def seen():
+        return {(line.get("who"), line["request_id"]) for line in station.object_logs("many")
+                if line["message"] == "leaves"}
+
+    wait_until(lambda: seen() == {(str(i), f"request-{i}") for i in range(5)}, what=seen)
+
+
+@pytest.mark.parametrize("what, status", [("raise", 500), ("sleep", 504), ("deaf", 504),
+                                          ("hold", 504)])
+def test_the_end_of_one_turn_at_once_hurts_no_other(station, what, status):
+    """It raises, or its deadline ends it: awaiting, refusing to be cancelled, or computing."""
+    station.deploy("many.py", CONCURRENT % (4, 1))
+    station.get("/objects/many")
+    pid = workers_of(station, "many")[0]["pid"]
+    reply = station.post("/objects/many", {"what": what})
+    assert reply.status == status, reply
+    if status == 504:
+        assert reply.json()["limit"] == "timeout" and "timed out after" in reply.json()["error"]
+    until = station.folder / "until"
+    finish = begin(3, lambda i: station.get(f"/objects/many?until={until}"))
+    wait_inside(station, "many", 3)
+    assert station.post("/objects/many", {"what": "raise"}).status == 500
+    until.touch()
+    assert [a.status for a in finish()] == [200] * 3
+    assert workers_of(station, "many")[0]["pid"] == pid
+
+
+def test_a_deadline_while_others_are_inside(station):
+    """One awaits too long beside others, which are answered meanwhile."""
+    station.deploy("many.py", CONCURRENT % (4, 1))
+    station.get("/objects/many")
+    late = begin(1, lambda i: station.post("/objects/many", {"what": "sleep"}))
+    wait_inside(station, "many", 1)
+    assert in_parallel(3, lambda _: station.get("/objects/many").status) == [200] * 3
+    assert late()[0].status == 504
+
+
+@pytest.mark.parametrize("station", [{"config": {"workers": {"timeout_grace": 0.2}}}], indirect=True)
+def test_one_that_cannot_be_ended_costs_its_worker(station):
+    station.allow(r"killed|died|deadline|grace")
+    station.deploy("many.py", CONCURRENT % (4, 1))
+    station.get("/objects/many")
+    reply = station.post("/objects/many", {"what": "stuck"})
+    assert reply.status == 504 and "killed" in reply.json()["error"], reply
+    wait_until(lambda: station.get("/objects/many").status == 200)
+
+
+def test_a_crash_ends_what_had_begun(station):
+    """Those inside get 502; what had not begun is served by the next worker."""
+    station.allow(r"died")
+    station.deploy("many.py", patient(CONCURRENT % (5, 1)))
+    station.get("/objects/many")
+    until = station.folder / "until"
+    inside = begin(2, lambda i: station.get(f"/objects/many?until={until}"))
+    wait_inside(station, "many", 2)
+    stopped = workers_of(station, "many")[0]["pid"]
+    os.kill(stopped, signal.SIGSTOP)
+    others = begin(5, lambda i: station.get(f"/objects/many?who={i}"))
+    wait_until(lambda: station.status()["turns"]["outstanding"] == 7)
+    os.kill(stopped, signal.SIGKILL)
+    assert [a.status for a in inside()] == [502] * 2
+    assert [a.status for a in others()] == [200] * 5
+    assert station.post("/objects/many", {"what": "exit"}).status == 502
+
+
+def test_deploy_with_turns_at_once(station):
+    source = CONCURRENT % (8, 2)
+    station.deploy("many.py", source)
+    statuses, stopping = set(), threading.Event()
+
+    def work(_):
+        with station.client() as client:
+            while not stopping.is_set():
+                statuses.add(client.get("/objects/many").status)
+
+    def version():
+        return station.get("/objects/many?metadata=true").json()["metadata"]["source_version"]
+
+    finish = begin(8, work)
+    for n in range(3):
+        wait_for_workers(station, "many", 2)
+        before = version()
+        station.put("many.py", source + f"# {n}\n")
+        wait_until(lambda: version() > before)
+    stopping.set()
+    finish()
+    assert statuses == {200}
+
+
+def test_stop_waits_for_turns_at_once(station):
+    station.deploy("many.py", patient(CONCURRENT % (3, 1)))
+    station.get("/objects/many")
+    until = station.folder / "until"
+    inside = begin(3, lambda i: station.get(f"/objects/many?until={until}"))
+    wait_inside(station, "many", 3)
+    station.send_signal(signal.SIGTERM)
+    wait_until(lambda: station.logged("stopping"))
+    until.touch()
+    assert [a.status for a in inside()] == [200] * 3
+    assert station.wait() == 0
+    station.start()
