@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* links: supervisor/ctl/check.c supervisor/ctl/check_report.c supervisor/ctl/check_state.c
+ * supervisor/versions/version_line.c supervisor/versions/version_log.c
+ * supervisor/scribe/tail_reader.c supervisor/objects/source.c common/sha256.c
  * supervisor/ctl/check_log.c supervisor/ctl/check_versions.c supervisor/ctl/check_journal.c
  * supervisor/log/log_line.c supervisor/state/recovery.c supervisor/state/journal_reader.c
  * supervisor/state/segment.c supervisor/state/record.c common/state_file.c common/json_scan.c
  * common/json_text.c common/time_text.c common/tsv.c common/buf.c common/codec.c common/utf8.c
- * common/log.c common/clock.c common/rpc.c common/file_store.c common/failpoint.c -ljansson -lxxhash */
+ * common/log.c common/clock.c common/rpc.c common/file_store.c common/failpoint.c -ljansson
+ * -lxxhash -lsodium */
 /* objectctl check: clean folders are clean, and everything wrong is named with its place. */
 #include "supervisor/ctl/check.h"
 #include "tests/unit/data_folder.h"
@@ -67,7 +70,7 @@ static void write_clean(void)
         "versions/a/metadata.tsv",
         "version_id\ttimestamp\tauthor\tmessage\thash\tstatus\treason\n"
         "1\t1700000000.5\tada\tfirst\t"
-        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\taccepted\t\n");
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\taccepted\t\n");
     data_write_text("versions/a/v1.txt", "");
     data_write_text("objectd.lock", "1\n");
 }
@@ -135,17 +138,34 @@ static const struct {
      "2: malformed hash"},
     {"versions/a/metadata.tsv",
      "version_id\ttimestamp\tauthor\tmessage\thash\n"
-     "2\t2\ta\tm\t0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n",
+     "2\t2\ta\tm\te3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n",
      "2: v2.txt: No such file or directory"},
     {"versions/a/metadata.tsv",
      "version_id\ttimestamp\tauthor\tmessage\thash\n"
-     "1\t2\ta\tm\t0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n"
-     "1\t2\ta\tm\t0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n",
+     "1\t2\ta\tm\te3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n"
+     "1\t2\ta\tm\te3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n",
      "3: version_id does not grow"},
     {"versions/a/metadata.tsv",
      "version_id\ttimestamp\tauthor\tmessage\thash\n"
-     "x\t2\ta\tm\t0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n",
+     "x\t2\ta\tm\te3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n",
      "2: malformed version_id"},
+    {"versions/a/metadata.tsv",
+     "version_id\ttimestamp\tauthor\tmessage\thash\n"
+     "1\t2\ta\tm\t0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n",
+     "2: v1.txt is not what was stored: its hash differs"},
+    {"versions/a/metadata.tsv",
+     "version_id\ttimestamp\tauthor\tmessage\thash\tstatus\treason\n"
+     "1\t2\ta\tm\te3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\tmaybe\t\n",
+     "2: malformed status"},
+    {"versions/a/metadata.tsv",
+     "version_id\ttimestamp\tauthor\tmessage\thash\n"
+     "1\tlately\ta\tm\te3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n",
+     "2: malformed timestamp"},
+    {"versions/a/metadata.tsv",
+     "version_id\ttimestamp\tauthor\tmessage\thash\tstatus\treason\n"
+     "1\t2\ta\tm\te3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\taccepted\t\n2\t"
+     "2",
+     " the last line was cut off"},
 };
 
 START_TEST(what_is_wrong_is_named)
