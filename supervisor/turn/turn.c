@@ -157,11 +157,20 @@ static int dup_body(const struct exchange_request *request, int *fd)
     return *fd < 0 ? -errno : 0;
 }
 
-/* Only a POST can be an action. */
-static uint32_t management_of(const struct exchange *x)
+/* Of a chain of calls, what holds for its client: one object does not lend another its rights. */
+static uint32_t management_of_chain(const struct call *call)
 {
     const char *why;
-    return span_equal(exchange_request(x)->method, "POST") ? exchange_management(x, &why) : 0;
+    while (call && call->origin.kind == RPC_CALL_OBJECT)
+        call = call->origin.ask ? call->origin.ask->caller : NULL;
+    return call && call->exchange ? exchange_management(call->exchange, &why) : 403;
+}
+
+/* Only a POST can be an action. */
+static uint32_t management_of(const struct call *call)
+{
+    bool is_post = span_equal(exchange_request(call->exchange)->method, "POST");
+    return is_post ? management_of_chain(call) : 0;
 }
 
 static struct span caller_of(const struct call *call)
@@ -203,7 +212,7 @@ static int send_call(struct worker *w, struct call *call)
                          .request_id = request->request_id,
                          .caller = caller_of(call),
                          .expires_ns = expiry_of(call),
-                         .management = management_of(call->exchange),
+                         .management = management_of(call),
                          .readonly = call->readonly,
                          .timeout_ns = w->concurrent > 1 ? timeout_of(call) : 0};
     size_t frame = channel_begin(&w->channel, RPC_CALL, call->id);

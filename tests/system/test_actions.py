@@ -175,3 +175,27 @@ def test_actions_are_management(new_station, management, status):
         headers = {"Authorization": "Bearer " + token.read_text().strip()}
         reply = station.post(path, {"action": "start"}, headers=headers)
         assert reply.status == 200 and reply.json()["result"]["was"] == "start"
+
+
+GATEWAY = "def POST(request):\n    return _runtime.call_object(%r, 'POST', dict(request))\n"
+
+
+def test_a_call_of_an_object_can_be_an_action(shared):
+    path = make(shared)
+    gateway = make(shared, GATEWAY % path.rpartition("/")[2])
+    assert shared.post(gateway, {"action": "start"}).json()["result"]["was"] == "start"
+    assert "posted" in shared.post(gateway, {"action": "start", "x": 1}).json()
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_an_object_lends_nobody_its_rights(new_station, depth):
+    station = new_station(config={"security": {"management": "token"}}).start()
+    inner = make(station)
+    gateway = inner
+    for _ in range(depth):
+        gateway = make(station, GATEWAY % gateway.rpartition("/")[2])
+    reply = station.post(gateway, {"action": "start"})
+    assert reply.status >= 400 and "management" in reply.text, reply
+    assert "posted" in station.post(gateway, {"action": "start", "x": 1}).json()
+    token = {"Authorization": "Bearer " + (station.data / "admin.token").read_text().strip()}
+    assert station.post(gateway, {"action": "start"}, headers=token).json()["result"]["was"] == "start"
