@@ -23,6 +23,11 @@ LOADER = ("def POST(request):\n    start = request['start']\n"
           "def GET(request):\n    return {'value': _state_manager.get('key%07d' % int(request['n']))}\n")
 
 
+BUSY = ("import time\n__endpoint__ = {'readonly': ['GET'], 'workers': %d}\n"
+        "def GET(request):\n    until = time.thread_time_ns() + 2000000\n"
+        "    while time.thread_time_ns() < until:\n        pass\n    return {}\n")
+
+
 class Row:
     """One line of the table. `target` is (comparison, number) or None."""
 
@@ -176,6 +181,26 @@ def wait_settled(s):
 
     wait_until(same)
     return seen[-1]
+
+
+def parallel(folder, plan):
+    """A handler that computes for 2 ms, in one worker and in two."""
+    with running(station(folder, "parallel")) as s:
+        for workers in (1, 2):
+            s.deploy(f"busy{workers}.py", BUSY % workers)
+            s.get(f"/objects/busy{workers}")
+        wait_until(lambda: len(s.workers()) == 3)
+        one, two = alternate(lambda: wrk(s.port, "/objects/busy1", plan.seconds),
+                             lambda: wrk(s.port, "/objects/busy2", plan.seconds), plan.rounds)
+    rows = [Row(f"computing 2 ms, {count}", median([r["rate"] for r in runs]), "requests/s",
+                note=f"p50 {median([r['p50_us'] for r in runs]) / 1000:.1f} ms, "
+                     f"p99 {median([r['p99_us'] for r in runs]) / 1000:.1f} ms")
+            for count, runs in (("one worker", one), ("readonly with two workers", two))]
+    rows.append(Row("two workers, ratio to one", median(ratios(two, one, "rate")), "×",
+                    (">=", 1.7)))
+    for row in rows:
+        progress(row)
+    return rows
 
 
 def cold_start(folder, plan):
