@@ -191,8 +191,8 @@ static PyObject *result_of(const struct answer *a, PyObject *object_id)
 
 static void settle(PyObject *future, PyObject *value)
 {
-    PyObject *done = PyObject_CallMethod(future, "done", NULL), *set = NULL;
     PyObject *exception = value ? NULL : py_take_exception();
+    PyObject *done = PyObject_CallMethod(future, "done", NULL), *set = NULL;
     if (done == Py_False)
         set = value ? PyObject_CallMethod(future, "set_result", "O", value)
                     : PyObject_CallMethod(future, "set_exception", "O", exception);
@@ -233,6 +233,14 @@ static int find_answer(uint64_t number, struct answer *a)
     return 0;
 }
 
+/* Everything that has come: no loop hears again of what was received already. */
+static void deliver_all(void)
+{
+    struct answer a;
+    while (answers_next(&a))
+        deliver(&a);
+}
+
 PyObject *py_ask_wait(const struct py_question *q)
 {
     struct answer a;
@@ -247,18 +255,23 @@ PyObject *py_ask_wait(const struct py_question *q)
         if (err == -EINTR && PyErr_CheckSignals() < 0)
             return NULL; /* its answer is dropped when it comes */
     }
-    return result_of(&a, q->object_id);
+    PyObject *result = result_of(&a, q->object_id);
+    if (PyDict_GET_SIZE(ask.futures) > 0) {
+        PyObject *exception = py_take_exception();
+        deliver_all();
+        if (exception)
+            py_raise_again(exception);
+    }
+    return result;
 }
 
 /* --- awaiting --- */
 
 static PyObject *on_answers(PyObject *self, PyObject *unused)
 {
-    struct answer a;
     (void)self;
     (void)unused;
-    while (answers_next(&a))
-        deliver(&a);
+    deliver_all();
     Py_RETURN_NONE;
 }
 

@@ -52,7 +52,6 @@ struct object {
     struct endpoint endpoint;      /* of what serves */
     struct endpoint next_endpoint; /* of the candidate, once it is ready */
 
-    uint64_t wait_mark;                       /* of the search in the wait graph that saw it last */
     struct call_queue queue;                  /* not yet sent to a worker */
     struct object *next_queued, *prev_queued; /* list of objects with a queue */
     bool in_queued;

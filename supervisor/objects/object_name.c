@@ -11,6 +11,11 @@ static struct object *living(struct station *station, const char *id, size_t len
     return o && o->phase != OBJECT_GONE ? o : NULL;
 }
 
+static bool has_suffix(struct span text)
+{
+    return text.len > 3 && memcmp(text.data + text.len - 3, ".py", 3) == 0;
+}
+
 /* "anything/advanced/auth.py": the longest end of it that is an object's file. */
 static struct object *find_by_path(struct station *station, struct span path)
 {
@@ -18,7 +23,8 @@ static struct object *find_by_path(struct station *station, struct span path)
     struct object *found = NULL;
     while (path.len > 0 && !found) {
         char text[OBJECT_ID_MAX + sizeof(".py")];
-        int len = snprintf(text, sizeof(text), "%.*s", (int)path.len, path.data);
+        const char *suffix = has_suffix(path) ? "" : ".py";
+        int len = snprintf(text, sizeof(text), "%.*s%s", (int)path.len, path.data, suffix);
         if ((size_t)len < sizeof(text) && object_id_of_path(text, id))
             found = living(station, id, strlen(id));
         const char *slash = memchr(path.data, '/', path.len);
@@ -30,8 +36,7 @@ static struct object *find_by_path(struct station *station, struct span path)
 
 static bool is_path(struct span text)
 {
-    return memchr(text.data, '/', text.len) ||
-           (text.len > 3 && memcmp(text.data + text.len - 3, ".py", 3) == 0);
+    return memchr(text.data, '/', text.len) || has_suffix(text);
 }
 
 struct object *object_name_find(struct station *station, struct span text, struct object_name *name)

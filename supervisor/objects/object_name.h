@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * object_name - how code names an object: "counter", "counter@station", or the path of its file,
- * "basics/counter.py" with any folders before it that are not of the objects folder.
+ * "basics/counter.py" or "basics/counter", with any folders before it that are not of the objects
+ * folder.
  */
 #ifndef SUPERVISOR_OBJECTS_OBJECT_NAME_H
 #define SUPERVISOR_OBJECTS_OBJECT_NAME_H

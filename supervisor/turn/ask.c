@@ -256,7 +256,6 @@ static void start_call(struct ask *ask, struct object *o, struct exchange *x)
                                  .deadline_ns = ask->deadline_ns};
     if (!may_call(ask, o, x))
         return;
-    ask->target = o;
     turn_admit(ask->turns, o, x, &origin);
 }
 

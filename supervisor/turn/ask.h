@@ -16,10 +16,9 @@
 struct ask {
     struct ask *next, *prev; /* of the caller's, or of the station's orphans */
     struct turns *turns;
-    struct call *caller; /* NULL: nobody waits any more */
-    struct call *callee; /* NULL: not a call, or not admitted yet, or answered */
-    uint64_t number;     /* the worker's own */
-    struct object *target;
+    struct call *caller;     /* NULL: nobody waits any more */
+    struct call *callee;     /* NULL: not a call, or not admitted yet, or answered */
+    uint64_t number;         /* the worker's own */
     uint64_t deadline_ns;    /* monotonic; 0: none */
     struct loop_timer timer; /* of a timeout of its own */
     bool by_handler;         /* the reply is of a turn that ended with `outcome` */

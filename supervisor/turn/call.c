@@ -41,14 +41,18 @@ void call_free(struct call *call)
     free(call);
 }
 
+bool call_reads_only(const struct object *o, struct span method)
+{
+    const struct endpoint *e = &o->endpoint;
+    return (e->stateless || e->readonly) && endpoint_is_readonly(e, method);
+}
+
 bool call_is_readonly(const struct call *call)
 {
-    const struct endpoint *e = &call->object->endpoint;
-    if ((!e->stateless && !e->readonly) || call->origin.kind == RPC_CALL_TEST)
-        return false;
     if (!call->exchange)
         return call->readonly;
-    return endpoint_is_readonly(e, exchange_request(call->exchange)->method);
+    return call->origin.kind != RPC_CALL_TEST &&
+           call_reads_only(call->object, exchange_request(call->exchange)->method);
 }
 
 void call_list_free(struct call_list *list)

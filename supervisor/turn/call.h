@@ -43,6 +43,7 @@ struct call {
     struct call_origin origin;
     struct ask *asks; /* that its turn waits for */
     size_t ask_count;
+    bool in_search;    /* wait_graph.c */
     uint64_t began_ns; /* of its turn, known when it asks; 0 before */
     struct worker_ref worker;
     uint64_t id;                   /* rising; 0 until sent */
@@ -59,7 +60,8 @@ struct call {
 
 struct call *call_new(struct exchange *x, struct object *o, const struct call_origin *origin);
 void call_free(struct call *call);
-/* May it not write, by what the object declares now? */
+/* May a call with that method not write, by what the object declares now? */
+bool call_reads_only(const struct object *o, struct span method);
 bool call_is_readonly(const struct call *call);
 /* What a forced stop leaves; their exchanges belong to the front. */
 void call_list_free(struct call_list *list);

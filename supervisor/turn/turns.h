@@ -19,10 +19,9 @@ struct gate_waiter {
 struct turns {
     struct station *station;
     uint64_t last_call_id;
-    uint64_t last_search; /* of the wait graph */
-    size_t queued;        /* calls in the queues of all objects */
-    size_t sent;          /* calls in the hands of all workers */
-    size_t running;       /* of those: each worker runs as many as it can at once */
+    size_t queued;  /* calls in the queues of all objects */
+    size_t sent;    /* calls in the hands of all workers */
+    size_t running; /* of those: each worker runs as many as it can at once */
     size_t outstanding;
     size_t test_runs;            /* workers that run tests */
     struct call_list gated;      /* by gate_seq, smallest first */
