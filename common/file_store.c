@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* --- names --- */
@@ -115,6 +116,14 @@ int file_store_stat(int folder_fd, const char *name, struct stat *st)
     if (fstatat(folder_fd, name, st, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
     return S_ISREG(st->st_mode) ? 0 : -ENOENT;
+}
+
+void file_store_modified(const struct stat *st, char text[FILE_STORE_TIME_SIZE])
+{
+    struct tm tm;
+    gmtime_r(&st->st_mtim.tv_sec, &tm);
+    size_t n = strftime(text, FILE_STORE_TIME_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(text + n, FILE_STORE_TIME_SIZE - n, ".%06ldZ", st->st_mtim.tv_nsec / 1000);
 }
 
 /* --- all of them --- */

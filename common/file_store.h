@@ -37,6 +37,10 @@ int file_store_create(int folder_fd, const char *name);
 /* lstat() of a regular file: 0, -ENOENT (also for what is no file), or another -errno. */
 int file_store_stat(int folder_fd, const char *name, struct stat *st);
 
+enum { FILE_STORE_TIME_SIZE = 32 };
+/* When it was written: "2026-11-21T23:14:14.382844Z". */
+void file_store_modified(const struct stat *st, char text[FILE_STORE_TIME_SIZE]);
+
 /*
  * Calls fn for every regular file of the folder that could be asked for by its name, in no order;
  * what fn returns other than 0 ends it. 0, that, or -errno. fn may remove the file.

@@ -5,6 +5,7 @@
  */
 #include "common/build.h"
 #include "common/clock.h"
+#include "supervisor/files/files.h"
 #include "supervisor/http/front.h"
 #include "supervisor/lockfile.h"
 #include "supervisor/log/object_log.h"
@@ -117,10 +118,13 @@ static void open_store(void)
                  report.torn_at);
     log_info("recovered %llu records in %.1f ms, boot %llu", (unsigned long long)report.records,
              (double)report.elapsed_ns / 1e6, (unsigned long long)report.boot);
+    station.files = files_new(&station);
 }
 
 static void on_worker_dead(struct worker *w, int wait_status)
 {
+    if (wait_status != 0)
+        files_worker_dead(w);
     turn_worker_dead(w, wait_status);
     lifecycle_worker_dead(w, wait_status);
 }
@@ -153,6 +157,7 @@ static void start_front(void)
         front_new(station.loop, &station.config, router_handle, &station, error, sizeof(error));
     if (!station.front)
         die(EXIT_CODE_ENVIRONMENT, "%s", error);
+    front_set_receiver(station.front, router_receive);
 }
 
 static void on_watchdog(void *arg)
@@ -180,12 +185,14 @@ static void announce(void)
 }
 
 /*
- * Backwards, but for two. The front first: it sends what the turns have answered. The store next:
- * it runs the loop until the scribe has written what is dirty, so the other parts must still be
- * there, and calls that were cut off their exchanges.
+ * Backwards, but for three. Files first: whoever waits for one is answered. Then the front: it
+ * sends what the turns have answered. The store next: it runs the loop until the scribe has written
+ * what is dirty, so the other parts must still be there, and calls that were cut off their
+ * exchanges.
  */
 static void stop_parts(void)
 {
+    files_settle(station.files);
     front_close(station.front, NS_PER_S);
     store_close(station.store);
     tree_watch_free(station.watch);
@@ -194,6 +201,7 @@ static void stop_parts(void)
     scribe_free(station.scribe);
     worker_table_free(station.workers); /* what workers printed last still goes to their logs */
     object_logs_free(station.logs);
+    files_free(station.files);
     object_table_free(station.objects);
     turns_free(station.turns);
     front_free(station.front);

@@ -22,6 +22,7 @@ struct station {
     struct loop *loop;
     struct scribe *scribe;
     struct store *store;
+    struct files *files;
     struct object_logs *logs;
     struct nursery *nursery;
     struct worker_table *workers;

@@ -13,6 +13,7 @@
 #include "worker/py_compat.h"
 #include "worker/py_concurrent.h"
 #include "worker/py_error.h"
+#include "worker/py_files.h"
 #include "worker/py_json.h"
 #include "worker/py_logger.h"
 #include "worker/py_request.h"
@@ -141,11 +142,11 @@ static int enable_fault_handler(void)
 
 static int start_parts(void)
 {
-    static int (*const parts[])(void) = {preload,         install_deadline, enable_fault_handler,
-                                         py_scope_init,   py_json_init,     py_error_init,
-                                         py_state_init,   py_logger_init,   py_runtime_init,
-                                         py_request_init, py_response_init, py_call_error_init,
-                                         py_ask_init,     py_call_init,     py_concurrent_init};
+    static int (*const parts[])(void) = {
+        preload,           install_deadline, enable_fault_handler, py_scope_init,  py_json_init,
+        py_error_init,     py_state_init,    py_files_init,        py_logger_init, py_runtime_init,
+        py_request_init,   py_response_init, py_call_error_init,   py_ask_init,    py_call_init,
+        py_concurrent_init};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         if (parts[i]() < 0)
             return -1;

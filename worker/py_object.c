@@ -5,6 +5,7 @@
 #include "worker/py_concurrent.h"
 #include "worker/py_endpoint.h"
 #include "worker/py_error.h"
+#include "worker/py_files.h"
 #include "worker/py_handlers.h"
 #include "worker/py_json.h"
 #include "worker/py_logger.h"
@@ -31,9 +32,10 @@ static PyObject *source_text; /* bytes: what tracebacks show, whatever the file 
 
 static PyObject *make_injected(void)
 {
-    return Py_BuildValue("{sO,sO,sO,sO,sO}", "_state_manager", py_state_manager(), "_state",
+    return Py_BuildValue("{sO,sO,sO,sO,sO,sO,sO}", "_state_manager", py_state_manager(), "_state",
                          py_state_manager(), "_logger", py_logger(), "_log", py_logger(),
-                         "_runtime", py_runtime());
+                         "_runtime", py_runtime(), "_files", py_files(), "_file_storage",
+                         py_files());
 }
 
 static int inject(struct loading *l)

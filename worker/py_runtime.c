@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/py_runtime.h"
 
+#include "worker/file_stage.h"
 #include "worker/py_call.h"
 #include "worker/py_call_error.h"
 #include "worker/py_json.h"
@@ -110,6 +111,26 @@ static bool is_true(PyObject *settings, const char *name)
     return PyDict_GetItemString(settings, name) == Py_True;
 }
 
+static const char *text_or_empty(PyObject *settings, const char *key)
+{
+    PyObject *value = PyDict_GetItemString(settings, key);
+    const char *text = value && PyUnicode_Check(value) ? PyUnicode_AsUTF8(value) : NULL;
+    return text ? text : "";
+}
+
+static int configure_files(PyObject *settings)
+{
+    const char *id = PyUnicode_AsUTF8(facts.object_id);
+    int err = id ? file_stage_configure(text_or_empty(settings, "data_dir"), id,
+                                        text_or_empty(settings, "files_owner"),
+                                        number_of(settings, "files_bytes_max", UINT64_MAX),
+                                        number_of(settings, "files_count_max", UINT64_MAX))
+                 : 0;
+    if (err)
+        PyErr_NoMemory();
+    return id && !err ? 0 : -1;
+}
+
 static int take_settings(PyObject *settings)
 {
     if (!PyDict_Check(settings)) {
@@ -122,6 +143,8 @@ static int take_settings(PyObject *settings)
     facts.expose_tracebacks = is_true(settings, "expose_tracebacks");
     facts.timeout_grace_ns = number_of(settings, "timeout_grace_ns", 0);
     facts.is_replica = is_true(settings, "replica");
+    if (configure_files(settings) < 0)
+        return -1;
     return take_text(settings, "station_id", &facts.station_id) < 0
                ? -1
                : take_text(settings, "objects_dir", &facts.objects_dir);

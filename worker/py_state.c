@@ -182,6 +182,11 @@ static int may_write(enum scope_kind here)
     return 0;
 }
 
+int py_state_may_write(void)
+{
+    return may_write(py_scope_here());
+}
+
 /* stored: as the copy keeps it, NULL deletes. */
 static int write_key(PyObject *key, PyObject *stored)
 {

@@ -43,6 +43,8 @@ void py_state_set_readonly(bool readonly);
  */
 int py_state_commit(struct reply *reply);
 void py_state_undo(void);
+/* May the caller, where it is, change the state or the files? 0, or -1 with an exception. */
+int py_state_may_write(void);
 /* Bytes of state that one turn may write. */
 void py_state_set_limit(uint64_t bytes);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/py_test.h"
+#include "worker/file_stage.h"
 
 #include "common/clock.h"
 #include "common/json_text.h"
@@ -229,6 +230,7 @@ static void run_test(struct run *run, const char *name, PyObject *function, stru
     if (run->is_over && !o->result)
         time_out(o);
     py_state_undo();
+    file_stage_undo();
     py_scope_leave();
     if (request)
         py_request_detach(request);

@@ -3,12 +3,14 @@
 
 #include "common/clock.h"
 #include "common/json_text.h"
+#include "worker/file_stage.h"
 #include "worker/py_action.h"
 #include "worker/py_ask.h"
 #include "worker/py_async.h"
 #include "worker/py_call_error.h"
 #include "worker/py_concurrent.h"
 #include "worker/py_error.h"
+#include "worker/py_files.h"
 #include "worker/py_handlers.h"
 #include "worker/py_reply.h"
 #include "worker/py_request.h"
@@ -102,15 +104,29 @@ static void put_failure(struct reply *reply, const struct py_error *e, bool time
         buf_append(text, members->data, members->len);
 }
 
+/* The limit that the exception being raised names as met; NULL none. */
+static const char *full_limit(void)
+{
+    PyObject *exception = py_take_exception();
+    const char *limit = py_files_full(exception);
+    if (exception)
+        py_raise_again(exception);
+    return limit;
+}
+
 /* The exception being raised becomes the answer. An object that calls gets the traceback always. */
 static void answer_exception(struct reply *reply, const struct run *how)
 {
     struct py_error e;
     struct buf members = BUF_INIT;
     bool timed_out = py_scope_timed_out();
-    uint32_t status = timed_out ? 504 : py_call_error_status(&members);
+    const char *full = timed_out ? NULL : full_limit();
+    uint32_t status = timed_out ? 504 : full ? 507 : py_call_error_status(&members);
+    if (full)
+        buf_printf(&members, ",\"limit\":\"%s\"", full);
     py_error_take(&e, NULL);
     py_state_undo();
+    file_stage_undo();
     py_turn_release(reply);
     py_error_log_taken(&e, NULL);
     reply_clear(reply);
@@ -129,6 +145,7 @@ static void answer_too_much(struct reply *reply)
 {
     size_t size = reply->writes.len;
     py_state_undo();
+    file_stage_undo();
     py_turn_release(reply);
     reply_error(reply, 413, RPC_OUTCOME_RAISED,
                 "the turn writes %zu bytes of state, the limit is "
@@ -182,7 +199,11 @@ static int finish(const struct run *how, struct reply *reply, PyObject *result)
     if (!err && stream && how->for_object)
         err = collect_stream(reply, stream);
     if (!err)
+        err = py_files_prepare(reply);
+    if (!err)
         err = py_state_commit(reply);
+    if (!err)
+        file_stage_commit();
     if (!err && stream && !how->for_object)
         err = open_stream(how, reply, stream);
     Py_XDECREF(stream);

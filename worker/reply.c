@@ -14,8 +14,10 @@ void reply_clear(struct reply *r)
     r->body = (struct span){"", 0};
     r->field_count = 0;
     r->write_count = 0;
+    r->file_count = 0;
     buf_reset(&r->fields, REPLY_KEEP_CAP);
     buf_reset(&r->writes, REPLY_KEEP_CAP);
+    buf_reset(&r->files, REPLY_KEEP_CAP);
     buf_reset(&r->text, REPLY_KEEP_CAP);
     buf_reset(&r->owned_type, REPLY_KEEP_CAP);
 }

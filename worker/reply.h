@@ -19,6 +19,8 @@ struct reply {
     struct buf fields; /* encoded rpc_field */
     uint32_t write_count;
     struct buf writes; /* encoded rpc_write */
+    uint32_t file_count;
+    struct buf files; /* encoded rpc_file */
     struct buf text, owned_type;
     struct _object *body_owner; /* a Python object, released with py_turn_release */
 };

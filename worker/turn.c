@@ -109,8 +109,9 @@ static int send_reply(uint64_t id, struct reply *r)
         .body = r->body,
         .write_count = r->write_count,
         .writes = {r->writes.data, r->writes.len},
+        .files = {r->file_count, {r->files.data, r->files.len}},
     };
-    if (!buf_ok(&r->fields) || !buf_ok(&r->writes) || !buf_ok(&r->text))
+    if (!buf_ok(&r->fields) || !buf_ok(&r->writes) || !buf_ok(&r->files) || !buf_ok(&r->text))
         return -ENOMEM;
     int fd = body_memfd(&m.body, &m.body_size);
     if (fd == -ENOMEM)

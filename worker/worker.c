@@ -8,6 +8,7 @@
 #include "common/worker_fds.h"
 #include "worker/answers.h"
 #include "worker/deadline.h"
+#include "worker/file_stage.h"
 #include "worker/outbox.h"
 #include "worker/py_async.h"
 #include "worker/py_embed.h"
@@ -161,6 +162,8 @@ static bool on_load(struct channel *c, const struct frame *f)
         m.state.has_checkpoint != (f->fd_count == 1))
         return false;
     show_title(m.object_id);
+    if (file_stage_load(&m.state.files) < 0)
+        die(EXIT_CODE_ENVIRONMENT, "no memory for the changes of files");
     struct object_load_error error = {0};
     struct buf metadata = BUF_INIT;
     if (py_object_load(&m, m.state.has_checkpoint ? c->frame_fds[0] : -1, &metadata, &error) < 0)
@@ -180,6 +183,8 @@ static bool on_reset(struct channel *c, const struct frame *f)
         return false;
     if (py_state_load(&m.state, m.state.has_checkpoint ? c->frame_fds[0] : -1, &error) < 0)
         die(EXIT_CODE_ENVIRONMENT, "state: %s", buf_str(&error));
+    if (file_stage_load(&m.state.files) < 0)
+        die(EXIT_CODE_ENVIRONMENT, "no memory for the changes of files");
     put_and_reset(RPC_RESET_DONE, f->id);
     return true;
 }
@@ -204,6 +209,16 @@ static bool on_promote(struct channel *c, const struct frame *f)
     return rpc_empty_decode(f->payload);
 }
 
+static bool on_files_applied(struct channel *c, const struct frame *f)
+{
+    struct rpc_files_applied m;
+    (void)c;
+    if (!rpc_files_applied_decode(f->payload, &m))
+        return false;
+    file_stage_applied(&m.files);
+    return true;
+}
+
 static bool on_exit_frame(struct channel *c, const struct frame *f)
 {
     (void)c;
@@ -225,6 +240,7 @@ static const struct frame_rule {
     {RPC_UPDATE, true, on_update},
     {RPC_RESET, true, on_reset},
     {RPC_PROMOTE, true, on_promote},
+    {RPC_FILES_APPLIED, true, on_files_applied},
     {RPC_EXIT, false, on_exit_frame},
 };
 

@@ -106,6 +106,13 @@ enum guard_violation body_add(struct exchange *x, const char *bytes, size_t size
     return GUARD_FINE;
 }
 
+bool body_is_whole(const struct exchange *x)
+{
+    const struct guard *g = &x->connection->guarded.guard;
+    uint64_t seen = x->sink_took ? x->body_taken : x->request.body_size;
+    return g->state == GUARD_COMPLETE && seen == (g->head.chunked ? g->body_size : g->head.length);
+}
+
 enum guard_violation body_end(struct exchange *x)
 {
     struct exchange_request *r = &x->request;

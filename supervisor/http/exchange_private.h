@@ -44,8 +44,9 @@ struct exchange {
     struct exchange_pull *pull;       /* of a streamed reply */
     const struct exchange_sink *sink; /* looks at the body */
     void *sink_context;
-    bool sink_took;            /* the body is the sink's */
-    bool body_paused;          /* not to be read now */
+    bool sink_took;   /* the body is the sink's */
+    bool body_paused; /* not to be read now */
+    bool was_paused;
     struct body_window window; /* while it arrives */
     uint64_t body_taken;       /* bytes that the sink took */
     inside_reply_fn inside_fn; /* NULL unless made by inside.c: gets the reply */
@@ -87,6 +88,8 @@ enum guard_violation body_begin(struct exchange *x);
 enum guard_violation body_add(struct exchange *x, const char *bytes, size_t size);
 /* All of it is here: seals a large one. */
 enum guard_violation body_end(struct exchange *x);
+/* Did libmicrohttpd hand all of it on? */
+bool body_is_whole(const struct exchange *x);
 /* Frees the request's body and counts nothing any more. */
 void body_free(struct exchange *x);
 /* Counts bytes against bodies_max; false when it is reached. */

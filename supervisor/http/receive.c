@@ -12,7 +12,7 @@ void exchange_receive(struct exchange *x, const struct exchange_sink *sink, void
 
 void exchange_pause_body(struct exchange *x)
 {
-    x->body_paused = true;
+    x->body_paused = x->was_paused = true;
 }
 
 void exchange_resume_body(struct exchange *x)

@@ -164,6 +164,8 @@ enum MHD_Result request_handle(void *arg, struct MHD_Connection *mhd, const char
         x->window.bytes += size;
         return take_bytes(x, upload, size);
     }
+    if (!x->dispatched && x->was_paused && !body_is_whole(x))
+        return MHD_YES; /* called once more because it was resumed */
     return x->dispatched ? call_again(x) : dispatch(x);
 }
 

@@ -3,6 +3,8 @@
 
 #include "common/json_text.h"
 #include "common/log.h"
+#include "supervisor/files/file_changes.h"
+#include "supervisor/files/files.h"
 #include "supervisor/objects/deploy.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
@@ -52,8 +54,15 @@ int loading_state(struct object *o, struct buf *writes, struct rpc_state *state,
     int err = store_snapshot(o->station->store, o->state, fd, writes, &state->write_count);
     if (err)
         return err;
+    size_t writes_len = writes->len;
+    err = file_changes_pending(o, writes, &state->files);
+    if (err) {
+        if (*fd >= 0)
+            close(*fd);
+        return err;
+    }
     state->has_checkpoint = *fd >= 0;
-    state->writes = (struct span){writes->data ? writes->data : "", writes->len};
+    state->writes = (struct span){writes->data ? writes->data : "", writes_len};
     return 0;
 }
 
@@ -67,6 +76,7 @@ static void put_settings(struct buf *out, const struct worker *w)
 {
     const struct station *station = w->station;
     const struct config *c = &station->config;
+    char owner[FILES_TOKEN_SIZE];
     buf_putc(out, '{');
     json_put_member(out, "objects_dir", c->objects_dir);
     json_put_member(out, "station_id", c->station_id);
@@ -75,6 +85,11 @@ static void put_settings(struct buf *out, const struct worker *w)
     json_put_number(out, "timeout_grace_ns", c->timeout_grace_ns);
     put_flag(out, "replica", w->is_replica);
     json_put_number(out, "turn_writes_max", c->turn_writes_max);
+    files_worker_owner(w, owner);
+    json_put_member(out, "data_dir", c->data_dir);
+    json_put_member(out, "files_owner", owner);
+    json_put_number(out, "files_bytes_max", c->files_bytes_max);
+    json_put_number(out, "files_count_max", c->files_count_max);
     json_put_number(out, "body_max", c->body_max);
     buf_putc(out, '}');
 }

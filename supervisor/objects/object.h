@@ -28,6 +28,7 @@ struct object {
     enum object_phase phase;
     struct object_state *state;
     struct object_log *log;
+    struct object_files *files; /* NULL: no change of its files was made yet */
 
     struct worker_ref worker;    /* the owner: takes the turns, alone those that write */
     struct replicas replicas;    /* take turns that only read */

@@ -6,6 +6,7 @@
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/rest/deploy_view.h"
 #include "supervisor/rest/document_error.h"
+#include "supervisor/rest/file_view.h"
 #include "supervisor/rest/json_reply.h"
 #include "supervisor/rest/log_view.h"
 #include "supervisor/rest/management.h"
@@ -193,8 +194,9 @@ static const struct reserved reserved[] = {
     {"version", NULL, "GET", true, view_version},
     {"status", "true", "GET", false, view_object_status},
     {"test", "true", "GET", true, view_test},
-    {"files", "true", "GET", true, NULL},
-    {"file", NULL, NULL, true, NULL},
+    {"files", "true", "GET", true, view_files},
+    {"file", NULL, "GET", true, view_file},
+    {"file", NULL, "DELETE", true, view_file_delete},
     {"crashes", "true", "GET", true, NULL},
     {"crash", NULL, "GET", true, NULL},
 };

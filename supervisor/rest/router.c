@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/rest/router.h"
 
+#include "supervisor/files/upload.h"
 #include "supervisor/http/target.h"
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/rest/deploy_view.h"
@@ -169,14 +170,34 @@ static void route_station(struct station *station, struct exchange *x)
     }
 }
 
-void router_handle(struct exchange *x, void *arg)
+static const char objects_prefix[] = "/objects/";
+
+static bool is_object_path(struct span target, struct span path)
 {
-    static const char prefix[] = "/objects/";
+    size_t len = sizeof(objects_prefix) - 1;
+    return target.len > len && memcmp(target.data, objects_prefix, len) == 0 && path.len > len;
+}
+
+void router_receive(struct exchange *x, void *arg)
+{
     struct station *station = arg;
     struct span path = exchange_request(x)->path, target = exchange_request(x)->target;
-    size_t len = sizeof(prefix) - 1;
-    if (target.len > len && memcmp(target.data, prefix, len) == 0 && path.len > len)
-        route_object(station, x, len);
+    if (!is_object_path(target, path))
+        return;
+    struct object_target t = parse_target(target, sizeof(objects_prefix) - 1);
+    bool is_here = !t.station[0] || strcmp(t.station, station->config.station_id) == 0;
+    struct object *o =
+        t.valid && is_here ? object_find(station->objects, t.id, strlen(t.id)) : NULL;
+    if (o && o->phase != OBJECT_GONE)
+        upload_begin(o, x);
+}
+
+void router_handle(struct exchange *x, void *arg)
+{
+    struct station *station = arg;
+    struct span path = exchange_request(x)->path, target = exchange_request(x)->target;
+    if (is_object_path(target, path))
+        route_object(station, x, sizeof(objects_prefix) - 1);
     else
         route_station(station, x);
 }

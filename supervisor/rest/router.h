@@ -10,4 +10,10 @@
 /* The front's handler; arg is the struct station. */
 void router_handle(struct exchange *x, void *arg);
 
+/*
+ * The front's receiver: a POST with a form begins. Files in it are stored by the station, unless
+ * the object handles uploads itself.
+ */
+void router_receive(struct exchange *x, void *arg);
+
 #endif

@@ -189,6 +189,13 @@ static bool take_removed(struct scribe *s, const struct frame *f)
     return true;
 }
 
+static bool take_files(struct scribe *s, struct scribe_job *job, const struct frame *f)
+{
+    struct scribe_rpc_files_done m;
+    return scribe_rpc_files_done_decode(f->payload, &m) &&
+           scribe_jobs_files(&s->jobs, job, -(int)m.error, m.limit);
+}
+
 static bool take_answer(struct scribe *s, const struct frame *f)
 {
     if (f->type == RPC_LOG_REMOVED)
@@ -201,6 +208,8 @@ static bool take_answer(struct scribe *s, const struct frame *f)
         return take_checkpointed(s, job, f);
     case RPC_NUMBER:
         return take_number(s, job, f);
+    case RPC_FILES_DONE:
+        return take_files(s, job, f);
     case RPC_VERSION_WRITTEN:
         return take_version(s, job, f);
     default:
@@ -525,6 +534,32 @@ void scribe_on_log_removed(struct scribe *s, scribe_log_removed_fn fn, void *arg
 {
     s->log_removed = fn;
     s->log_removed_arg = arg;
+}
+
+void scribe_files(struct scribe *s, const struct scribe_rpc_files *m, scribe_files_fn done,
+                  void *arg)
+{
+    struct scribe_job *job = scribe_jobs_add(&s->jobs, 0, arg);
+    if (!job) {
+        done(arg, -ENOMEM, 0);
+        return;
+    }
+    job->files = done;
+    if (!can_ask(s, job))
+        return;
+    size_t frame = channel_begin(&s->channel, RPC_FILES, job->id);
+    scribe_rpc_files_encode(&s->channel.out, m);
+    submit(s, job, frame);
+}
+
+void scribe_files_list(struct scribe *s, const char *object_id, scribe_document_fn done, void *arg)
+{
+    struct scribe_job *job = document_job(s, done, arg);
+    if (!job)
+        return;
+    size_t frame = channel_begin(&s->channel, RPC_LIST, job->id);
+    scribe_rpc_list_encode(&s->channel.out, &(struct scribe_rpc_list){span_of(object_id)});
+    submit(s, job, frame);
 }
 
 void scribe_cancel(struct scribe *s, void *arg)

@@ -111,6 +111,18 @@ typedef void (*scribe_log_removed_fn)(void *arg, struct span object_id, uint64_t
                                       uint64_t lines);
 void scribe_on_log_removed(struct scribe *scribe, scribe_log_removed_fn fn, void *arg);
 
+/*
+ * Work on the files of an object (file_work.h); limit is an enum scribe_files_limit, with -EDQUOT.
+ * err -EPIPE: the scribe died, and it may be done, in part, or not; all of it can be done again.
+ */
+struct scribe_rpc_files;
+typedef void (*scribe_files_fn)(void *arg, int err, unsigned limit);
+void scribe_files(struct scribe *scribe, const struct scribe_rpc_files *m, scribe_files_fn done,
+                  void *arg);
+/* {"status":"ok","object_id":…,"files":[{"name","size","modified"}],"count":n}, sorted by name. */
+void scribe_files_list(struct scribe *scribe, const char *object_id, scribe_document_fn done,
+                       void *arg);
+
 /* Forgets every pending job with this arg: its done will not be called. Work on logs stops. */
 void scribe_cancel(struct scribe *scribe, void *arg);
 /*

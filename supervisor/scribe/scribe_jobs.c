@@ -66,6 +66,17 @@ bool scribe_jobs_document(struct scribe_jobs *jobs, struct scribe_job *job, int 
     return true;
 }
 
+bool scribe_jobs_files(struct scribe_jobs *jobs, struct scribe_job *job, int err, unsigned limit)
+{
+    if (!job->files)
+        return false;
+    DL_DELETE(jobs->list, job);
+    if (!job->is_cancelled)
+        job->files(job->arg, err, limit);
+    free(job);
+    return true;
+}
+
 bool scribe_jobs_version(struct scribe_jobs *jobs, struct scribe_job *job, int err, bool in_objects,
                          uint64_t version)
 {
@@ -156,6 +167,8 @@ void scribe_jobs_settle(struct scribe_jobs *jobs)
         jobs->documents -= job->document ? 1 : 0;
         if (job->document && !job->is_cancelled)
             job->document(job->arg, job->err, -1, 0);
+        if (job->files && !job->is_cancelled)
+            job->files(job->arg, job->err, 0);
         if (job->version && !job->is_cancelled)
             job->version(job->arg, job->err, false, 0);
         if (job->number && !job->is_cancelled)

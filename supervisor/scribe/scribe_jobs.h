@@ -17,6 +17,7 @@ struct scribe_job {
     int err;                         /* < 0: failed, to be settled */
     scribe_checkpoint_fn checkpoint; /* of a checkpoint job, else NULL */
     scribe_document_fn document;     /* of a job that makes a document, else NULL */
+    scribe_files_fn files;           /* of work on files, else NULL */
     scribe_version_fn version;       /* of a version to be written, else NULL */
     uint64_t expires_ns;             /* of a document or number: nobody waits longer; 0 never */
     scribe_number_fn number;         /* of a job answered by a number, else NULL */
@@ -44,6 +45,8 @@ bool scribe_jobs_checkpointed(struct scribe_jobs *jobs, struct scribe_job *job, 
 /* The answer to a dump or a search; takes fd over. False when the job is neither. */
 bool scribe_jobs_document(struct scribe_jobs *jobs, struct scribe_job *job, int err, int fd,
                           uint64_t size);
+/* The answer to work on files. False when the job is none. */
+bool scribe_jobs_files(struct scribe_jobs *jobs, struct scribe_job *job, int err, unsigned limit);
 /* The answer to a version to be written. False when the job is none. */
 bool scribe_jobs_version(struct scribe_jobs *jobs, struct scribe_job *job, int err, bool in_objects,
                          uint64_t version);

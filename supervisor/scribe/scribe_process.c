@@ -9,6 +9,7 @@
 #include "common/channel.h"
 #include "common/worker_fds.h"
 #include "supervisor/scribe/checkpoint_merge.h"
+#include "supervisor/scribe/file_work.h"
 #include "supervisor/scribe/log_count.h"
 #include "supervisor/scribe/log_keep.h"
 #include "supervisor/scribe/log_query.h"
@@ -259,6 +260,33 @@ static bool run_log_keep(struct process *p, struct span payload)
 
 /* --- all of them --- */
 
+static bool run_files(struct process *p, struct span payload)
+{
+    struct scribe_rpc_files m;
+    if (!scribe_rpc_files_decode(payload, &m))
+        return false;
+    struct scribe_rpc_files_done answer = {.limit = SCRIBE_FILES_FINE};
+    answer.error = (uint32_t)-file_work_run(p->data_dir, &m, &answer.limit);
+    size_t frame = channel_begin(&p->channel, RPC_FILES_DONE, p->job);
+    scribe_rpc_files_done_encode(&p->channel.out, &answer);
+    int err = channel_end(&p->channel, frame, NULL, 0);
+    if (err)
+        die(EXIT_CODE_ENVIRONMENT, "cannot answer: %s", strerror(-err));
+    send_out(p);
+    return true;
+}
+
+static bool run_list(struct process *p, struct span payload)
+{
+    struct scribe_rpc_list m;
+    uint64_t size = 0;
+    if (!scribe_rpc_list_decode(payload, &m))
+        return false;
+    int result = file_work_list(p->data_dir, m.object_id, &size);
+    answer_document(p, p->job, result, size);
+    return true;
+}
+
 static const struct job_kind {
     enum rpc_type type;
     bool (*run)(struct process *p, struct span payload);
@@ -266,6 +294,8 @@ static const struct job_kind {
     {RPC_CHECKPOINT, run_checkpoint},
     {RPC_DUMP, run_dump},
     {RPC_SEARCH, run_search},
+    {RPC_FILES, run_files},
+    {RPC_LIST, run_list},
     {RPC_VERSION_WRITE, run_version_write},
     {RPC_VERSION_LIST, run_version_list},
     {RPC_VERSION_READ, run_version_read},

@@ -521,6 +521,11 @@ struct store *store_open(struct loop *loop, const struct config *config, struct 
     return ok ? store : NULL;
 }
 
+void store_flush(struct store *store)
+{
+    journal_flush(store->journal);
+}
+
 void store_close(struct store *store)
 {
     if (!store)

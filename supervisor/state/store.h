@@ -39,6 +39,9 @@ struct store *store_open(struct loop *loop, const struct config *config, struct 
 /* Waits for what is queued to become durable, checkpoints everything dirty, closes. */
 void store_close(struct store *store);
 
+/* Waits until everything accepted is durable in the sense of the mode. */
+void store_flush(struct store *store);
+
 /* The part of an object, made when missing. NULL when memory is short. */
 struct object_state *store_object(struct store *store, const char *object_id);
 

@@ -8,6 +8,8 @@
 #include "common/memfd.h"
 #include "common/shared_page.h"
 #include "common/utf8.h"
+#include "supervisor/files/file_changes.h"
+#include "supervisor/files/files.h"
 #include "supervisor/log/object_log.h"
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/state/store.h"
@@ -248,16 +250,27 @@ static bool writes_are_sound(struct span writes)
 static int commit(struct worker *w, struct call *call, const struct rpc_turn_done *m)
 {
     struct worker_ref serving = w->object->worker;
-    if (m->write_count == 0 || w->is_test)
+    if ((m->write_count == 0 && m->files.count == 0) || w->is_test)
         return 0; /* nothing that tests write is taken */
     if (worker_ref_set(serving) && !worker_ref_is(serving, w))
         return -ESTALE; /* another one has a copy of the state without these writes */
-    int err = store_commit(w->station->store, w->object->state, call_client_request_id(call),
-                           m->writes, m->write_count, &call->commit_seq);
-    if (err)
+    struct file_change *change = NULL;
+    if (m->files.count && !(change = file_change_new(w->object, &m->files)))
+        return -ENOMEM;
+    struct store_turn turn = {.request_id = call_client_request_id(call),
+                              .writes = m->writes,
+                              .write_count = m->write_count,
+                              .files = m->files};
+    int err = store_commit_turn(w->station->store, w->object->state, &turn, &call->commit_seq);
+    if (err) {
+        file_change_free(change);
         return err;
+    }
+    if (change)
+        file_change_accept(change, call->commit_seq);
     w->station->turns->commits++;
-    replicas_update(w->object, &(struct rpc_writes){m->write_count, m->writes});
+    if (m->write_count)
+        replicas_update(w->object, &(struct rpc_writes){m->write_count, m->writes});
     return 0;
 }
 
@@ -344,7 +357,10 @@ bool answer_turn_done(struct worker *w, const struct frame *f, const char **reas
     if (m.stream && call->origin.kind != RPC_CALL_HTTP)
         return false;
     *reason = "writes of a turn that may only read";
-    if (call->readonly && m.write_count)
+    if (call->readonly && (m.write_count || m.files.count))
+        return false;
+    *reason = "a change of a file that it has not staged";
+    if (!files_are_of_worker(w, &m.files))
         return false;
     *reason = "a body that is not a sealed memfd of its size";
     if (answer_take_body(w, f, m.body_size, &body_fd) < 0)
