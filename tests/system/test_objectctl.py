@@ -246,6 +246,37 @@ def test_no_station(new_station):
     assert done.returncode not in (0, 64), done
 
 
+@pytest.mark.parametrize("station", [{"config": {"security": {"management": "token"}}}], indirect=True)
+def test_token(station):
+    station.deploy("basics/counter.py", COUNTER)
+    assert station.objectctl("call", "basics_counter").returncode == 0
+    done = station.objectctl("status")
+    assert done.returncode == 77 and "token" in done.stderr, done
+    token = (station.data / "admin.token").read_text().strip()
+    assert station.objectctl("status", env={"OBJECTD_TOKEN": token}).returncode == 0
+    assert station.objectctl("status", env={"OBJECTD_TOKEN": "x" + token}).returncode == 77
+    assert station.objectctl("status", env={"OBJECTD_DATA": str(station.data)}).returncode == 0
+
+
+def test_status_watch(counter):
+    """Shown again, also when the station was away for a moment."""
+    env = {**os.environ, "OBJECTD_URL": f"http://127.0.0.1:{counter.port}"}
+    with open(counter.folder / "watched", "w+") as out:
+        process = subprocess.Popen([str(counter.build / "objectctl"), "status", "--watch"], stdout=out,
+                                   stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env=env)
+
+        def boots():
+            return set(re.findall(r"^boot +(\d+)", (counter.folder / "watched").read_text(), re.M))
+
+        try:
+            wait_until(lambda: boots() == {"1"})
+            counter.restart()
+            wait_until(lambda: boots() == {"1", "2"})
+        finally:
+            process.terminate()
+            process.wait(20 * PATIENCE)
+
+
 # --- what people read about it agrees with what it does ---
 
 
