@@ -11,13 +11,18 @@ static const char *const members[COLUMNS] = {"version_id", "timestamp", "author"
 static const char *const heads[COLUMNS] = {"VERSION", "TIME", "AUTHOR",
                                            "STATUS",  "HASH", "MESSAGE"};
 
-/* Twelve digits of a hash are enough for people. */
-static void shorten_hashes(json_t *versions)
+/* For people: twelve digits of a hash, and why a version was rejected where its author says
+ * nothing. */
+static void shorten(json_t *versions)
 {
     size_t index;
     json_t *version;
     json_array_foreach(versions, index, version)
+    {
         json_object_set_new(version, "hash", json_sprintf("%.12s", ask_text(version, "hash")));
+        if (!ask_text(version, "message")[0])
+            json_object_set(version, "message", json_object_get(version, "reason"));
+    }
 }
 
 int cmd_versions(struct ctl *ctl, const struct command *self, int argc, char **argv)
@@ -43,7 +48,7 @@ int cmd_versions(struct ctl *ctl, const struct command *self, int argc, char **a
         ask_print(answer);
     } else if (code == CTL_OK) {
         json_t *versions = json_object_get(answer, "versions");
-        shorten_hashes(versions);
+        shorten(versions);
         ask_show_times(versions, "timestamp");
         ask_print_rows(versions, members, heads, COLUMNS);
     }
