@@ -212,17 +212,15 @@ void exchange_put_error(struct buf *body, const char *extra, const char *format,
     buf_free(&text);
 }
 
-void exchange_error(struct exchange *x, unsigned status, const char *extra, const char *format, ...)
+/* Takes the text; allow: NULL or the value of the Allow field. */
+static void send_error(struct exchange *x, unsigned status, const char *allow, struct buf *body)
 {
-    struct buf body = BUF_INIT;
-    va_list ap;
-    va_start(ap, format);
-    exchange_put_error(&body, extra, format, ap);
-    va_end(ap);
-    struct exchange_field fields[2];
+    struct exchange_field fields[3];
     size_t n = 0;
     if (status == 503 || status == 429)
         fields[n++] = (struct exchange_field){"Retry-After", "1"};
+    if (allow)
+        fields[n++] = (struct exchange_field){"Allow", allow};
     if (!x->keeps_id)
         fields[n++] = (struct exchange_field){"X-Request-Id", error_id(x)};
     struct exchange_reply reply = {.status = status,
@@ -230,6 +228,23 @@ void exchange_error(struct exchange *x, unsigned status, const char *extra, cons
                                    .fields = fields,
                                    .field_count = n,
                                    .close = status == 413};
-    reply.body = buf_take(&body, &reply.body_size);
+    reply.body = buf_take(body, &reply.body_size);
     exchange_reply(x, &reply);
+}
+
+void exchange_error(struct exchange *x, unsigned status, const char *extra, const char *format, ...)
+{
+    struct buf body = BUF_INIT;
+    va_list ap;
+    va_start(ap, format);
+    exchange_put_error(&body, extra, format, ap);
+    va_end(ap);
+    send_error(x, status, NULL, &body);
+}
+
+void exchange_error_method(struct exchange *x, const char *allow, const char *text)
+{
+    struct buf body = BUF_INIT;
+    exchange_error_text(&body, NULL, text);
+    send_error(x, 405, allow, &body);
 }

@@ -74,6 +74,9 @@ void exchange_error(struct exchange *x, unsigned status, const char *extra, cons
 /* The text of that. */
 void exchange_error_text(struct buf *json, const char *extra, const char *text);
 
+/* The same with 405 and Allow. */
+void exchange_error_method(struct exchange *x, const char *allow, const char *text);
+
 /*
  * A reply whose body comes in pieces: status and fields now, then the front calls on_pull(context)
  * each time it can take one more chunk, and on_gone(context) when the client has gone or the stream

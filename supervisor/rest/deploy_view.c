@@ -354,7 +354,11 @@ static json_t *rollback_of(const struct exchange *x, const struct config *c)
         !memmem(request->body.data, request->body.len, word, sizeof(word) - 1) ||
         !head_is_json(type))
         return NULL;
-    json_t *body = json_loadb(request->body.data, request->body.len, JSON_FLAGS, NULL);
+    json_error_t error;
+    json_t *body = json_loadb(request->body.data, request->body.len, JSON_FLAGS, &error);
+    if (!body && json_error_code(&error) == json_error_numeric_overflow) /* no version's number */
+        body = json_loadb(request->body.data, request->body.len,
+                          JSON_FLAGS | JSON_DECODE_INT_AS_REAL, NULL);
     const char *action = json_string_value(json_object_get(body, "action"));
     if (action && strcmp(action, "rollback") == 0 && has_only_keys_of_rollback(body))
         return body;
@@ -403,7 +407,7 @@ static void roll_back(struct object *o, struct exchange *x, const json_t *body)
 {
     const json_t *version = json_object_get(body, "version_id");
     if (!json_is_integer(version)) {
-        exchange_error(x, 400, NULL, "\"version_id\" must be a whole number");
+        exchange_error(x, 400, NULL, "\"version_id\" must be the number of a version");
         return;
     }
     if (json_integer_value(version) < 1) {

@@ -147,13 +147,15 @@ static void state_built(void *arg, int err, int fd, uint64_t size)
     }
 }
 
-static void dump_state(struct state_view *v, const char *key)
+static void dump_state(struct state_view *v, const struct span *key)
 {
     struct object *o = v->object;
     struct buf prefix = BUF_INIT;
     put_head(&prefix, o);
-    if (key)
-        json_put_member(&prefix, "key", key);
+    if (key) {
+        json_put_key(&prefix, "key");
+        json_put_string(&prefix, key->data, key->len);
+    }
     json_put_key(&prefix, key ? "value" : "state");
     store_dump(o->station->store, o->state, key, buf_str(&prefix), "}", state_built, v);
     buf_free(&prefix);
@@ -168,8 +170,13 @@ static void view_state(struct object *o, struct exchange *x)
         return;
     }
     *v = (struct state_view){.object = o, .exchange = x, .seq = store_newest(o->state)};
-    bool one_key = exchange_query(x, "key", &key);
-    dump_state(v, one_key ? buf_str(&key) : NULL);
+    int found = query_once(exchange_request(x)->query, "key", &key);
+    if (found < 0) {
+        exchange_error(x, 400, NULL, "key is given twice");
+        free(v);
+    } else {
+        dump_state(v, found ? &(struct span){buf_str(&key), key.len} : NULL);
+    }
     buf_free(&key);
 }
 
@@ -201,14 +208,13 @@ static const struct reserved reserved[] = {
     {"crash", NULL, "GET", true, NULL},
 };
 
-static const struct reserved *reserved_of(const char *name, const char *value, struct span method)
+static const struct reserved *reserved_of(struct span name, struct span value, struct span method)
 {
     for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
         const struct reserved *r = &reserved[i];
         bool method_fits = !r->method || span_equal(method, r->method) ||
                            (strcmp(r->method, "GET") == 0 && span_equal(method, "HEAD"));
-        if (method_fits && strcmp(name, r->name) == 0 &&
-            (!r->value || strcmp(value, r->value) == 0))
+        if (method_fits && span_equal(name, r->name) && (!r->value || span_equal(value, r->value)))
             return r;
     }
     return NULL;
@@ -219,7 +225,9 @@ static const struct reserved *reserved_in(const struct exchange *x)
     struct query q = query_of(exchange_request(x)->query);
     const struct reserved *found = NULL;
     while (!found && query_next(&q))
-        found = reserved_of(buf_str(&q.name), buf_str(&q.value), exchange_request(x)->method);
+        found =
+            reserved_of((struct span){buf_str(&q.name), q.name.len},
+                        (struct span){buf_str(&q.value), q.value.len}, exchange_request(x)->method);
     query_free(&q);
     return found;
 }

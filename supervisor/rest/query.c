@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct query query_of(struct span raw)
@@ -62,4 +63,35 @@ bool query_number(const char *text, uint64_t min, uint64_t max, uint64_t *value)
         return false;
     *value = number;
     return true;
+}
+
+int query_once(struct span raw, const char *name, struct buf *out)
+{
+    struct query q = query_of(raw);
+    int found = 0;
+    while (found >= 0 && query_next(&q)) {
+        if (!span_equal((struct span){buf_str(&q.name), q.name.len}, name))
+            continue;
+        found = found ? -EEXIST : 1;
+        if (found == 1)
+            buf_append(out, buf_str(&q.value), q.value.len);
+    }
+    query_free(&q);
+    return found;
+}
+
+const char *query_number_once(struct span raw, const char *name, uint64_t min, uint64_t max,
+                              uint64_t *value, char problem[QUERY_PROBLEM_SIZE])
+{
+    struct buf text = BUF_INIT;
+    int found = query_once(raw, name, &text);
+    bool is_text = strlen(buf_str(&text)) == text.len;
+    problem[0] = '\0';
+    if (found < 0)
+        snprintf(problem, QUERY_PROBLEM_SIZE, "%s is given twice", name);
+    else if (found && !(is_text && query_number(buf_str(&text), min, max, value)))
+        snprintf(problem, QUERY_PROBLEM_SIZE, "%s must be a whole number from %llu to %llu", name,
+                 (unsigned long long)min, (unsigned long long)max);
+    buf_free(&text);
+    return problem[0] ? problem : NULL;
 }

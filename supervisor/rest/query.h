@@ -19,7 +19,18 @@ struct query query_of(struct span raw);
 bool query_next(struct query *q);
 void query_free(struct query *q);
 
+/* The value of one parameter, decoded, into out: 1; 0 when it is absent, -EEXIST when given twice.
+ */
+int query_once(struct span raw, const char *name, struct buf *out);
+
 /* A decimal number within [min, max]; false for anything else. */
 bool query_number(const char *text, uint64_t min, uint64_t max, uint64_t *value);
+/*
+ * The same of a parameter that may be absent; *value stays then. NULL, or what is wrong with it, in
+ * `problem`.
+ */
+enum { QUERY_PROBLEM_SIZE = 160 };
+const char *query_number_once(struct span raw, const char *name, uint64_t min, uint64_t max,
+                              uint64_t *value, char problem[QUERY_PROBLEM_SIZE]);
 
 #endif

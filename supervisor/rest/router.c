@@ -164,7 +164,7 @@ static void route_station(struct station *station, struct exchange *x)
         struct exchange_reply reply = {.status = 204, .fields = &allow, .field_count = 1};
         exchange_reply(x, &reply);
     } else if (!is_reading(request)) {
-        view_method_not_allowed(x, &allow);
+        exchange_error_method(x, allow.value, "this route is only read");
     } else if (!route->management || management_allowed(station, x)) {
         route->view(station, x);
     }

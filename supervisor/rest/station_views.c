@@ -64,16 +64,6 @@ void view_ready(struct station *station, struct exchange *x)
     }
 }
 
-void view_method_not_allowed(struct exchange *x, const struct exchange_field *allow)
-{
-    struct buf json = BUF_INIT;
-    buf_puts(&json, "{\"status\":\"error\",\"error\":\"this route is only read\"}");
-    struct exchange_reply reply = {
-        .status = 405, .content_type = JSON_CONTENT_TYPE, .fields = allow, .field_count = 1};
-    reply.body = buf_take(&json, &reply.body_size);
-    exchange_reply(x, &reply);
-}
-
 /* --- status --- */
 
 static void put_process(struct buf *json, const char *name, pid_t pid)

@@ -15,7 +15,5 @@ void view_health(struct station *station, struct exchange *x);
 void view_ready(struct station *station, struct exchange *x);
 void view_status(struct station *station, struct exchange *x);
 void view_metrics(struct station *station, struct exchange *x);
-/* 405 with that Allow field. */
-void view_method_not_allowed(struct exchange *x, const struct exchange_field *allow);
 
 #endif

@@ -9,7 +9,6 @@
 #include "supervisor/scribe/scribe_rpc.h"
 #include "supervisor/station.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -71,49 +70,38 @@ static void ask(const struct question *question)
     }
 }
 
-/* NULL, or what is wrong. */
-static const char *set_parameter(struct question *q, const char *name, const char *value)
-{
-    if (strcmp(name, "limit") == 0 && !query_number(value, 1, LIMIT_MAX, &q->limit))
-        return "limit must be a number from 1 to 10000";
-    if (strcmp(name, "offset") == 0 && !query_number(value, 0, INT64_MAX, &q->offset))
-        return "offset must be a number, 0 or more";
-    if (strcmp(name, "after") == 0 && !query_number(value, 1, INT64_MAX, &q->after))
-        return "after must be the number of a version";
-    return NULL;
-}
-
 void view_versions(struct object *o, struct exchange *x)
 {
     struct question q = {.object = o, .exchange = x, .limit = LIMIT_DEFAULT};
-    struct query parameters = query_of(exchange_request(x)->query);
-    const char *problem = NULL;
-    while (!problem && query_next(&parameters))
-        problem = set_parameter(&q, buf_str(&parameters.name), buf_str(&parameters.value));
-    query_free(&parameters);
+    struct span raw = exchange_request(x)->query;
+    char text[QUERY_PROBLEM_SIZE];
+    const char *problem = query_number_once(raw, "limit", 1, LIMIT_MAX, &q.limit, text);
+    if (!problem)
+        problem = query_number_once(raw, "offset", 0, INT64_MAX, &q.offset, text);
+    if (!problem)
+        problem = query_number_once(raw, "after", 1, INT64_MAX, &q.after, text);
     if (problem)
         exchange_error(x, 400, NULL, "%s", problem);
     else
         ask(&q);
 }
 
-static bool is_digits(const char *text)
+static bool is_digits(struct buf *text)
 {
-    const char *at = text;
-    while (isdigit((unsigned char)*at))
-        at++;
-    return *text && !*at;
+    size_t digits = strspn(buf_str(text), "0123456789");
+    return digits > 0 && digits == text->len;
 }
 
 void view_version(struct object *o, struct exchange *x)
 {
     struct question q = {.object = o, .exchange = x};
     struct buf value = BUF_INIT;
-    exchange_query(x, "version", &value);
-    if (!is_digits(buf_str(&value)))
+    if (query_once(exchange_request(x)->query, "version", &value) < 0)
+        exchange_error(x, 400, NULL, "version is given twice");
+    else if (!is_digits(&value))
         exchange_error(x, 400, NULL, "version must be a number");
     else if (!query_number(buf_str(&value), 1, INT64_MAX, &q.version))
-        exchange_error(x, 404, NULL, "%s has no version %s", o->id, buf_str(&value));
+        exchange_error(x, 404, NULL, "%s has no version %.40s", o->id, buf_str(&value));
     else
         ask(&q);
     buf_free(&value);

@@ -429,20 +429,20 @@ static struct span span_or_empty(const char *text)
     return text ? span_of(text) : (struct span){"", 0};
 }
 
-void scribe_dump(struct scribe *s, const char *object_id, const char *key, struct span writes,
-                 uint32_t write_count, const char *prefix, const char *suffix,
+void scribe_dump(struct scribe *s, const char *object_id, const struct span *key,
+                 struct span writes, uint32_t write_count, const char *prefix, const char *suffix,
                  scribe_document_fn done, void *arg)
 {
     struct scribe_job *job = document_job(s, done, arg);
     if (!job)
         return;
-    if (key && !*key) { /* would mean all keys; there is no empty one */
+    if (key && key->len == 0) { /* would mean all keys; there is no empty one */
         fail_later(s, job, -ENOENT);
         return;
     }
     struct scribe_rpc_dump m = {
         .object_id = span_of(object_id),
-        .key = span_or_empty(key),
+        .key = key ? *key : (struct span){"", 0},
         .prefix = span_or_empty(prefix),
         .suffix = span_or_empty(suffix),
         .write_count = write_count,

@@ -56,8 +56,8 @@ typedef void (*scribe_document_fn)(void *arg, int err, int fd, uint64_t size);
  * prefix + {"key":value,…} (or one value, -ENOENT when missing) + suffix: the checkpoint file of
  * the object overlaid by `writes` (encoded rpc_write).
  */
-void scribe_dump(struct scribe *scribe, const char *object_id, const char *key, struct span writes,
-                 uint32_t write_count, const char *prefix, const char *suffix,
+void scribe_dump(struct scribe *scribe, const char *object_id, const struct span *key,
+                 struct span writes, uint32_t write_count, const char *prefix, const char *suffix,
                  scribe_document_fn done, void *arg);
 
 /* What GET ?logs=true asks for. */

@@ -243,7 +243,7 @@ static uint32_t encode_key(const struct object_state *object, struct span key, s
     return 1;
 }
 
-void store_dump(struct store *store, struct object_state *object, const char *key,
+void store_dump(struct store *store, struct object_state *object, const struct span *key,
                 const char *prefix, const char *suffix, store_dump_fn done, void *arg)
 {
     if (!store->scribe) {
@@ -251,7 +251,7 @@ void store_dump(struct store *store, struct object_state *object, const char *ke
         return;
     }
     struct buf writes = BUF_INIT;
-    uint32_t count = key ? encode_key(object, span_of(key), &writes) : encode_all(object, &writes);
+    uint32_t count = key ? encode_key(object, *key, &writes) : encode_all(object, &writes);
     if (buf_ok(&writes))
         scribe_dump(store->scribe, object->id, key, (struct span){writes.data, writes.len}, count,
                     prefix, suffix, done, arg);

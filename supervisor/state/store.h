@@ -96,7 +96,7 @@ int store_snapshot(struct store *store, struct object_state *object, int *checkp
  * + state + suffix.
  */
 typedef void (*store_dump_fn)(void *arg, int err, int fd, uint64_t size);
-void store_dump(struct store *store, struct object_state *object, const char *key,
+void store_dump(struct store *store, struct object_state *object, const struct span *key,
                 const char *prefix, const char *suffix, store_dump_fn done, void *arg);
 /* Number of keys as of the last checkpoint plus those written since; an estimate, for metadata. */
 uint64_t store_key_estimate(struct store *store, struct object_state *object);

@@ -87,7 +87,8 @@ static void on_checkpoint(void *arg, int err, size_t index, uint64_t keys)
 
 static void dump_into(struct answer *a, const char *object_id, const char *key)
 {
-    scribe_dump(scribe, object_id, key, (struct span){"", 0}, 0, "<", ">", on_document, a);
+    scribe_dump(scribe, object_id, key ? &(struct span){key, strlen(key)} : NULL,
+                (struct span){"", 0}, 0, "<", ">", on_document, a);
 }
 
 static void reap_it(void)

@@ -4,8 +4,8 @@
  * supervisor/state/recovery.c supervisor/state/journal.c supervisor/state/committer.c
  * supervisor/state/journal_reader.c supervisor/state/segment.c supervisor/state/record.c
  * supervisor/loop.c common/buf.c common/clock.c common/codec.c common/failpoint.c
- * common/json_text.c common/log.c common/rpc.c common/file_store.c common/seeded_hash.c common/state_file.c
- * common/tsv.c common/utf8.c -lxxhash -lpthread -ljansson */
+ * common/json_text.c common/log.c common/rpc.c common/file_store.c common/seeded_hash.c
+ * common/state_file.c common/tsv.c common/utf8.c -lxxhash -lpthread -ljansson */
 /*
  * The store with a scribe of this test's own: it merges with the real journal reader and the real
  * state file, at once or when the test says so, or fails.
@@ -167,13 +167,13 @@ void scribe_checkpoint(struct scribe *scribe, const struct scribe_checkpoint *ob
 
 static char dumped[256];
 
-void scribe_dump(struct scribe *scribe, const char *object_id, const char *key, struct span writes,
-                 uint32_t write_count, const char *prefix, const char *suffix,
+void scribe_dump(struct scribe *scribe, const char *object_id, const struct span *key,
+                 struct span writes, uint32_t write_count, const char *prefix, const char *suffix,
                  scribe_document_fn done, void *arg)
 {
     (void)scribe, (void)writes;
-    snprintf(dumped, sizeof(dumped), "%s %s %u %s %s", object_id, key ? key : "-", write_count,
-             prefix, suffix);
+    snprintf(dumped, sizeof(dumped), "%s %s %u %s %s", object_id, key ? key->data : "-",
+             write_count, prefix, suffix);
     done(arg, 0, -1, 0);
 }
 
@@ -796,7 +796,8 @@ static void dump_done(void *arg, int err, int fd, uint64_t size)
 static void expect_dump(const char *key, const char *what)
 {
     int err = 1;
-    store_dump(store, store_object(store, "demo"), key, "{", "}", dump_done, &err);
+    store_dump(store, store_object(store, "demo"), key ? &(struct span){key, strlen(key)} : NULL,
+               "{", "}", dump_done, &err);
     ck_assert_int_eq(err, 0);
     ck_assert_str_eq(dumped, what);
 }
