@@ -20,7 +20,7 @@
 #define OBJECTD_STATEDIR "/var/lib/objectd"
 #endif
 #ifndef OBJECTD_EXAMPLESDIR
-#define OBJECTD_EXAMPLESDIR "/usr/share/doc/objectd/examples"
+#define OBJECTD_EXAMPLESDIR "/usr/share/doc/objectd/examples/objects"
 #endif
 
 #endif
