@@ -11,6 +11,7 @@
 #include "supervisor/rest/document_error.h"
 #include "supervisor/rest/file_head.h"
 #include "supervisor/rest/json_reply.h"
+#include "supervisor/rest/query.h"
 #include "supervisor/scribe/scribe.h"
 #include "supervisor/station.h"
 
@@ -226,17 +227,18 @@ static void find_and_send(void *arg)
 /* The name that is asked for, or false: answered. */
 static bool take_name(struct exchange *x, struct buf *name)
 {
-    if (!exchange_query(x, "file", name) || !buf_ok(name)) {
-        buf_free(name);
+    int found = query_once(exchange_request(x)->query, "file", name);
+    const char *problem = NULL;
+    if (found < 0)
+        exchange_error(x, 400, NULL, "file is given twice");
+    else if (!buf_ok(name))
         no_memory(x);
-        return false;
-    }
-    const char *problem = file_store_name_problem((struct span){buf_str(name), name->len});
-    if (problem)
+    else if ((problem = file_store_name_problem((struct span){buf_str(name), name->len})))
         exchange_error(x, 400, NULL, "no file can have that name: %s", problem);
-    if (problem)
-        buf_free(name);
-    return !problem;
+    else
+        return true;
+    buf_free(name);
+    return false;
 }
 
 void view_file(struct object *o, struct exchange *x)

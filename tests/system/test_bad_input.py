@@ -256,6 +256,79 @@ def test_other_actions_are_the_objects_own(objects, body):
     assert reply.status == 200 and reply.json() == body, reply
 
 
+# --- files ---
+
+BAD_NAMES = ["", ".", "..", "../good.py", "/etc/passwd", "a/b", "a\0b", "\0", "a\nb", "\x7f",
+             "x" * 256, "x" * 4096]
+
+
+def test_file_names(objects):
+    """Of a file to be fetched or removed; nothing outside the folder of files is touched."""
+    before = on_disk(objects)
+    with objects.client() as client:
+        for method in ("GET", "DELETE"):
+            for name in BAD_NAMES:
+                reply = client.request(method, f"/objects/good?file={quoted(name)}")
+                expect_refusal(reply, 400, "name")
+            expect_refusal(client.request(method, "/objects/good?file=%FF"), 400, "name")
+            expect_refusal(client.request(method, "/objects/good?file=a&file=b"), 400, "file")
+            expect_refusal(client.request(method, "/objects/good?file=none"), 404, "none")
+    assert on_disk(objects) == before
+
+
+BOUNDARY = "edge"
+
+
+def part(disposition, content=b"content", more=b""):
+    return (b"--edge\r\nContent-Disposition: form-data" + disposition + b"\r\n" + more + b"\r\n"
+            + content + b"\r\n")
+
+
+def upload(station, body, content_type="multipart/form-data; boundary=edge"):
+    return station.post("/objects/good", body, headers={"Content-Type": content_type})
+
+
+END = b"--edge--\r\n"
+ONE_FILE = part(b'; name="f"; filename="fine.txt"')
+BAD_UPLOADS = {  # what is sent, and the status
+    "no boundary": (ONE_FILE + END, 400, "multipart/form-data"),
+    "other boundary": (ONE_FILE + END, 400, "multipart/form-data; boundary=other"),
+    "no end": (ONE_FILE, 400, None),
+    "cut in a field": (b"--edge\r\nContent-Dispo", 400, None),
+    "no disposition": (b"--edge\r\n\r\ncontent\r\n" + END, 400, None),
+    "long field": (part(b'; name="f"; filename="a"', more=b"X: " + b"y" * 100000 + b"\r\n") + END,
+                   400, None),
+    "many parts": (b"".join(part(b'; name="f"; filename="%d"' % n) for n in range(1000)) + END, 400,
+                   None),
+    "name of 4 KiB": (part(b'; name="f"; filename="' + b"n" * 4096 + b'"') + END, 400, None),
+    "name with NUL": (part(b'; name="f"; filename="a\0b"') + END, 400, None),
+    "name is dots": (part(b'; name="f"; filename=".."') + END, 400, None),
+    "good, then bad": (ONE_FILE + part(b'; name="f"; filename=".."') + END, 400, None),
+    "name of other bytes": (part(b'; name="f"; filename="\xff\xfe"') + END, 400, None),
+}
+
+
+@pytest.mark.parametrize("name", BAD_UPLOADS)
+def test_uploads(objects, name):
+    """All of an upload is stored, or nothing."""
+    body, status, content_type = BAD_UPLOADS[name]
+    before = on_disk(objects)
+    reply = upload(objects, body, *([content_type] if content_type else []))
+    expect_refusal(reply, status)
+    assert objects.get("/objects/good?files=true").json()["files"] == []
+    wait_until(lambda: on_disk(objects) == before)
+
+
+def test_upload_cut_off(objects):
+    before = on_disk(objects)
+    for sent in range(0, len(ONE_FILE), 7):
+        with objects.connect() as s:
+            s.sendall(b"POST /objects/good HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000\r\n"
+                      b"Content-Type: multipart/form-data; boundary=edge\r\n\r\n" + ONE_FILE[:sent])
+    assert objects.get("/objects/good?files=true").json()["files"] == []
+    wait_until(lambda: on_disk(objects) == before, what=lambda: set(on_disk(objects)) ^ set(before))
+
+
 # --- objects that are not well ---
 
 VIEWS = ["", "?state=true", "?logs=true", "?metadata=true", "?source=true", "?code=true",
