@@ -68,7 +68,7 @@ void log_line_parse(struct log_line *l, const struct log_columns *columns, char 
         for (size_t i = 0; i < stored; i++)
             l->field[i].len =
                 tsv_unescape_in_place(line + (l->field[i].data - line), l->field[i].len);
-    for (size_t i = stored; i < LOG_LINE_COLUMNS_MAX; i++)
+    for (size_t i = stored; i < columns->count; i++)
         l->field[i] = (struct span){"", 0};
 }
 
@@ -142,8 +142,28 @@ static bool value_equals(struct span json, struct span text)
                                                   : numbers_equal(json, text);
 }
 
+static bool contains(struct span text, struct span part)
+{
+    return part.len == 0 || memmem(text.data, text.len, part.data, part.len);
+}
+
+/*
+ * False where a look at the bytes shows that no member can match, which saves most lines of a long
+ * search the parsing. Without escapes strings stand there as they are; numbers, arrays and objects
+ * may be written in several ways.
+ */
+static bool may_match(struct span fields, struct span name, struct span value)
+{
+    if (fields.len == 0 || memchr(fields.data, '\\', fields.len))
+        return fields.len > 0;
+    bool is_one_way = value.len > 0 && !strchr("-0123456789[{", *value.data);
+    return contains(fields, name) && (!is_one_way || contains(fields, value));
+}
+
 static bool member_matches(const struct log_line *l, struct span name, struct span value)
 {
+    if (!may_match(log_line_column(l, "fields"), name, value))
+        return false;
     struct json_scan scan = members_of(l);
     struct span member_name, member;
     while (json_scan_member(&scan, &member_name, &member)) {

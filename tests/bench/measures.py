@@ -6,6 +6,7 @@ import re
 import shutil
 import statistics
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -297,6 +298,76 @@ def million_keys(folder, plan):
         wait_until(lambda: path.exists() and path.stat().st_size > keys * 10, 60)
         s.kill9()
         rows += recovery(s, keys, f"recovery of {keys:,} keys from a checkpoint", ("<=", 2))
+    return rows
+
+
+LOG_HEADER = "timestamp\tlevel\tmessage\trequest_id\tversion\tfields\n"
+
+
+def write_log(path, size):
+    """A log of that size, a line a millisecond; an ERROR every ten thousand lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    n, written = 0, len(LOG_HEADER)
+    with open(path, "w") as f:
+        f.write(LOG_HEADER)
+        while written < size:
+            written += f.write("".join(
+                f"{1700000000 + i / 1000:.6f}\t{'ERROR' if i % 10000 == 0 else 'INFO'}\tGET /objects/big?n={i} 200"
+                f"\tstation-1-{i}\t3\t{{\"status\":200,\"duration_ms\":0.123,\"n\":{i}}}\n"
+                for i in range(n, n + 10000)))
+            n += 10000
+    return n
+
+
+def large_log(folder, plan):
+    """?logs=true on a large log: the newest lines, filters, and what a search for nothing does to
+    other requests of the scribe."""
+    s = station(folder, "log")
+    s.put("big.py", HELLO)
+    s.put("other.py", COUNTER)
+    lines = write_log(s.data / "logs" / "big" / "log.tsv", plan.log_bytes)
+    what = f"{plan.log_bytes / 1e9:g} GB of log"
+    rows = []
+
+    def timed(query, rounds=20):
+        times = []
+        for _ in range(rounds):
+            begun = time.perf_counter()
+            reply = client.get("/objects/big?logs=true" + query)
+            times.append((time.perf_counter() - begun) * 1000)
+            if reply.status != 200:
+                raise RuntimeError(f"{query}: {reply}")
+        return reply.json(), median(times), max(times)
+
+    with running(s), s.client(timeout=120) as client:
+        client.get("/objects/big")
+        client.get("/objects/other")
+        for query, target in (("&limit=100", ("<=", 50)), ("&limit=100&level=INFO", None),
+                              ("&limit=100&level=ERROR", None), (f"&limit=100&n={lines - 5}", None),
+                              (f"&limit=100&until={1700000000 + lines // 2000}", None)):
+            rare = "ERROR" in query or "n=" in query
+            answer, middle, worst = timed(query, 3 if rare else 20)
+            rows.append(Row(f"{what}, ?logs=true{query}", middle, "ms", target,
+                            note=f"worst {worst:.1f} ms, {answer['count']} lines"))
+            progress(rows[-1])
+        views = []
+        search = threading.Thread(target=lambda: s.get("/objects/big?logs=true&nobody=x", timeout=300))
+        begun = time.perf_counter()
+        search.start()
+        while search.is_alive():
+            view = time.perf_counter()
+            s.state("other")
+            views.append((time.perf_counter() - view) * 1000)
+        search.join()
+        rows.append(Row(f"{what}, a filter that matches nothing", time.perf_counter() - begun, "s",
+                        note=f"?state=true of another object meanwhile: median {median(views):.1f} ms, "
+                             f"worst {max(views):.1f} ms"))
+        progress(rows[-1])
+        begun = time.perf_counter()
+        count = client.get("/objects/big?metadata=true").json()["metadata"]["log_count"]
+        rows.append(Row(f"{what}, counted once for log_count", time.perf_counter() - begun, "s",
+                        note=f"{count:,} lines"))
+        progress(rows[-1])
     return rows
 
 
