@@ -246,6 +246,41 @@ def test_no_station(new_station):
     assert done.returncode not in (0, 64), done
 
 
+def test_files(counter):
+    def ctl(*arguments):
+        return counter.objectctl("files", "basics_counter", *arguments)
+
+    big = os.urandom(3 << 20)
+    (counter.folder / "big.bin").write_bytes(big)
+    (counter.folder / "sub").mkdir()
+    (counter.folder / "sub" / "ä b.txt").write_text("text")
+    (counter.folder / "empty").write_text("")
+    done = ctl("put", "big.bin", "sub/ä b.txt", "empty")
+    assert done.returncode == 0, done
+    assert done.stdout.splitlines() == ["NAME\tSIZE", f"big.bin\t{len(big)}", "ä b.txt\t4", "empty\t0"]
+    rows = [line.split("\t") for line in ctl().stdout.splitlines()]
+    assert rows[0] == ["NAME", "SIZE", "MODIFIED"]
+    assert sorted(row[:2] for row in rows[1:]) == [["big.bin", str(len(big))], ["empty", "0"], ["ä b.txt", "4"]]
+    assert json.loads(ctl("--json").stdout)["count"] == 3
+    assert complete(counter, "objectctl files basics_counter get b") == ["big.bin"]
+    assert ctl("get", "big.bin", "-o", "copy").returncode == 0
+    assert (counter.folder / "copy").read_bytes() == big
+    assert ctl("get", "empty", "-o", "nothing").returncode == 0
+    assert (counter.folder / "nothing").read_bytes() == b""
+    (counter.folder / "sub" / "ä b.txt").unlink()
+    assert ctl("get", "ä b.txt").returncode == 0 and (counter.folder / "ä b.txt").read_text() == "text"
+    assert ctl("get", "ä b.txt", "-o", "-").stdout == "text"
+    assert ctl("get", "none").returncode == 66 and not (counter.folder / "none").exists()
+    done = ctl("get", "big.bin", "-o", "no/such/folder/x")
+    assert done.returncode == 73 and "no/such/folder" in done.stderr, done
+    assert not list(counter.folder.glob("*.part"))
+    assert ctl("put", "no-such-file").returncode == 66
+    assert ctl("get", "../x").returncode == 64 and ctl("get", "../x", "-o", "x").returncode in (65, 66)
+    done = ctl("rm", "none", "big.bin", "ä b.txt")
+    assert done.returncode == 66 and "none" in done.stderr, done
+    assert [line.split("\t")[0] for line in ctl().stdout.splitlines()] == ["NAME", "empty"]
+
+
 @pytest.mark.parametrize("station", [{"config": {"security": {"management": "token"}}}], indirect=True)
 def test_token(station):
     station.deploy("basics/counter.py", COUNTER)
