@@ -165,7 +165,7 @@ static void watch_task(struct turn *t, uint64_t timeout_ns)
 }
 
 int py_concurrent_start(PyObject *awaitable, uint64_t timeout_ns,
-                        void (*end)(void *arg, PyObject *result), void *arg)
+                        void (*end)(void *arg, PyObject *result), void *arg, PyObject **task)
 {
     struct turn *t = new_turn(timeout_ns, end, arg);
     if (!t) {
@@ -176,6 +176,10 @@ int py_concurrent_start(PyObject *awaitable, uint64_t timeout_ns,
     if (!t->task) {
         Py_DECREF(t);
         return -1;
+    }
+    if (task) {
+        Py_INCREF(t->task);
+        *task = t->task;
     }
     t->scope = py_scope_suspend();
     if (turns)

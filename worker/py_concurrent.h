@@ -22,10 +22,11 @@ bool py_concurrent_is_on(void);
 /*
  * Starts the awaitable (taken) as a task and suspends the scope, which is the current one no more.
  * end(arg, result) is called once, in that scope: a new reference, or NULL with an exception. 0, or
- * -1 with an exception and nothing suspended. timeout_ns 0: none.
+ * -1 with an exception and nothing suspended. timeout_ns 0: none. task: NULL, or where a reference
+ * to the task goes.
  */
 int py_concurrent_start(PyObject *awaitable, uint64_t timeout_ns,
-                        void (*end)(void *arg, PyObject *result), void *arg);
+                        void (*end)(void *arg, PyObject *result), void *arg, PyObject **task);
 
 /*
  * From Python's handler of the deadline signal, which interrupted `frame`: does it belong to a turn

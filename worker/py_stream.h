@@ -12,7 +12,11 @@
 
 struct _object; /* PyObject */
 
-enum stream_step_kind { STREAM_STEP_CHUNK, STREAM_STEP_END };
+enum stream_step_kind {
+    STREAM_STEP_CHUNK,
+    STREAM_STEP_END,
+    STREAM_STEP_LATER, /* it awaits beside other turns: turn_step() follows */
+};
 
 struct stream_step {
     enum stream_step_kind kind;
@@ -22,8 +26,12 @@ struct stream_step {
 
 /* Is this value streamed when a handler returns it? */
 bool py_stream_accepts(struct _object *value);
-/* Remembers the generator of a reply (takes references): 0, or -1 with an exception. */
-int py_stream_open(uint64_t id, struct _object *generator, struct _object *request);
+/*
+ * Remembers the generator of a reply (takes references): 0, or -1 with an exception. timeout_ns: of
+ * each step beside other turns; 0: none.
+ */
+int py_stream_open(uint64_t id, struct _object *generator, struct _object *request,
+                   uint64_t timeout_ns);
 /*
  * Runs it to its end, for an object that calls, which gets no chunks: appends them to `out`. 0, or
  * -1 with what it raised, -EFBIG above `limit` bytes (it is closed then).

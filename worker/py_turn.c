@@ -186,7 +186,7 @@ static int collect_stream(struct reply *reply, PyObject *stream)
 static int open_stream(const struct run *how, struct reply *reply, PyObject *stream)
 {
     if (!how->is_head)
-        return py_stream_open(how->id, stream, how->request);
+        return py_stream_open(how->id, stream, how->request, how->timeout_ns);
     reply->is_stream = false;
     py_stream_drop(stream);
     return 0;
@@ -257,7 +257,7 @@ static int go_on(const struct run *how, PyObject *awaitable)
     *kept = *how;
     Py_INCREF(kept->request);
     py_request_detach(kept->request);
-    int err = py_concurrent_start(awaitable, how->timeout_ns, end_later, kept);
+    int err = py_concurrent_start(awaitable, how->timeout_ns, end_later, kept, NULL);
     if (err < 0)
         free_run(kept);
     return err;

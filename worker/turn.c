@@ -202,6 +202,22 @@ static void send_stream_end(uint64_t id, struct span error)
         die(EXIT_CODE_ENVIRONMENT, "no memory for the end of a stream");
 }
 
+static void send_step(uint64_t id, struct stream_step *step)
+{
+    leave_when_foreign();
+    if (step->kind == STREAM_STEP_CHUNK)
+        send_chunk(id, step->bytes);
+    else
+        send_stream_end(id, step->bytes);
+    py_stream_release(step);
+}
+
+void turn_step(uint64_t id, struct stream_step *step)
+{
+    send_step(id, step);
+    outbox_flush();
+}
+
 bool turn_pull(struct channel *c, const struct frame *f)
 {
     (void)c;
@@ -210,12 +226,12 @@ bool turn_pull(struct channel *c, const struct frame *f)
     mark_running(f->id);
     struct stream_step step;
     py_stream_pull(f->id, &step);
-    leave_when_foreign();
-    if (step.kind == STREAM_STEP_CHUNK)
-        send_chunk(f->id, step.bytes);
-    else
-        send_stream_end(f->id, step.bytes);
-    py_stream_release(&step);
+    if (step.kind == STREAM_STEP_LATER) {
+        leave_when_foreign();
+        mark_waiting();
+        return true;
+    }
+    send_step(f->id, &step);
     mark_idle();
     return true;
 }

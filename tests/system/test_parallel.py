@@ -644,3 +644,98 @@ def test_stop_waits_for_turns_at_once(station):
     assert [a.status for a in inside()] == [200] * 3
     assert station.wait() == 0
     station.start()
+
+
+STREAMS = """
+import asyncio, os
+__endpoint__ = {'stateless': True, 'concurrent': 4, 'timeout': %s}
+
+async def ticks(until, closed):
+    try:
+        yield 'first'
+        yield ''
+        while not os.path.exists(until):
+            await asyncio.sleep(0.002)
+        yield 'last ' + _runtime.request_id
+    finally:
+        await asyncio.sleep(0)
+        open(closed, 'w').close()
+
+async def GET(request):
+    return ticks(request['until'], request['closed'])
+
+def POST(request):
+    return 'well'
+"""
+
+
+def open_stream(station, folder, name):
+    s = station.connect()
+    s.sendall(f"GET /objects/streams?until={folder}/until&closed={folder}/{name} HTTP/1.1\r\n"
+              f"Host: localhost\r\nX-Request-Id: {name}\r\n\r\n".encode())
+    return s
+
+
+def read_until(s, text):
+    seen = b""
+    while text not in seen:
+        piece = s.recv(65536)
+        assert piece, seen
+        seen += piece
+    return seen
+
+
+def test_streams_beside_turns(station):
+    """Generators that await hold up neither turns nor each other; what is left is closed."""
+    station.deploy("streams.py", STREAMS % 30)
+    station.post("/objects/streams")
+    streams = [open_stream(station, station.folder, f"s{i}") for i in range(3)]
+    for s in streams:
+        read_until(s, b"first")
+    assert in_parallel(4, lambda _: station.post("/objects/streams").text) == ["well"] * 4
+    streams[0].close()
+    wait_until((station.folder / "s0").exists)
+    assert station.post("/objects/streams").text == "well"
+    (station.folder / "until").touch()
+    for i in (1, 2):
+        assert f"last s{i}".encode() in read_until(streams[i], b"\r\n0\r\n\r\n")
+        wait_until((station.folder / f"s{i}").exists)
+        streams[i].close()
+
+
+def test_a_stream_beside_turns_has_a_deadline(station):
+    station.deploy("streams.py", STREAMS % 0.3)
+    with open_stream(station, station.folder, "late") as s:
+        read_until(s, b"first")
+        while s.recv(65536):
+            pass
+    wait_until((station.folder / "late").exists)
+    assert station.post("/objects/streams").text == "well"
+
+
+def test_questions_of_turns_at_once(station):
+    """Each gets its own answers; one that ends early takes nobody else's along."""
+    station.deploy("other.py", "def POST(request):\n    return {'twice': 2 * request['n']}\n")
+    station.deploy("asks.py", """
+import asyncio
+__endpoint__ = {'stateless': True, 'concurrent': 8, 'workers': 2}
+
+async def GET(request):
+    n = int(request['n'])
+    asked = [_runtime.call_object_async('other', 'POST', {'n': n + i}) for i in range(5)]
+    if n % 3 == 0:
+        await asyncio.wait([asyncio.ensure_future(a) for a in asked], return_when='FIRST_COMPLETED')
+        raise ValueError('early')
+    return [a['twice'] for a in await asyncio.gather(*asked)]
+""")
+
+    def work(i):
+        with station.client() as client:
+            return [client.get(f"/objects/asks?n={n}") for n in range(i, 8 * scaled(20, 5), 8)]
+
+    for i, replies in enumerate(in_parallel(8, work)):
+        for n, reply in zip(range(i, 8 * scaled(20, 5), 8), replies):
+            if n % 3 == 0:
+                assert reply.status == 500 and "early" in reply.text
+            else:
+                assert reply.json() == [2 * (n + k) for k in range(5)]
