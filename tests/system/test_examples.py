@@ -21,7 +21,7 @@ ADDRESS = "127.0.0.1:8001"
 PROMISED = [
     "hello.py", "tutorial/01_hello.py", "tutorial/02_hello_with_logging.py", "tutorial/03_counter.py",
     "tutorial/04_calculator.py", "tutorial/05_user_registry.py", "tutorial/06_task_queue.py",
-    "basics/counter.py", "basics/user_profile.py",
+    "basics/counter.py", "basics/user_profile.py", "basics/image_gallery.py",
     "basics/counter_image.py", "advanced/auth.py", "advanced/blog.py", "config/environment.py",
 ]
 
@@ -94,6 +94,8 @@ def test_commands_as_printed(shipped, path, tmp_path):
             assert re.fullmatch(pattern_of(expected), got), \
                 f"{command}\nshould answer\n{expected}\nand answers\n{output.strip()}"
     assert any(expected for _, expected in commands), "no answer is printed"
+    for copy in folder.glob("copy.*"):
+        assert copy.read_bytes() == PNG
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=str)

@@ -283,6 +283,42 @@ def GET(request):
     assert not [e for e in shared.object_logs(object_id) if "lost" in e["message"]]
 
 
+def test_files_are_untouched(shared):
+    object_id = make(shared, """
+def POST(request):
+    _files.put("kept.txt", b"kept")
+    return _files.list()
+def test_1():
+    assert _files.get("kept.txt") == b"kept"
+    _files.put("kept.txt", b"changed")
+    _files.put("new.txt", b"new")
+    assert _files.get("kept.txt") == b"changed" and _files.exists("new.txt")
+def test_2():
+    assert not _files.exists("new.txt") and _files.get("kept.txt") == b"kept", "a fresh copy"
+    _files.delete("kept.txt")
+    raise ValueError("after deleting")
+def test_3():
+    assert [f["name"] for f in _files.list()] == ["kept.txt"]
+""")
+    shared.post(f"/objects/{object_id}")
+    body = run(shared, object_id)
+    assert [r["status"] for r in body["results"]] == ["pass", "error", "pass"], body
+    listed = shared.get(f"/objects/{object_id}?files=true").json()["files"]
+    assert [(f["name"], f["size"]) for f in listed] == [("kept.txt", 4)]
+    assert shared.get(f"/objects/{object_id}?file=kept.txt").body == b"kept"
+    folder = shared.data / "files" / object_id
+    wait_until(lambda: [p.name for p in folder.iterdir() if p.is_file()] == ["kept.txt"],
+               what=lambda: f"left behind: {list(folder.rglob('*'))}")
+
+
+def test_files_of_a_test_that_dies_are_swept(shared):
+    object_id = make(shared, "import os\ndef POST(request):\n    _files.put('a', b'a')\n"
+                             "def test_1():\n    _files.put('b', b'b' * 100000)\n    os._exit(1)\n")
+    shared.post(f"/objects/{object_id}")
+    run(shared, object_id, 502)
+    assert [f["name"] for f in shared.get(f"/objects/{object_id}?files=true").json()["files"]] == ["a"]
+
+
 def test_log_lines_are_marked(shared):
     object_id = make(shared, "import sys\ndef GET(request):\n    _logger.info('real')\n    print('real')\n"
                              "    return 1\n"
