@@ -349,14 +349,15 @@ def test_every_exit_code_is_in_manual_and_help():
         assert re.search(rf"\b{code} [a-z]", run_alone("--help").stdout), code
 
 
-def complete(station, line):
-    """What bash offers behind this line."""
-    script = (f'. {REPOSITORY}/packaging/completion/objectctl; COMP_LINE=$1; read -ra COMP_WORDS <<<"$1"; '
-              '[[ $1 == *" " ]] && COMP_WORDS+=(""); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); '
-              'COMP_WORDS[0]=$2; _objectctl; printf "%s\\n" "${COMPREPLY[@]}"')
-    done = subprocess.run(["bash", "-c", script, "bash", line, str(station.build / "objectctl")],
+def complete(station, line, **env):
+    """What bash offers behind this line, which it has split at blanks, colons and equals signs."""
+    words = [word for word in re.split(r"\s+|([:=])", line) if word]
+    words = [str(station.build / "objectctl"), *words[1:], *([""] if line.endswith(" ") else [])]
+    script = (f'. {REPOSITORY}/packaging/completion/objectctl; COMP_WORDS=("$@"); '
+              'COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _objectctl; printf "%s\\n" "${COMPREPLY[@]}"')
+    done = subprocess.run(["bash", "-c", script, "bash", *words],
                           capture_output=True, text=True, timeout=60,
-                          env={**os.environ, "OBJECTD_URL": f"http://127.0.0.1:{station.port}"})
+                          env={**os.environ, "OBJECTD_URL": f"http://127.0.0.1:{station.port}", **env})
     assert done.returncode == 0 and not done.stderr, done
     return done.stdout.split()
 
@@ -374,6 +375,11 @@ def test_completion(counter):
     assert complete(counter, "objectctl state basics_counter ") == ["n"]
     assert complete(counter, "objectctl files basics_counter ") == ["get", "put", "rm"]
     assert complete(counter, "objectctl status x") == []
+    url = f"http://127.0.0.1:{counter.port}"
+    for option in (f"--url {url}", f"--url={url}"):
+        assert complete(counter, f"objectctl {option} call bas", OBJECTD_URL="http://127.0.0.1:1") == \
+            ["basics_counter"]
+    assert complete(counter, "objectctl call bas", OBJECTD_URL="http://127.0.0.1:1") == []
 
 
 def test_errors_as_json(counter):
