@@ -79,12 +79,14 @@ static bool may_search(const struct station *station, struct exchange *x)
     return false;
 }
 
-/* What the worker has printed is in its pipes until the loop comes to it. */
+/* What workers have printed is in their pipes until the loop comes to it. */
 static void read_output(struct object *o)
 {
-    struct worker *w = worker_get(o->station->workers, o->worker);
-    if (w)
-        worker_read_output(w);
+    for (size_t i = 0; i <= o->replicas.count; i++) {
+        struct worker *w = replicas_worker(o, i);
+        if (w)
+            worker_read_output(w);
+    }
 }
 
 void view_logs(struct object *o, struct exchange *x)

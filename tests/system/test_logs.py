@@ -632,6 +632,35 @@ def test_a_slow_reader_is_told_what_it_missed(station):
         assert len(follower.messages()) + skipped == len(everything)
 
 
+@pytest.mark.parametrize("station", [{"config": {**SLOW["config"], "http": {"keepalive_timeout": 1}}}],
+                         indirect=True)
+def test_a_reader_that_takes_nothing_is_dropped(station):
+    station.deploy("t.py", "def POST(request):\n    for n in range(500):\n"
+                           "        _logger.info('x' * 1000, n=n)\n    return {}\n")
+    with Follower(station, "t", read=False):
+        while metric(station, "objectd_log_lines_skipped_total") < 1000:
+            assert station.post("/objects/t").status == 200
+        wait_until(lambda: metric(station, "objectd_log_followers") == 0)
+
+
+def test_what_replicas_print_is_seen(station):
+    station.deploy("r.py", "__endpoint__ = {'stateless': True, 'workers': 3}\n"
+                           "import os\ndef GET(request):\n    print('by', os.getpid())\n"
+                           "    return {'pid': os.getpid()}\n")
+    first = station.get("/objects/r").json()["pid"]
+    wait_until(lambda: len(station.workers()) == 3)
+    with station.client() as client:
+        pids = [client.get("/objects/r").json()["pid"] for _ in range(50)]
+        found = messages(station, "r", level="STDOUT")
+        assert sorted(found) == sorted(f"by {p}" for p in [first, *pids])
+
+
+def test_a_turn_cannot_follow(station):
+    station.deploy("t.py", "def GET(request):\n    return _logger.get_logs(limit=1, follow='true')\n")
+    reply = station.get("/objects/t")
+    assert reply.status >= 400 and "follow" in reply.text
+
+
 @pytest.mark.parametrize("station", [{"config": {"log": {"followers_max": 2}}}], indirect=True)
 def test_followers_are_limited(station):
     station.deploy("t.py", LOUD)
