@@ -332,6 +332,11 @@ void lifecycle_source_changed(struct object *o)
         return;
     struct source *s =
         source_read(station->config.objects_dir, o->file, station->config.source_max, &err);
+    if (!s && (err == -ENOENT || err == -ENOTDIR)) { /* it is gone again: nothing to load */
+        o->file_changed = false;
+        lifecycle_source_missing(o);
+        return;
+    }
     bool serves = s && !o->loading && o->accepted && sha256_equal(s->hash, o->accepted->hash);
     bool loads = s && o->loading && sha256_equal(s->hash, o->loading->hash);
     bool rejected = s && !o->loading && history_rejects(&o->history, s->hash);
