@@ -461,6 +461,42 @@ bool rpc_writes_decode(struct span payload, struct rpc_writes *m)
     return codec_finish(&r) && writes_valid(m->writes, m->write_count);
 }
 
+void rpc_import_encode(struct buf *out, const struct rpc_import *i)
+{
+    put_span(out, i->path);
+    codec_put_u64(out, i->hash);
+}
+
+bool rpc_import_next(struct codec_reader *r, struct rpc_import *i)
+{
+    if (r->pos == r->len)
+        return false;
+    i->path = codec_bytes(r);
+    i->hash = codec_u64(r);
+    if (i->path.len == 0)
+        r->failed = true;
+    return !r->failed;
+}
+
+void rpc_imports_encode(struct buf *out, const struct rpc_imports *m)
+{
+    codec_put_u32(out, m->import_count);
+    put_span(out, m->imports);
+}
+
+bool rpc_imports_decode(struct span payload, struct rpc_imports *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->import_count = codec_u32(&r);
+    m->imports = codec_bytes(&r);
+    struct codec_reader each = reader_of(m->imports);
+    struct rpc_import i;
+    uint32_t seen = 0;
+    while (rpc_import_next(&each, &i))
+        seen++;
+    return codec_finish(&r) && codec_finish(&each) && seen == m->import_count;
+}
+
 void rpc_spawn_encode(struct buf *out, const struct rpc_spawn *m)
 {
     codec_put_u32(out, m->slot);

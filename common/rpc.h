@@ -274,6 +274,23 @@ struct rpc_writes {
 void rpc_writes_encode(struct buf *out, const struct rpc_writes *m);
 bool rpc_writes_decode(struct span payload, struct rpc_writes *m);
 
+/* A file that the object has imported, or would have, had it been there. */
+struct rpc_import {
+    struct span path; /* below the objects folder */
+    uint64_t hash;    /* XXH3 of its content; or one of these */
+};
+#define RPC_IMPORT_UNKNOWN 0ull /* there was no such file, or it is too large */
+#define RPC_IMPORT_STALE   1ull /* it was written while the import ran */
+void rpc_import_encode(struct buf *out, const struct rpc_import *i);
+bool rpc_import_next(struct codec_reader *r, struct rpc_import *i);
+
+struct rpc_imports {
+    uint32_t import_count;
+    struct span imports; /* encoded rpc_import */
+};
+void rpc_imports_encode(struct buf *out, const struct rpc_imports *m);
+bool rpc_imports_decode(struct span payload, struct rpc_imports *m);
+
 /* --- nursery --- */
 
 struct rpc_spawn {

@@ -64,6 +64,7 @@ struct config {
     uint64_t test_runs_max;           /* 4; objects tested at the same time */
     uint64_t source_max;              /* 1 MiB, one object file */
     uint64_t deploys_object_max;      /* 64, sources of one object that wait to be deployed */
+    uint64_t imports_object_max;      /* 1000, files that one object has imported and are watched */
     uint64_t version_text_max;        /* 1 KiB, author or message of a version */
     uint64_t turn_writes_max;         /* 8 MiB, state written by one turn */
     uint64_t replica_lag_max;         /* 64 MiB of writes that one replica has not read */

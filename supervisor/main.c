@@ -10,6 +10,7 @@
 #include "supervisor/lockfile.h"
 #include "supervisor/log/object_log.h"
 #include "supervisor/notify.h"
+#include "supervisor/objects/imports.h"
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/objects/tree.h"
 #include "supervisor/options.h"
@@ -139,6 +140,7 @@ static void start_objects(void)
     if (!station.logs)
         die(EXIT_CODE_ENVIRONMENT, "no memory for the logs");
     object_logs_attach(station.logs, station.scribe);
+    station.imports = import_table_new(&station);
     station.objects = object_table_new(&station);
     station.workers = worker_table_new(&station, &hooks);
     station.nursery = nursery_new(&station);
@@ -196,6 +198,7 @@ static void stop_parts(void)
     front_close(station.front, NS_PER_S);
     store_close(station.store);
     tree_watch_free(station.watch);
+    station.watch = NULL;
     nursery_free(station.nursery);
     object_logs_detach(station.logs);
     scribe_free(station.scribe);
@@ -203,6 +206,7 @@ static void stop_parts(void)
     object_logs_free(station.logs);
     files_free(station.files);
     object_table_free(station.objects);
+    import_table_free(station.imports);
     turns_free(station.turns);
     front_free(station.front);
     signals_free(signals);

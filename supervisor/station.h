@@ -27,6 +27,7 @@ struct station {
     struct nursery *nursery;
     struct worker_table *workers;
     struct object_table *objects;
+    struct import_table *imports;
     struct tree_watch *watch;
     struct turns *turns;
     struct front *front;

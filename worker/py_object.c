@@ -7,6 +7,7 @@
 #include "worker/py_error.h"
 #include "worker/py_files.h"
 #include "worker/py_handlers.h"
+#include "worker/py_imports.h"
 #include "worker/py_json.h"
 #include "worker/py_logger.h"
 #include "worker/py_runtime.h"
@@ -208,6 +209,7 @@ static int load_module(struct loading *l, struct buf *metadata)
 static void describe_failure(struct loading *l, struct object_load_error *error)
 {
     struct py_error e;
+    py_imports_failed();
     py_error_take(&e, l->path);
     error->error = e.summary;
     error->traceback = e.traceback;
@@ -222,6 +224,8 @@ int py_object_load(const struct rpc_load *load, int checkpoint_fd, struct buf *m
     if (!l.path || py_state_load(&load->state, checkpoint_fd, &error->error) < 0)
         return -1;
     int err = py_runtime_configure(load->object_id, load->settings);
+    if (!err)
+        err = py_imports_start(l.path);
     if (!err) {
         py_state_set_limit(py_runtime_facts()->turn_writes_max);
         err = load_module(&l, metadata);

@@ -12,6 +12,7 @@
 #include "worker/outbox.h"
 #include "worker/py_async.h"
 #include "worker/py_embed.h"
+#include "worker/py_imports.h"
 #include "worker/py_object.h"
 #include "worker/py_outside.h"
 #include "worker/py_state.h"
@@ -136,6 +137,19 @@ static void put_and_reset(enum rpc_type type, uint64_t id)
     buf_reset(&worker.scratch, 0);
 }
 
+/* What the object imports from the objects folder; late imports too. */
+static void report_imports(void)
+{
+    struct buf list = BUF_INIT;
+    struct rpc_imports m = {.import_count = py_imports_report(&list)};
+    m.imports = (struct span){list.data ? list.data : "", list.len};
+    if (m.import_count > 0 && buf_ok(&list)) {
+        rpc_imports_encode(&worker.scratch, &m);
+        put_and_reset(RPC_IMPORTS, 0);
+    }
+    buf_free(&list);
+}
+
 static void refuse_load(struct object_load_error *e)
 {
     struct rpc_load_failed m = {
@@ -143,6 +157,7 @@ static void refuse_load(struct object_load_error *e)
         .traceback = {e->traceback.data, e->traceback.len},
         .line = e->line,
     };
+    report_imports();
     rpc_load_failed_encode(&worker.scratch, &m);
     put_and_reset(RPC_LOAD_FAILED, 0);
     leave(EXIT_CODE_OK);
@@ -168,6 +183,7 @@ static bool on_load(struct channel *c, const struct frame *f)
     struct buf metadata = BUF_INIT;
     if (py_object_load(&m, m.state.has_checkpoint ? c->frame_fds[0] : -1, &metadata, &error) < 0)
         refuse_load(&error);
+    report_imports();
     rpc_ready_encode(&worker.scratch, &(struct rpc_ready){{metadata.data, metadata.len}});
     put_and_reset(RPC_READY, 0);
     buf_free(&metadata);
@@ -261,6 +277,12 @@ static void dispatch(struct frame *f)
 
 /* --- between the frames --- */
 
+static void report_late_imports(void)
+{
+    if (worker.is_loaded && py_imports_have_grown())
+        report_imports();
+}
+
 static void commit_outside_writes(void)
 {
     uint64_t count;
@@ -346,6 +368,7 @@ void worker_main(const struct worker_fds *fds, pid_t supervisor)
             dispatch(&f);
         if (got < 0)
             die(EXIT_CODE_INTERNAL, "frame: %s", got == -EPROTO ? reason : strerror(-got));
+        report_late_imports();
         commit_outside_writes();
         outbox_flush();
         receive(count == 1);

@@ -489,6 +489,8 @@ static void on_next(void *arg)
     struct object *o = arg;
     if (!o->deploy && !o->loading && o->file_changed && o->phase != OBJECT_COLD)
         lifecycle_source_changed(o);
+    if (!o->deploy && !o->loading && o->reload && o->phase == OBJECT_SERVING)
+        lifecycle_event(o, OBJECT_EV_SOURCE);
     while (!o->deploy && !o->loading && o->orders) {
         struct deploy *d = o->orders;
         LL_DELETE(o->orders, d);
@@ -498,7 +500,7 @@ static void on_next(void *arg)
 
 void deploy_next(struct object *o)
 {
-    if (o->orders || o->file_changed)
+    if (o->orders || o->file_changed || o->reload)
         loop_timer_set(o->station->loop, &o->deploy_timer, 0, on_next, o);
 }
 

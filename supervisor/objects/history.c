@@ -84,6 +84,11 @@ bool history_rejects(const struct history *h, struct sha256 hash)
     return h->is_known && h->is_rejected && sha256_equal(h->newest_hash, hash);
 }
 
+bool history_is_rejected(const struct history *h)
+{
+    return h->is_known && h->is_rejected;
+}
+
 struct source *history_source(const struct history *h, const char *data_dir, const char *object_id,
                               int *err)
 {

@@ -26,6 +26,8 @@ void history_forget(struct history *h);
 void history_add(struct history *h, uint64_t version, struct sha256 hash, const char *reason);
 /* Is the source with this hash the newest version, and rejected? */
 bool history_rejects(const struct history *h, struct sha256 hash);
+/* Is the newest version one that was rejected? */
+bool history_is_rejected(const struct history *h);
 /* The content of the newest accepted version, checked. NULL and *err (-EBADMSG: damaged). */
 struct source *history_source(const struct history *h, const char *data_dir, const char *object_id,
                               int *err);

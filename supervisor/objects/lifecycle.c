@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "supervisor/log/object_log.h"
 #include "supervisor/objects/deploy.h"
+#include "supervisor/objects/imports.h"
 #include "supervisor/objects/loading.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
@@ -13,8 +14,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define REMOVAL_GRACE_NS (100 * NS_PER_MS)
-#define IDLE_SWEEP_NS    (1 * NS_PER_S)
+#define REMOVAL_GRACE_NS  (100 * NS_PER_MS)
+#define IMPORTS_GATHER_NS (10 * NS_PER_MS) /* several files are often saved at once */
+#define IDLE_SWEEP_NS     (1 * NS_PER_S)
 
 /* --- who waits for the metadata --- */
 
@@ -91,7 +93,10 @@ static void serve(struct object *o)
     o->candidate = (struct worker_ref){0};
     o->frozen = false;
     o->used_ns = loop_now(station->loop);
+    imports_settle(o, o->worker.generation);
     bool is_new = deploy_source(o) != NULL;
+    if (is_new)
+        o->reload = OBJECT_RELOAD_NONE;
     uint64_t known = o->loading_version;
     loading_accept(o, is_new ? o->history.accepted : known);
     if (is_new)
@@ -347,6 +352,25 @@ void lifecycle_source_changed(struct object *o)
         lifecycle_event(o, OBJECT_EV_SOURCE);
     else
         o->file_changed = false;
+}
+
+static void on_imports(void *arg)
+{
+    struct object *o = arg;
+    if (o->phase == OBJECT_COLD || o->phase == OBJECT_GONE)
+        return; /* the next start imports what is there */
+    o->reload = history_is_rejected(&o->history) ? OBJECT_RELOAD_FILE : OBJECT_RELOAD_ACCEPTED;
+    if (deploy_is_pinned(o))
+        return; /* deploy_next() comes back to it */
+    log_debug("object %s: what it imports has changed", o->id);
+    lifecycle_event(o, OBJECT_EV_SOURCE);
+}
+
+void lifecycle_import_changed(struct object *o)
+{
+    struct loop *loop = o->station->loop;
+    if (!loop_timer_armed(&o->import_timer))
+        loop_timer_set(loop, &o->import_timer, IMPORTS_GATHER_NS, on_imports, o);
 }
 
 void lifecycle_source_missing(struct object *o)

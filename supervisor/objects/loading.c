@@ -182,9 +182,15 @@ static int take_file(struct object *o, struct source *s)
 static int choose_from(struct object *o, struct source *s)
 {
     const struct history *h = &o->history;
-    bool is_bad = !s || o->store_failed || history_rejects(h, s->hash);
+    enum object_reload reload = o->reload;
+    bool is_rejected = s && reload != OBJECT_RELOAD_FILE && history_rejects(h, s->hash);
+    bool is_bad = !s || o->store_failed || is_rejected;
+    bool may_fall_back = o->phase == OBJECT_STARTING || reload == OBJECT_RELOAD_ACCEPTED;
+    o->reload = reload == OBJECT_RELOAD_FILE ? OBJECT_RELOAD_ACCEPTED : OBJECT_RELOAD_NONE;
     bool is_accepted = s && h->accepted && sha256_equal(s->hash, h->accepted_hash);
-    if (is_bad && !is_accepted && h->accepted && o->phase == OBJECT_STARTING)
+    if (is_accepted)
+        o->reload = OBJECT_RELOAD_NONE;
+    if (is_bad && !is_accepted && h->accepted && may_fall_back)
         return fall_back(o);
     return s ? take_file(o, s) : -ENOENT;
 }

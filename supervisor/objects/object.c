@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "supervisor/log/object_log.h"
 #include "supervisor/objects/deploy.h"
+#include "supervisor/objects/imports.h"
 #include "supervisor/objects/object_index.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
@@ -35,6 +36,8 @@ static void free_object(struct object *o)
     loop_timer_cancel(&o->retry_timer);
     loop_timer_cancel(&o->removal_timer);
     deploy_free(o);
+    imports_drop(o);
+    loop_timer_cancel(&o->import_timer);
     history_forget(&o->history);
     source_unref(o->accepted);
     source_unref(o->loading);

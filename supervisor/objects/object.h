@@ -20,6 +20,13 @@
 
 enum { OBJECT_ID_MAX = 200 /* bytes; a file name holds it with room for a suffix */ };
 
+/* What a changed import asks for. */
+enum object_reload {
+    OBJECT_RELOAD_NONE,
+    OBJECT_RELOAD_FILE,     /* the file again, though it was rejected; then what serves */
+    OBJECT_RELOAD_ACCEPTED, /* what serves */
+};
+
 struct object {
     struct station *station;
     char *id;
@@ -44,6 +51,10 @@ struct object {
     struct deploy *deploy; /* the candidate loads what is to become a version */
     struct deploy *orders; /* the next, oldest first */
     struct loop_timer deploy_timer, store_timer;
+    struct import_link *imports; /* what its workers have imported (imports.h) */
+    size_t import_count;
+    struct loop_timer import_timer;
+    enum object_reload reload;
     bool file_changed; /* it is to be compared with what serves */
     bool store_failed; /* the file's content cannot be stored now: the accepted version serves */
     char *load_error;  /* why nothing serves, or why the newest file does not; NULL */

@@ -4,6 +4,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "supervisor/objects/imports.h"
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/station.h"
 
@@ -271,6 +272,7 @@ static void rescan(struct tree_watch *t)
     log_info("scanning the objects folder again");
     files_below_absent(t, "");
     scan_folder(t, "", 0);
+    imports_folder_changed(t->station->imports, "");
 }
 
 /* --- the objects folder itself --- */
@@ -342,6 +344,33 @@ static void on_file_event(struct tree_watch *t, const char *file, uint32_t mask)
         file_present(t, file);
 }
 
+/* Objects may import any file, those that can be no objects too. */
+static void note_import(struct tree_watch *t, char *path, uint32_t mask)
+{
+    struct import_table *imports = t->station->imports;
+    if (!(mask & (IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE)))
+        return;
+    if (mask & IN_ISDIR) {
+        char prefix[PATH_MAX + 1];
+        snprintf(prefix, sizeof(prefix), "%s/", path);
+        imports_folder_changed(imports, prefix);
+    } else if (!(mask & IN_CREATE) || is_complete(t, path)) {
+        imports_file_changed(imports, path);
+    }
+}
+
+/* It is watched for what was imported from it, and no more. */
+static bool holds_no_objects(const struct folder *f)
+{
+    if (is_hidden(f->prefix))
+        return true;
+    for (const char *slash = strchr(f->prefix, '/'); slash && slash[1];
+         slash = strchr(slash + 1, '/'))
+        if (is_hidden(slash + 1))
+            return true;
+    return false;
+}
+
 static void on_event(struct tree_watch *t, const struct inotify_event *event)
 {
     char path[PATH_MAX];
@@ -359,10 +388,13 @@ static void on_event(struct tree_watch *t, const struct inotify_event *event)
         forget_folder(t, f);
         return;
     }
-    if (event->len == 0 || is_hidden(event->name))
+    if (event->len == 0 || event->name[0] == '.')
         return;
     int n = snprintf(path, sizeof(path), "%s%s", f->prefix, event->name);
-    if (n < 0 || (size_t)n >= sizeof(path))
+    if (n < 0 || (size_t)n >= sizeof(path) - 1)
+        return;
+    note_import(t, path, event->mask);
+    if (is_hidden(event->name) || holds_no_objects(f))
         return;
     if (event->mask & IN_ISDIR)
         on_folder_event(t, path, event->mask);
@@ -415,6 +447,11 @@ struct tree_watch *tree_watch_new(struct station *station)
     scan_folder(t, "", 0);
     loop_timer_set(station->loop, &t->root_timer, ROOT_CHECK_S * NS_PER_S, check_root, t);
     return t;
+}
+
+void tree_watch_folder(struct tree_watch *t, const char *prefix)
+{
+    watch_folder(t, prefix);
 }
 
 void tree_watch_free(struct tree_watch *t)

@@ -16,6 +16,8 @@ struct tree_watch;
 int tree_check(const char *dir);
 /* Scans and watches. Dies when the objects folder cannot be read or watched. */
 struct tree_watch *tree_watch_new(struct station *station);
+/* Watches a folder ("_lib/") for what was imported from it. */
+void tree_watch_folder(struct tree_watch *watch, const char *prefix);
 void tree_watch_free(struct tree_watch *watch);
 
 #endif

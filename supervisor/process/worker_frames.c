@@ -2,6 +2,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/log/object_log.h"
+#include "supervisor/objects/imports.h"
 #include "supervisor/objects/object.h"
 #include "supervisor/process/worker_private.h"
 #include "supervisor/station.h"
@@ -88,6 +89,8 @@ static bool handle_frame(struct worker *w, const struct frame *f, const char **r
         return on_load_failed(w, f, reason);
     case RPC_LOG:
         return on_log(w, f, reason);
+    case RPC_IMPORTS:
+        return imports_reported(w, f->payload, reason);
     default:
         return w->station->workers->hooks.frame(w, f, reason);
     }

@@ -38,6 +38,7 @@ enum { PAYLOAD_MAX = 2 * RPC_INLINE_MAX };
     PAYLOAD(OUTSIDE_WRITES, rpc_writes)                  \
     PAYLOAD(UPDATE, rpc_writes)                          \
     PAYLOAD(FILES_APPLIED, rpc_files_applied)            \
+    PAYLOAD(IMPORTS, rpc_imports)                        \
     PAYLOAD(SPAWN, rpc_spawn)                            \
     PAYLOAD(SPAWNED, rpc_spawned)                        \
     PAYLOAD(SPAWN_FAILED, rpc_spawn_failed)              \

@@ -101,6 +101,10 @@ def turn_done(status=200, outcome=0, stream=0, body=b"hi", body_size=0, writes=T
             text(body), u64(body_size), *writes, *files]
 
 
+def imported(path=b"_a.py"):
+    return text(path) + u64(7)
+
+
 def version_write(object_id=b"a", rejected=1, expect=2, hash_size=32):
     return [text(object_id), text(b"ann"), text(b"why"), text(b"x = 1\n"), u64(1), u32(rejected),
             text(b"SyntaxError"), text(b"/objects"), text(b"a.py"), u32(expect),
@@ -157,6 +161,8 @@ PAYLOADS = {
               [u32(0), text(b""), *FILES[2:], *NO_FILES], *broken_files(FILES)],
     "FILES_DONE": [[u32(0), u32(0)], [u32(122), u32(2)], [u32(4096), u32(0)], [u32(1), u32(3)]],
     "LIST": [[text(b"a")], [text(b"")]],
+    "IMPORTS": [[u32(2), text(imported() + imported(b"p/_a.py"))], [u32(2), text(imported())],
+                [u32(1), text(imported(b""))], [u32(1), text(imported() + b"s")]],
     "SPAWN": [[u32(1), u64(2)]],
     "SPAWNED": [[u32(1), u64(2), u32(3)]],
     "SPAWN_FAILED": [[u32(1), u64(2), u32(12)]],
