@@ -142,14 +142,16 @@ static void note_progress(struct worker *w, uint64_t now)
     w->progressed_ns = now;
 }
 
-static bool has_lag(const struct worker *w)
+/* What it has not applied; a page may say anything. */
+static uint64_t lag_bytes(const struct worker *w)
 {
-    return w->page->applied_id < w->update_id;
+    uint64_t applied = w->page->applied_id;
+    return applied < w->update_id ? w->update_id - applied : 0;
 }
 
 bool replicas_is_behind(const struct worker *w)
 {
-    return has_lag(w) && w->page->applied_id == w->applied_seen &&
+    return lag_bytes(w) > 0 && w->page->applied_id == w->applied_seen &&
            loop_now(w->station->loop) - w->progressed_ns > BEHIND_NS;
 }
 
@@ -165,7 +167,7 @@ static void check_lag(struct worker *w, uint64_t now)
 {
     bool serves = w->state == WORKER_READY || w->state == WORKER_BUSY;
     note_progress(w, now);
-    if (serves && has_lag(w) && w->page->running_id == 0 &&
+    if (serves && lag_bytes(w) > 0 && w->page->running_id == 0 &&
         now - w->progressed_ns > w->station->config.replica_lag_timeout_ns)
         give_up(w, "workers.replica_lag_timeout");
 }
@@ -179,7 +181,7 @@ static void on_lag(void *arg)
         struct worker *w = worker_of(o, i);
         if (w)
             check_lag(w, now);
-        any |= w && has_lag(w);
+        any |= w && lag_bytes(w) > 0;
     }
     if (any)
         loop_timer_set(o->station->loop, &o->replicas.lag_timer, LAG_CHECK_NS, on_lag, o);
@@ -189,7 +191,8 @@ static void on_lag(void *arg)
 static int queue_update(struct worker *w, const struct rpc_writes *writes)
 {
     note_progress(w, loop_now(w->station->loop));
-    size_t frame = channel_begin(&w->channel, RPC_UPDATE, ++w->update_id);
+    w->update_id += sizeof(struct rpc_header) + writes->writes.len;
+    size_t frame = channel_begin(&w->channel, RPC_UPDATE, w->update_id);
     rpc_writes_encode(&w->channel.out, writes);
     int err = channel_end(&w->channel, frame, NULL, 0);
     worker_touch(w);
@@ -198,9 +201,10 @@ static int queue_update(struct worker *w, const struct rpc_writes *writes)
 
 static void update_one(struct worker *w, const struct rpc_writes *writes)
 {
-    if (queue_update(w, writes) < 0)
-        give_up(w, "no memory");
-    else if (w->channel.out.len > w->station->config.replica_lag_max)
+    int err = queue_update(w, writes);
+    if (err)
+        give_up(w, strerror(-err));
+    else if (lag_bytes(w) > w->station->config.replica_lag_max)
         give_up(w, "limits.replica_lag_max");
 }
 

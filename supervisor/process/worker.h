@@ -85,7 +85,7 @@ struct worker {
     uint64_t turn_ns; /* average of its turns; 0: none has ended */
 
     /* objects/replicas.c */
-    uint64_t update_id;     /* of the UPDATE queued last */
+    uint64_t update_id;     /* of the UPDATE queued last: the bytes of all up to it */
     uint64_t applied_seen;  /* how far the page said it had come */
     uint64_t progressed_ns; /* since when; monotonic */
 

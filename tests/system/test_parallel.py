@@ -241,6 +241,8 @@ def test_killed_under_load(station, role):
         checkers.wait_for(scaled(100, 20))
         os.kill(workers[0 if role == "owner" else 1]["pid"], signal.SIGKILL)
         checkers.wait_for(scaled(100, 20))
+        now = workers_of(station, "ledger")[0]["pid"]  # a dead owner's place is taken by a replica
+        assert now in pids(workers[1:]) if role == "owner" else now == workers[0]["pid"]
     for reply in checkers.finish().failures:
         assert reply.status == 502 and reply.json()["crash_id"], reply
     wait_for_workers(station, "ledger", 3)
@@ -328,18 +330,23 @@ def test_a_stopped_replica_is_replaced(station):
     assert station.logged("does not follow the writes \\(workers.replica_lag_timeout\\)")
 
 
-@pytest.mark.parametrize("station", [{"config": {"limits": {"replica_lag_max": "256K"}}}],
+@pytest.mark.parametrize("size", [3000, 300000])  # in the socket, and as memory of its own
+@pytest.mark.parametrize("station", [{"config": {"limits": {"replica_lag_max": "1M"}}}],
                          indirect=True)
-def test_a_replica_that_reads_nothing_costs_no_memory(station):
+def test_a_replica_that_reads_nothing_costs_no_memory(station, size):
     station.allow(r"replica_lag_max|died")
     station.deploy("big.py", "__endpoint__ = {'readonly': ['GET'], 'workers': 2}\n"
                              "def GET(request):\n    return _state_manager.get('x', '')[:10]\n"
-                             "def POST(request):\n    _state_manager.set('x', 'y' * 30000)\n")
-    station.post("/objects/big")
+                             "def POST(request):\n    _state_manager.set('x', 'y' * request['size'])\n")
+    body = {"size": size}
+    station.post("/objects/big", body)
     _, replica = pids(wait_for_workers(station, "big", 2))
+    for _ in range(2 * 1048576 // size):  # a replica that follows may be sent any number
+        assert station.post("/objects/big", body).status == 204
+    assert replica in pids(workers_of(station, "big"))
     os.kill(replica, signal.SIGSTOP)
-    for _ in range(60):
-        assert station.post("/objects/big").status == 204
+    for _ in range(1048576 // size + 1):
+        assert station.post("/objects/big", body).status == 204
     wait_until(lambda: replica not in pids(wait_for_workers(station, "big", 2)))
     assert station.logged("does not follow the writes \\(limits.replica_lag_max\\)")
 
