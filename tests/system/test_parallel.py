@@ -45,6 +45,30 @@ def pids(workers):
     return [w["pid"] for w in workers]
 
 
+def begin(count, work):
+    """work(index) in threads; what is returned waits for their answers."""
+    answers = [None] * count
+
+    def run(i):
+        answers[i] = work(i)
+
+    threads = [threading.Thread(target=run, args=(i,), daemon=True) for i in range(count)]
+    for t in threads:
+        t.start()
+
+    def finish():
+        for t in threads:
+            t.join(60)
+        return answers
+
+    return finish
+
+
+def wait_inside(station, object_id, count):
+    wait_until(lambda: sum(w["inflight"] for w in workers_of(station, object_id)) == count,
+               what=lambda: workers_of(station, object_id))
+
+
 # --- at once ---
 
 
@@ -290,24 +314,23 @@ def test_deploy_under_load(station):
 
 
 def test_deploy_of_a_stateless_object_waits_for_nobody(station):
-    """A call of the old source is still inside while the new one answers."""
+    """Every worker still has a call of the old source inside while the new one answers."""
     source = ("import os, time\n__endpoint__ = {'stateless': True, 'workers': 2}\n"
               "def GET(request):\n"
               "    while request.get('until') and not os.path.exists(request['until']):\n"
               "        time.sleep(0.002)\n    return {'version': %d}\n")
     station.deploy("quick.py", source % 1)
-    until, answers = station.folder / "until", []
     station.get("/objects/quick")
-    waiting = threading.Thread(target=lambda: answers.append(
-        station.get(f"/objects/quick?until={until}").json()))
-    waiting.start()
-    wait_until(lambda: sum(w["inflight"] for w in workers_of(station, "quick")) == 1)
+    wait_for_workers(station, "quick", 2)
+    until = station.folder / "until"
+    finish = begin(2, lambda _: station.get(f"/objects/quick?until={until}"))
+    wait_inside(station, "quick", 2)
     station.put("quick.py", source % 2)
-    wait_until(lambda: station.get("/objects/quick").json() == {"version": 2})
-    assert waiting.is_alive()
+    wait_until(lambda: station.get("/objects/quick?metadata=true").json()["metadata"][
+        "source_version"] == 2)
+    assert station.get("/objects/quick").json() == {"version": 2}
     until.touch()
-    waiting.join()
-    assert answers == [{"version": 1}]
+    assert [a.json() for a in finish()] == [{"version": 1}] * 2
     wait_until(lambda: len(station.workers()) == 2)
 
 
@@ -496,30 +519,6 @@ async def POST(request):
 
 def patient(source):
     return source.replace("'timeout': 1", "'timeout': 30")
-
-
-def begin(count, work):
-    """work(index) in threads; what is returned waits for their answers."""
-    answers = [None] * count
-
-    def run(i):
-        answers[i] = work(i)
-
-    threads = [threading.Thread(target=run, args=(i,), daemon=True) for i in range(count)]
-    for t in threads:
-        t.start()
-
-    def finish():
-        for t in threads:
-            t.join(60)
-        return answers
-
-    return finish
-
-
-def wait_inside(station, object_id, count):
-    wait_until(lambda: sum(w["inflight"] for w in workers_of(station, object_id)) == count,
-               what=lambda: workers_of(station, object_id))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
