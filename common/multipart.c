@@ -121,6 +121,19 @@ static void read_header(struct multipart_part *part, struct span header)
     }
 }
 
+/* Others may see other lines there than we do. */
+static bool has_bare_line_end(struct span header)
+{
+    for (size_t i = 0; i < header.len; i++) {
+        char c = header.data[i];
+        if (c == '\n' && (i == 0 || header.data[i - 1] != '\r'))
+            return true;
+        if (c == '\r' && (i + 1 == header.len || header.data[i + 1] != '\n'))
+            return true;
+    }
+    return false;
+}
+
 static enum multipart_event step_header(struct multipart *m, struct span window, bool is_last,
                                         size_t *used, struct multipart_part *part)
 {
@@ -135,6 +148,8 @@ static enum multipart_event step_header(struct multipart *m, struct span window,
     *part = (struct multipart_part){
         .name = {"", 0}, .filename = {"", 0}, .content_type = {"", 0}, .content = {"", 0}};
     size_t len = (size_t)(end - window.data) + 2;
+    if (has_bare_line_end((struct span){window.data, len}))
+        return bad(m, "a line of a part's header does not end in CR LF");
     read_header(part, (struct span){window.data, len});
     if (part->name.len == 0)
         return bad(m, "a part without a name");

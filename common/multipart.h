@@ -4,8 +4,8 @@
  *
  * Nothing is copied or allocated: every span is borrowed from the window that the caller shows.
  * Strict where leniency would guess: a body without its closing delimiter, a part without a name or
- * with a header above 8 KiB is malformed. Text before the first delimiter and behind the last is
- * ignored.
+ * with a header above 8 KiB, or with a bare CR or LF in it, is malformed. Text before the first
+ * delimiter and behind the last is ignored.
  *
  * As it arrives: multipart_step() is shown what has not been used up yet and says what comes next;
  * *used bytes of the window are done with then. MULTIPART_MORE asks for more bytes behind those

@@ -124,6 +124,7 @@ int check_data(const char *data_dir, FILE *out)
     each_entry(&r, "state", check_state);
     each_entry(&r, "logs", check_logs);
     each_entry(&r, "versions", check_versions);
+    check_files(&r);
     fprintf(out, "%s: %llu files, %llu entries, %d wrong\n", data_dir, (unsigned long long)r.files,
             (unsigned long long)r.entries, r.findings);
     return r.findings;
