@@ -122,6 +122,11 @@ def shows(expected, printed):
     return re.fullmatch(pattern, "\n".join(lines_of(printed))) is not None
 
 
+def is_hidden(name):
+    """Such files are no objects."""
+    return re.search(r"(^|/)[_.]", name) is not None
+
+
 class Page:
     def __init__(self, path, station):
         self.path, self.station = path, station
@@ -165,7 +170,7 @@ class Page:
             self.station.allow("does not load|rejected")
             wait_until(lambda: self.refused(object_id), what=block.where)
             return
-        if not re.search(r"(^|/)[_.]", name.group(1)):  # such files are no objects
+        if not is_hidden(name.group(1)):
             self.wait_served(block, name.group(1), block.text)
 
     def wait_served(self, block, name, source):
@@ -214,7 +219,8 @@ class Page:
         if killed:
             self.station.wait()
         for name in re.findall(r"> *objects/(\S+\.py)", block.text):
-            self.wait_served(block, name, (self.station.objects / name).read_text())
+            if not is_hidden(name):
+                self.wait_served(block, name, (self.station.objects / name).read_text())
         assert failed == ("fails" in block.words), \
             f"{block.where}: {'no' if not failed else 'a'} command failed\n{printed}\n{shell.said()}"
         assert expected is None or shows(expected, printed), \
