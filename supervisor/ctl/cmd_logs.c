@@ -51,6 +51,12 @@ static int show_once(struct follower *f)
     int code = ask_send(f->ctl, &(struct request){.target = buf_str(&target)}, &answer);
     json_array_foreach(json_object_get(answer, "logs"), index, line)
         log_lines_print(&f->printed, line);
+    if (json_is_false(json_object_get(answer, "complete"))) {
+        fflush(stdout);
+        fputs("objectctl: the log was not searched to its end; go on with --until ", stderr);
+        printable_put_value(stderr, json_object_get(answer, "searched_to"));
+        fputc('\n', stderr);
+    }
     json_decref(answer);
     buf_free(&target);
     return code;

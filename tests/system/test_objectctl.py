@@ -160,6 +160,17 @@ def test_logs_filters(counter):
     assert counter.objectctl("logs", "nothing", "-f").returncode == 66
 
 
+@pytest.mark.parametrize("station", [{"config": {"log": {"search_max": 65536}}}], indirect=True)
+def test_logs_say_that_they_are_not_whole(counter):
+    counter.deploy("much.py", "def GET(request):\n    for i in range(3000):\n"
+                              "        _logger.info('x' * 100, i=i)\n    return 1\n")
+    counter.get("/objects/much")
+    done = counter.objectctl("logs", "much", "i=0")
+    assert done.returncode == 0 and not done.stdout, done
+    until = re.search(r"--until (\S+)", done.stderr).group(1)
+    assert counter.objectctl("logs", "much", "--until", until).returncode == 0
+
+
 def test_versions_diff_rollback_deploy(counter):
     path = counter.folder / "objects" / "basics" / "counter.py"
     other = COUNTER.replace("'counted'", "'COUNTED'")
