@@ -8,6 +8,10 @@
 #include "supervisor/rest/query.h"
 #include "supervisor/station.h"
 
+#include <stdlib.h>
+
+enum { PIECE = 1000 /* objects that are listed without a pause */ };
+
 /* --- which page --- */
 
 struct page {
@@ -65,31 +69,96 @@ static void put_object(struct buf *json, const struct object *o)
     buf_putc(json, '}');
 }
 
-static void put_page(struct buf *json, struct object_index *index, const struct page *p)
+/*
+ * The list, in pieces: the loop waits for no more than one of them, however many objects there are.
+ * Where it goes on is kept as an id, for objects come and go in between.
+ */
+struct listing {
+    struct station *station;
+    struct exchange *exchange;
+    struct page page; /* `after` moves on */
+    uint64_t count;   /* put so far */
+    struct buf ready; /* the next piece, when it was made already */
+    bool is_over;
+};
+
+/* Adds the next objects; the end of the document too when there are no more. */
+static void put_piece(struct buf *json, struct listing *l)
 {
-    struct object *o;
-    uint64_t count = 0;
+    struct object_index *index = object_order(l->station->objects);
+    struct page *p = &l->page;
+    struct object *o = NULL;
+    uint64_t stop = l->count + PIECE < p->limit ? l->count + PIECE : p->limit;
     size_t place = p->after[0] ? object_index_find(index, p->after) : 0;
-    buf_puts(json, "{\"status\":\"ok\",\"objects\":[");
-    for (; count < p->limit && (o = object_index_at(index, place)); place++) {
+    if (l->count == 0)
+        buf_puts(json, "{\"status\":\"ok\",\"objects\":[");
+    for (; l->count < stop && (o = object_index_at(index, place)); place++) {
         if (o->phase == OBJECT_GONE || strcmp(o->id, p->after) == 0)
             continue;
-        if (count++)
+        if (l->count++)
             buf_putc(json, ',');
         put_object(json, o);
+        memcpy(p->after, o->id, strlen(o->id) + 1);
     }
-    buf_printf(json, "],\"count\":%llu}", (unsigned long long)count);
+    l->is_over = !o || l->count == p->limit;
+    if (l->is_over)
+        buf_printf(json, "],\"count\":%llu}", (unsigned long long)l->count);
+}
+
+static void on_pull(void *arg)
+{
+    struct listing *l = arg;
+    struct buf json = l->ready;
+    l->ready = BUF_INIT;
+    if (!json.len && l->is_over) {
+        exchange_stream_end(l->exchange, false);
+        return;
+    }
+    if (!json.len)
+        put_piece(&json, l);
+    size_t size;
+    char *bytes = buf_take(&json, &size);
+    if (bytes)
+        exchange_stream_chunk(l->exchange, bytes, size);
+    else
+        exchange_stream_end(l->exchange, true); /* no memory: the client sees it cut */
+}
+
+static void on_gone(void *arg)
+{
+    struct listing *l = arg;
+    buf_free(&l->ready);
+    free(l);
+}
+
+static void stream_rest(const struct listing *begun)
+{
+    static const struct exchange_reply head = {.status = 200, .content_type = JSON_CONTENT_TYPE};
+    struct exchange *x = begun->exchange;
+    struct listing *l = malloc(sizeof(*l));
+    if (!l || !buf_ok(&begun->ready)) {
+        free(l);
+        struct buf ready = begun->ready;
+        buf_free(&ready);
+        exchange_error(x, 503, "\"limit\":\"memory\"", "no memory for the list");
+        return;
+    }
+    *l = *begun;
+    struct exchange_stream stream = {.on_pull = on_pull, .on_gone = on_gone, .context = l};
+    exchange_stream_begin(x, &head, &stream);
 }
 
 void view_objects(struct station *station, struct exchange *x)
 {
-    struct page page = {.limit = UINT64_MAX};
-    const char *problem = read_page(&page, exchange_request(x)->query);
+    struct listing l = {.station = station, .exchange = x, .page = {.limit = UINT64_MAX}};
+    const char *problem = read_page(&l.page, exchange_request(x)->query);
     if (problem) {
         exchange_error(x, 400, NULL, "%s", problem);
         return;
     }
-    struct buf json = BUF_INIT;
-    put_page(&json, object_order(station->objects), &page);
-    json_reply(x, 200, &json);
+    put_piece(&l.ready, &l);
+    if (l.is_over)
+        json_reply(x, 200, &l.ready);
+    else
+        stream_rest(&l);
 }

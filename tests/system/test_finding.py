@@ -151,6 +151,25 @@ def test_bad_parameters(shared, ids, query, names):
     assert reply.status == 400 and names in reply.json()["error"], reply
 
 
+def test_a_long_list_comes_in_pieces(station):
+    names = sorted(f"o{n:05d}" for n in range(3456))
+    for name in names:
+        station.put(f"{name}.py", SOURCE)
+    wait_until(lambda: len(station.object_ids()) == len(names), 60, what="not listed")
+    assert station.object_ids() == names
+    assert page(station, "?after=o00455") == names[456:]
+    for limit in (999, 1000, 1001, 2000, 3000, 3455, 3456, 3457):
+        assert page(station, f"?limit={limit}") == names[:limit]
+    with station.client() as client:
+        assert client.request("HEAD", "/objects").status == 200
+    answer = station.raw(b"GET /objects HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    assert answer.endswith(b'],"count":3456}')
+    with station.connect() as s:  # a reader that goes away
+        s.sendall(b"GET /objects HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert s.recv(100)
+    assert len(page(station)) == len(names)
+
+
 def test_many_objects_added_out_of_order(station):
     names = [f"o{n:04d}" for n in range(600)]
     random.Random(1).shuffle(names)
