@@ -29,6 +29,26 @@ BUSY = ("import time\n__endpoint__ = {'readonly': ['GET'], 'workers': %d}\n"
         "    while time.thread_time_ns() < until:\n        pass\n    return {}\n")
 
 
+# Each calls hello: one call after another, the same by four workers, and as many at once as wrk has
+# connections; the last tells how long a lone call takes.
+CALLERS = {
+    "one": ("def GET(request):\n    for _ in range(20):\n        _runtime.call_object('hello')\n"
+            "    return {}\n", 20),
+    "four": ("__endpoint__ = {'stateless': True, 'workers': 4}\n"
+             "def GET(request):\n    for _ in range(20):\n        _runtime.call_object('hello')\n"
+             "    return {}\n", 20),
+    "gather": ("import asyncio\nasync def GET(request):\n    await asyncio.gather(\n"
+               "        *[_runtime.call_object_async('hello') for _ in range(64)])\n"
+               "    return {}\n", 64),
+}
+LONE_CALLS = ("import time\ndef POST(request):\n    took = []\n"
+              "    for _ in range(request['calls']):\n        began = time.perf_counter_ns()\n"
+              "        _runtime.call_object('hello')\n"
+              "        took.append(time.perf_counter_ns() - began)\n    took.sort()\n"
+              "    return {'p50_us': took[len(took) // 2] / 1000,\n"
+              "            'p99_us': took[len(took) * 99 // 100] / 1000}\n")
+
+
 class Row:
     """One line of the table. `target` is (comparison, number) or None."""
 
@@ -199,6 +219,34 @@ def parallel(folder, plan):
             for count, runs in (("one worker", one), ("readonly with two workers", two))]
     rows.append(Row("two workers, ratio to one", median(ratios(two, one, "rate")), "×",
                     (">=", 1.7)))
+    for row in rows:
+        progress(row)
+    return rows
+
+
+def calls(folder, plan):
+    """From object to object, beside the same object over HTTP; both counted in calls."""
+    shown = {"one": "one after another", "four": "one after another, four workers",
+             "gather": "64 at once, from one turn"}
+    rows = []
+    with running(station(folder, "calls")) as s:
+        s.deploy("hello.py", HELLO)
+        for name, (source, _) in CALLERS.items():
+            s.deploy(f"{name}.py", source)
+            assert s.get(f"/objects/{name}").status == 200
+        s.deploy("lone.py", LONE_CALLS)
+        wait_until(lambda: len(s.workers()) == 7)
+        lone = [s.post("/objects/lone", {"calls": 2000}).json() for _ in range(plan.rounds)]
+        rows.append(Row("a lone call, median", median([r["p50_us"] for r in lone]), "µs", ("<=", 100),
+                        f"p99 {median([r['p99_us'] for r in lone]):.0f} µs"))
+        for name, (_, each) in CALLERS.items():
+            found, http = alternate(lambda n=name: wrk(s.port, f"/objects/{n}", plan.seconds),
+                                    lambda: wrk(s.port, "/objects/hello", plan.seconds), plan.rounds)
+            rows.append(Row(shown[name], each * median([r["rate"] for r in found]), "calls/s"))
+            rows.append(Row(f"{shown[name]}, ratio to 64 connections over HTTP",
+                            each * median(ratios(found, http, "rate")), "×",
+                            (">=", 0.5) if name == "gather" else None,
+                            f"HTTP {median([r['rate'] for r in http]):,.0f} requests/s"))
     for row in rows:
         progress(row)
     return rows
