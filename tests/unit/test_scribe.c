@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: supervisor/scribe/scribe.c supervisor/scribe/scribe_jobs.c
+/* links: supervisor/scribe/scribe.c supervisor/scribe/scribe_ask.c supervisor/scribe/scribe_jobs.c
  * supervisor/scribe/scribe_rpc.c supervisor/scribe/scribe_process.c
  * supervisor/scribe/checkpoint_merge.c supervisor/scribe/checkpoint_group.c
  * supervisor/scribe/merged_state.c supervisor/scribe/sorted_state.c supervisor/scribe/overlay.c
