@@ -2,6 +2,7 @@
 """What is measured. Each function returns rows (what, value, unit, target or None) and prints as it
 goes; ratios are of runs that alternated within one minute."""
 
+import hashlib
 import re
 import shutil
 import statistics
@@ -15,6 +16,7 @@ from station import BUILD, Station, wait_until
 from writers import in_parallel
 
 HELLO = 'def GET(request):\n    return {"message": "Hello, World!"}\n'
+SAYS = "def GET(request):\n    return %d\n"
 COUNTER = ("def GET(request):\n    n = _state_manager.get('count', 0) + 1\n"
            "    _state_manager.set('count', n)\n    return {'count': n}\n"
            "def POST(request):\n    return {'count': _state_manager.get('count', 0)}\n")
@@ -268,6 +270,60 @@ def cold_start(folder, plan):
               note=f"of {plan.cold}; largest {max(took):.1f} ms")
     progress(row)
     return [row]
+
+
+def deploys(folder, plan):
+    """A source is saved, or sent, until it answers; with a short history and with a long one."""
+    rows = []
+    with running(station(folder, "deploys")) as s:
+        long_history(s, "long", plan.versions)
+        for object_id in ("short", "long"):
+            s.deploy(f"{object_id}.py", SAYS % 0)
+            assert s.get(f"/objects/{object_id}").json() == 0
+            behind = f" behind {plan.versions:,} versions" if object_id == "long" else ""
+            saved = [saved_to_serving(s, object_id, n) for n in range(1, plan.deploys + 1)]
+            sent = [sent_to_serving(s, object_id, -n) for n in range(1, plan.deploys + 1)]
+            for what, took, bound in (("save to serving", saved, 100), ("PUT ?source=true", sent, 100)):
+                rows.append(Row(f"{what}{behind}, median", median(took), "ms", ("<=", bound),
+                                note=f"of {len(took)}; largest {max(took):.1f} ms"))
+                progress(rows[-1])
+        begun = time.perf_counter()
+        assert s.get("/objects/long?versions=true").json()["count"] == 10
+        rows.append(Row(f"?versions=true of {plan.versions:,}",
+                        (time.perf_counter() - begun) * 1000, "ms"))
+        progress(rows[-1])
+    return rows
+
+
+def long_history(s, object_id, count):
+    """As many versions as if they had been deployed; only the newest has a content."""
+    folder = s.data / "versions" / object_id
+    folder.mkdir(parents=True)
+    digest = hashlib.sha256((SAYS % 0).encode()).hexdigest()
+    with open(folder / "metadata.tsv", "w") as f:
+        f.write("version_id\ttimestamp\tauthor\tmessage\thash\tstatus\treason\n")
+        for n in range(1, count + 1):
+            f.write(f"{n}\t{1700000000 + n}.000000\tann\tchange {n}\t{digest}\taccepted\t\n")
+    (folder / f"v{count}.txt").write_text(SAYS % 0)
+
+
+def saved_to_serving(s, object_id, value):
+    with s.client() as client:
+        client.get("/health")
+        begun = time.perf_counter()
+        s.put(f"{object_id}.py", SAYS % value)
+        while client.get(f"/objects/{object_id}").json() != value:
+            assert time.perf_counter() - begun < 10, "the saved file is not served"
+        return (time.perf_counter() - begun) * 1000
+
+
+def sent_to_serving(s, object_id, value):
+    with s.client() as client:
+        client.get("/health")
+        begun = time.perf_counter()
+        reply = client.request("PUT", f"/objects/{object_id}?source=true", {"code": SAYS % value})
+        assert reply.status == 200 and client.get(f"/objects/{object_id}").json() == value
+        return (time.perf_counter() - begun) * 1000
 
 
 def listing(folder, plan):
