@@ -2,12 +2,14 @@
 """The logs of objects over HTTP: what is found, what is refused, followers, rotation, retention,
 rates, files of the earlier system, and what happens when the disk does not take a line."""
 
+import contextlib
 import datetime
 import json
 import os
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -433,6 +435,50 @@ def test_turns_go_on_while_lines_find_no_room(station):
     wait_until(lambda: any(e.get("lost", 0) >= 6 for e in logs(station, "t")["logs"]))
     assert "n6" in messages(station, "t") and "n5" not in messages(station, "t")
     assert len(station.logged("log of t")) == 1  # the operator was told once
+
+
+@pytest.fixture
+def small_logs(tmp_path):
+    """data/logs on a file system of one megabyte: it is full before the journal is."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount a small file system")
+    point = tmp_path / "station" / "data" / "logs"
+    point.mkdir(parents=True)
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", point], check=True,
+                       capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as e:
+        pytest.skip(f"no tmpfs: {e}")
+    yield point
+    subprocess.run(["umount", point], capture_output=True, check=False)
+
+
+def test_a_full_disk(small_logs, new_station):
+    station = new_station(folder=small_logs.parents[1]).start()
+    station.allow(r"log of t: No space left")
+    station.deploy("t.py", LOUD)
+    station.post("/objects/t", {"from": 0, "to": 100})
+    assert messages(station, "t", n=99)
+    filler = small_logs / "filler"
+    with open(filler, "wb", buffering=0) as f, contextlib.suppress(OSError):
+        while True:
+            f.write(b"x" * 4096)
+    for start in range(100, 1100, 100):
+        assert station.post("/objects/t", {"from": start, "to": start + 100}).status == 200
+        messages(station, "t", limit=1)  # the log can be read all the same
+    lost = metric(station, "objectd_log_lines_lost_total")
+    assert 0 < lost <= 1010
+    assert len(station.logged("log of t")) == 1
+    filler.unlink()
+    station.post("/objects/t", {"from": 2000, "to": 2001})
+    wait_until(lambda: [e["lost"] for e in logs(station, "t")["logs"] if "lost" in e] == [lost])
+    found = [e["n"] for e in logs(station, "t", limit=10000)["logs"] if "n" in e]
+    assert found[:100] == list(range(100)) and found[-1] == 2000
+    for text in (small_logs / "t" / "log.tsv").read_text().splitlines():
+        assert text.count("\t") == 5  # nothing half written
+    assert count_of(station, "t") == logs(station, "t", limit=10000)["count"]
+    assert station.stop() == 0
+    station.verify_data()
 
 
 # --- searches ---
