@@ -618,6 +618,38 @@ def test_no_line_is_lost_or_doubled_at_the_seam(station):
     assert metric(station, "objectd_log_lines_skipped_total") == 0
 
 
+@pytest.mark.parametrize("rotations", [0, 1, 3])
+def test_the_seam_where_the_scribe_is_late(new_station, rotations):
+    """It searches when the new lines are in the file too, and the file has another name."""
+    station = new_station(config={"log": {"file_max": 20000 if rotations else 10**7}}).start()
+    station.deploy("t.py", LOUD)
+    station.post("/objects/t", {"from": 0, "to": 10})
+    folder = station.data / "logs" / "t"
+    wait_until(lambda: any("n9" in p.read_text() for p in folder.glob("log.tsv")))
+    scribe = station.children("scribe")[0].pid
+    os.kill(scribe, signal.SIGSTOP)
+    try:
+        with Follower(station, "t") as follower:
+            wait_until(lambda: follower.comments)
+            last = 10
+
+            def enough():
+                nonlocal last
+                station.post("/objects/t", {"from": last, "to": last + 100})
+                last += 100
+                files = list(folder.glob("log-*.tsv"))
+                text = "".join(p.read_text() for p in [*files, *folder.glob("log.tsv")])
+                return len(files) >= rotations and f"\tn{last - 200}\t" in text
+
+            wait_until(enough)
+            os.kill(scribe, signal.SIGCONT)
+            follower.wait(f"n{last - 1}")
+        seen = [data["n"] for _, _, data in follower.events if "n" in data]
+        assert seen == list(range(last))
+    finally:
+        os.kill(scribe, signal.SIGCONT)
+
+
 def test_a_reader_that_comes_back_goes_on_where_it_was(station):
     station.deploy("t.py", LOUD)
     station.post("/objects/t", {"from": 0, "to": 3})
