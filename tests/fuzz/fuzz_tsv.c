@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /* links: common/tsv.c common/json_scan.c common/json_text.c common/time_text.c common/state_file.c
- * supervisor/log/log_line.c common/buf.c common/codec.c common/utf8.c -ljansson */
+ * supervisor/log/log_line.c supervisor/versions/version_line.c common/sha256.c common/buf.c
+ * common/codec.c common/utf8.c -ljansson -lsodium */
 /*
  * Any bytes as a field, a line of a log (the first line is its header), a JSON text and a time:
  * escaping is undone exactly, a log line always becomes valid JSON, and what jansson takes for JSON
- * the scanner takes too.
+ * the scanner takes too. The first line is a header of a history, too, and the rest a version of
+ * it: what is appended under any header reads back as it was.
  */
 #include "common/json_scan.h"
 #include "common/time_text.h"
 #include "common/tsv.h"
 #include "common/utf8.h"
 #include "supervisor/log/log_line.h"
+#include "supervisor/versions/version_line.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -63,6 +66,30 @@ static void check_log(const char *bytes, size_t len)
     log_columns_free(&columns);
 }
 
+static void check_versions(const char *bytes, size_t len)
+{
+    const char *newline = len > 0 ? memchr(bytes, '\n', len) : NULL;
+    size_t header = newline ? (size_t)(newline - bytes) : len;
+    struct span rest = {bytes + header + (newline != NULL), len - header - (newline != NULL)};
+    struct version_columns columns;
+    struct version_line v, again;
+    struct buf line = BUF_INIT;
+    version_columns_parse(&columns, (struct span){bytes, header});
+    if (!version_line_parse(&columns, rest, &v))
+        return;
+    struct version_facts facts = {.id = v.id,
+                                  .author = rest,
+                                  .message = v.field[VERSION_MESSAGE],
+                                  .hash = v.hash,
+                                  .is_rejected = !v.is_accepted,
+                                  .reason = v.field[VERSION_REASON]};
+    version_line_put(&line, &columns, &facts);
+    require(buf_ok(&line) && memchr(line.data, '\n', line.len) == line.data + line.len - 1);
+    require(version_line_parse(&columns, (struct span){line.data, line.len - 1}, &again));
+    require(again.id == v.id && again.has_hash && again.is_accepted == v.is_accepted);
+    buf_free(&line);
+}
+
 static void check_json(const char *bytes, size_t len)
 {
     bool has_nul = len > 0 && memchr(bytes, '\0', len); /* the end of the text, to jansson */
@@ -88,6 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(bytes, data, size);
     check_field(bytes, size);
     check_log(bytes, size);
+    check_versions(bytes, size);
     check_json(bytes, size);
     time_text_parse(bytes, size, &us);
     free(bytes);
