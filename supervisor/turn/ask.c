@@ -94,6 +94,13 @@ static struct worker *worker_of(const struct call *call)
     return worker_get(call->object->station->workers, call->worker);
 }
 
+/* One turn goes on while all others wait for it, one behind the other: it is soon heard of. */
+static void expect_next(struct turns *turns)
+{
+    if (turns->running <= turns->waiting + 1)
+        loop_expect(turns->station->loop);
+}
+
 /* Lack of memory: the turn waits until its deadline. */
 static void send_answer(struct worker *w, uint64_t number, const struct rpc_answer *m, int body_fd)
 {
@@ -122,8 +129,10 @@ static void on_reply(void *context, const struct exchange_reply *reply)
             .body_size = body_fd < 0 ? 0 : reply->body_size};
         send_answer(w, ask->number, &m, body_fd);
     }
+    struct turns *turns = ask->turns;
     free(reply->body);
     ask_free(ask);
+    expect_next(turns);
 }
 
 void ask_handled(struct ask *ask, enum rpc_outcome outcome, uint64_t seq)
@@ -256,7 +265,9 @@ static void start_call(struct ask *ask, struct object *o, struct exchange *x)
                                  .deadline_ns = ask->deadline_ns};
     if (!may_call(ask, o, x))
         return;
-    turn_admit(ask->turns, o, x, &origin);
+    struct turns *turns = ask->turns;
+    turn_admit(turns, o, x, &origin); /* it may be answered already, and the ask gone */
+    expect_next(turns);
 }
 
 static void set_deadline(struct ask *ask, struct worker *w, uint64_t timeout_ns)
