@@ -3,6 +3,7 @@
 goes; ratios are of runs that alternated within one minute."""
 
 import hashlib
+import http.client
 import re
 import shutil
 import statistics
@@ -472,6 +473,57 @@ def large_log(folder, plan):
         rows.append(Row(f"{what}, counted once for log_count", time.perf_counter() - begun, "s",
                         note=f"{count:,} lines"))
         progress(rows[-1])
+    return rows
+
+
+def upload_form(size):
+    """The length of a form with a file of that size, and its pieces."""
+    boundary, piece = "benchmark", bytes(1 << 20)
+    head = (f'--{boundary}\r\nContent-Disposition: form-data; name="f"; filename="big.bin"\r\n\r\n').encode()
+    tail = f"\r\n--{boundary}--\r\n".encode()
+
+    def pieces():
+        yield head
+        for at in range(0, size, len(piece)):
+            yield piece[:min(len(piece), size - at)]
+        yield tail
+
+    fields = {"Content-Type": f"multipart/form-data; boundary={boundary}",
+              "Content-Length": str(len(head) + size + len(tail))}
+    return fields, pieces()
+
+
+def drain(reply):
+    total = 0
+    while data := reply.read(1 << 20):
+        total += len(data)
+    return total
+
+
+def large_file(folder, plan):
+    """Uploaded and downloaded over one connection; the supervisor holds none of it."""
+    s = station(folder, "file", limits={"upload_max": 2 * plan.file_bytes})
+    s.put("hello.py", HELLO)
+    what = f"{plan.file_bytes / 1e9:g} GB"
+    rows = []
+    with running(s):
+        s.get("/objects/hello")
+        connection = http.client.HTTPConnection("127.0.0.1", s.port, timeout=600)
+        fields, pieces = upload_form(plan.file_bytes)
+        for name, ask in (("uploaded", ("POST", "/objects/hello", pieces, fields)),
+                          ("downloaded", ("GET", "/objects/hello?file=big.bin", None, {}))):
+            begun = time.perf_counter()
+            connection.request(*ask)
+            reply = connection.getresponse()
+            got = drain(reply)
+            seconds = time.perf_counter() - begun
+            if reply.status != 200 or (name == "downloaded" and got != plan.file_bytes):
+                raise RuntimeError(f"{name}: {reply.status}, {got} bytes")
+            rows.append(Row(f"{what} {name}, supervisor resident at most", s.rss(peak=True) / (1 << 20), "MiB",
+                            ("<=", 64), note=f"in {seconds:.2f} s, {plan.file_bytes / seconds / 1e6:.0f} MB/s"))
+            progress(rows[-1])
+        connection.close()
+        (s.data / "files" / "hello" / "big.bin").unlink()
     return rows
 
 
