@@ -36,7 +36,8 @@ struct deploy {
     int err;                            /* why it cannot be stored; its source is not to blame */
     char *problem, *reason, *traceback; /* reason: the problem and its line */
     uint32_t line;
-    deploy_done_fn done; /* NULL: nobody waits */
+    struct loop_timer timer; /* the scribe takes too long */
+    deploy_done_fn done;     /* NULL: nobody waits */
     void *arg;
 };
 
@@ -54,6 +55,7 @@ static int know(struct object *o)
 
 static void free_deploy(struct deploy *d)
 {
+    loop_timer_cancel(&d->timer);
     source_unref(d->source);
     free(d->author);
     free(d->message);
@@ -113,6 +115,20 @@ static void fail(struct deploy *d, int err, const char *problem)
 
 static void on_stored(void *arg, int err, bool in_objects, uint64_t version);
 
+/* The scribe lives and does not answer: whoever waits is told; the deploy itself goes on. */
+static void on_slow(void *arg)
+{
+    struct deploy *d = arg;
+    struct deploy_result result = {.outcome = DEPLOY_FAILED,
+                                   .err = -ETIMEDOUT,
+                                   .message = "writing its version takes longer than "
+                                              "http.view_timeout; it is not given up"};
+    log_warn("writing a version of %s takes long", d->object->id);
+    if (d->done)
+        d->done(d->arg, d->object, &result);
+    d->done = NULL;
+}
+
 static void store(struct deploy *d)
 {
     struct object *o = d->object;
@@ -131,6 +147,7 @@ static void store(struct deploy *d)
         .expected = d->expected,
     };
     d->before = o->history.newest;
+    loop_timer_set(o->station->loop, &d->timer, o->station->config.view_timeout_ns, on_slow, d);
     scribe_version_write(o->station->scribe, &m, on_stored, d);
 }
 

@@ -95,8 +95,6 @@ static void serve(struct object *o)
     o->used_ns = loop_now(station->loop);
     imports_settle(o, o->worker.generation);
     bool is_new = deploy_source(o) != NULL;
-    if (is_new)
-        o->reload = OBJECT_RELOAD_NONE;
     uint64_t known = o->loading_version;
     loading_accept(o, is_new ? o->history.accepted : known);
     if (is_new)
@@ -135,6 +133,8 @@ static void reject_candidate(struct object *o)
     o->candidate = (struct worker_ref){0};
     o->frozen = false;
     deploy_failed(o);
+    if (o->loading_is_retry && !o->reload) /* what serves imports something new all the same */
+        o->reload = OBJECT_RELOAD_ACCEPTED;
     loading_drop(o);
     turn_dispatch(station->turns, o);
     deploy_next(o);

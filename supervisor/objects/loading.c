@@ -183,13 +183,12 @@ static int choose_from(struct object *o, struct source *s)
 {
     const struct history *h = &o->history;
     enum object_reload reload = o->reload;
+    bool is_accepted = s && h->accepted && sha256_equal(s->hash, h->accepted_hash);
     bool is_rejected = s && reload != OBJECT_RELOAD_FILE && history_rejects(h, s->hash);
     bool is_bad = !s || o->store_failed || is_rejected;
     bool may_fall_back = o->phase == OBJECT_STARTING || reload == OBJECT_RELOAD_ACCEPTED;
-    o->reload = reload == OBJECT_RELOAD_FILE ? OBJECT_RELOAD_ACCEPTED : OBJECT_RELOAD_NONE;
-    bool is_accepted = s && h->accepted && sha256_equal(s->hash, h->accepted_hash);
-    if (is_accepted)
-        o->reload = OBJECT_RELOAD_NONE;
+    o->reload = OBJECT_RELOAD_NONE;
+    o->loading_is_retry = reload == OBJECT_RELOAD_FILE && !is_accepted;
     if (is_bad && !is_accepted && h->accepted && may_fall_back)
         return fall_back(o);
     return s ? take_file(o, s) : -ENOENT;
@@ -238,6 +237,7 @@ void loading_drop(struct object *o)
     o->loading = NULL;
     o->loading_version = 0;
     o->loading_is_fallback = false;
+    o->loading_is_retry = false;
 }
 
 int loading_start(struct object *o)

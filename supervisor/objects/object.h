@@ -46,6 +46,7 @@ struct object {
     struct source *accepted;  /* what serves; NULL: nothing loaded yet */
     struct source *loading;   /* what the candidate loads */
     uint64_t loading_version; /* its number; 0: it is to become a version */
+    bool loading_is_retry;    /* the file was rejected before; what it imports has changed */
     bool loading_is_fallback; /* the file itself cannot be loaded */
     struct history history;
     struct deploy *deploy; /* the candidate loads what is to become a version */

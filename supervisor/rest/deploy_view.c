@@ -8,7 +8,6 @@
 #include "supervisor/objects/object.h"
 #include "supervisor/rest/json_reply.h"
 #include "supervisor/rest/management.h"
-#include "supervisor/rest/object_views.h"
 #include "supervisor/scribe/scribe.h"
 #include "supervisor/scribe/scribe_rpc.h"
 #include "supervisor/station.h"
@@ -316,10 +315,18 @@ static struct object *add_object(struct station *station, const char *id, struct
     return o;
 }
 
+static bool is_deploy(const struct exchange *x)
+{
+    struct buf value = BUF_INIT;
+    bool is = span_equal(exchange_request(x)->method, "PUT") &&
+              exchange_query(x, "source", &value) && strcmp(buf_str(&value), "true") == 0;
+    buf_free(&value);
+    return is;
+}
+
 bool deploy_view_create(struct station *station, const char *id, struct exchange *x)
 {
-    const struct exchange_request *request = exchange_request(x);
-    if (!span_equal(request->method, "PUT") || !object_views_reserved(x))
+    if (!is_deploy(x))
         return false;
     if (!management_allowed(station, x))
         return true;

@@ -2,11 +2,13 @@
 """Source over HTTP and its history: deployed, rejected, kept, shown, rolled back; what serves is
 the newest accepted version, whatever happened in between."""
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import shutil
+import signal
 import threading
 import time
 
@@ -190,6 +192,30 @@ def test_source_with_nul(station):
     reply = put(station, "o", "x = 1\n\0")
     assert reply.status == 422 and "NUL" in reply.json()["message"]
     assert station.get("/objects/o?version=2").json()["version"]["content"] == "x = 1\n\0"
+
+
+def test_only_source_creates(station):
+    for query in ("file=x", "source=1", "source=", "code=true", "files=true"):
+        reply = station.request("PUT", f"/objects/nothing?{query}", {"code": says(1)})
+        assert reply.status == 404, (query, reply)
+    assert station.object_ids() == []
+
+
+def test_the_scribe_hangs(new_station):
+    """It lives and does not answer: the client is told in time, and the deploy is not lost."""
+    station = new_station(config={"http": {"view_timeout": 1}}).start()
+    station.allow("takes long")
+    put(station, "o", says(1))
+    scribe = station.children("scribe")[0]
+    os.kill(scribe.pid, signal.SIGSTOP)
+    try:
+        reply = put(station, "o", says(2))
+        assert reply.status == 503 and "view_timeout" in reply.text
+        assert value_of(station, "o") == 1
+    finally:
+        os.kill(scribe.pid, signal.SIGCONT)
+    wait_value(station, "o", 2)
+    assert len(versions(station, "o")) == 2
 
 
 @pytest.mark.parametrize("object_id", ["_hidden", "__init__", ".dot", "a%2Fb", "a b", "x" * 201, "ü"])
@@ -716,12 +742,12 @@ def test_the_objects_folder_refuses(station):
 def test_the_scribe_dies_during_deploys(station):
     station.allow("scribe")
     put(station, "o", says(0))
-    stop = threading.Event()
 
     def kill():
-        while not stop.is_set():
+        for _ in range(6):  # its next start is held back longer each time
             for p in station.children("scribe"):
-                os.kill(p.pid, 9)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(p.pid, 9)
             time.sleep(0.05)
 
     killer = threading.Thread(target=kill)
@@ -735,7 +761,6 @@ def test_the_scribe_dies_during_deploys(station):
                 told[reply.json()["version_id"]] = n
                 assert value_of(station, "o") == n
     finally:
-        stop.set()
         killer.join()
     wait_until(lambda: put(station, "o", says("last")).status == 200)
     assert value_of(station, "o") == "last"
