@@ -10,8 +10,9 @@ static struct {
     PyObject *encoder;       /* json's C encoder: non-ASCII as it is */
     PyObject *ascii_encoder; /* the same, everything escaped */
     PyObject *lossy_encoder; /* str() of what JSON cannot hold */
-    PyObject *scan_once;     /* json's C scanner */
-    PyObject *decode;        /* JSONDecoder.decode: allows blanks around */
+    PyObject *lossy_ascii_encoder;
+    PyObject *scan_once; /* json's C scanner */
+    PyObject *decode;    /* JSONDecoder.decode: allows blanks around */
     PyObject *zero;
 } json;
 
@@ -48,12 +49,16 @@ static int init_encoders(void)
         json.encoder = make_encoder(module, refuse, "encode_basestring");
         json.ascii_encoder = make_encoder(module, refuse, "encode_basestring_ascii");
         json.lossy_encoder = make_encoder(module, (PyObject *)&PyUnicode_Type, "encode_basestring");
+        json.lossy_ascii_encoder =
+            make_encoder(module, (PyObject *)&PyUnicode_Type, "encode_basestring_ascii");
     }
     Py_XDECREF(refuse);
     Py_XDECREF(plain);
     Py_XDECREF(type);
     Py_XDECREF(module);
-    return json.encoder && json.ascii_encoder && json.lossy_encoder ? 0 : -1;
+    return json.encoder && json.ascii_encoder && json.lossy_encoder && json.lossy_ascii_encoder
+               ? 0
+               : -1;
 }
 
 static int init_decoder(void)
@@ -186,25 +191,78 @@ static PyObject *encode_with(PyObject *encoder, PyObject *value, struct span *te
     return owner;
 }
 
-PyObject *py_json_encode(PyObject *value, struct span *text)
+/* With escapes where there are lone surrogates. */
+static PyObject *encode(PyObject *encoder, PyObject *ascii_encoder, PyObject *value,
+                        struct span *text)
 {
-    PyObject *owner = encode_with(json.encoder, value, text);
+    PyObject *owner = encode_with(encoder, value, text);
     if (owner || !PyErr_ExceptionMatches(PyExc_UnicodeEncodeError))
         return owner;
     PyErr_Clear();
-    return encode_with(json.ascii_encoder, value, text);
+    return encode_with(ascii_encoder, value, text);
+}
+
+PyObject *py_json_encode(PyObject *value, struct span *text)
+{
+    return encode(json.encoder, json.ascii_encoder, value, text);
+}
+
+static PyObject *encode_lossy(PyObject *value, struct span *text)
+{
+    return encode(json.lossy_encoder, json.lossy_ascii_encoder, value, text);
+}
+
+/* Its repr(), or its type where that raises. */
+static PyObject *show(PyObject *value)
+{
+    PyObject *shown = PyObject_Repr(value);
+    if (shown)
+        return shown;
+    PyErr_Clear();
+    return PyUnicode_FromFormat("<%s>", Py_TYPE(value)->tp_name);
+}
+
+/* What a member can be written as: itself, or what shows it. A new reference. */
+static PyObject *presentable(PyObject *value)
+{
+    struct span text;
+    PyObject *owner = encode_lossy(value, &text);
+    if (!owner) {
+        PyErr_Clear();
+        return show(value);
+    }
+    Py_DECREF(owner);
+    Py_INCREF(value);
+    return value;
+}
+
+/* A copy of which every member can be written. */
+static PyObject *presentable_dict(PyObject *dict)
+{
+    PyObject *held = PyDict_Copy(dict); /* a repr() may change the other */
+    PyObject *copy = held ? PyDict_New() : NULL, *key, *value;
+    for (Py_ssize_t at = 0; copy && PyDict_Next(held, &at, &key, &value);) {
+        PyObject *name = PyUnicode_Check(key) ? Py_NewRef(key) : show(key);
+        PyObject *shown = name ? presentable(value) : NULL;
+        if (!shown || PyDict_SetItem(copy, name, shown) < 0)
+            Py_CLEAR(copy);
+        Py_XDECREF(name);
+        Py_XDECREF(shown);
+    }
+    Py_XDECREF(held);
+    return copy;
 }
 
 PyObject *py_json_encode_lossy(PyObject *value, struct span *text)
 {
-    PyObject *owner = encode_with(json.lossy_encoder, value, text);
+    PyObject *owner = encode_lossy(value, text);
     if (owner)
         return owner;
     PyErr_Clear();
-    PyObject *shown = PyObject_Repr(value);
+    PyObject *shown = PyDict_Check(value) ? presentable_dict(value) : show(value);
     if (!shown)
         return NULL;
-    owner = py_json_encode(shown, text);
+    owner = encode_lossy(shown, text);
     Py_DECREF(shown);
     return owner;
 }

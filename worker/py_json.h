@@ -24,7 +24,10 @@ int py_json_put_scalar(struct buf *out, PyObject *value);
  * TypeError, ValueError or RecursionError as json.dumps raises them.
  */
 PyObject *py_json_encode(PyObject *value, struct span *text);
-/* As py_json_encode, but what JSON cannot hold is written as its str(). */
+/*
+ * As py_json_encode, but what JSON cannot hold is written as its str(), and a member of a dict that
+ * cannot even so (NaN, a str() that raises) as its repr(): the others stay what they are.
+ */
 PyObject *py_json_encode_lossy(PyObject *value, struct span *text);
 /* A new object, or NULL with ValueError (malformed, NaN, too deep). */
 PyObject *py_json_decode(const char *text, size_t len);

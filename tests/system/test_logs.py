@@ -172,6 +172,34 @@ def test_fields_of_any_type_can_be_asked_for(station):
         assert "it" not in messages(station, "f", **query), (name, bad)
 
 
+def test_fields_that_are_no_json(station):
+    """Each by itself: the others stay what they are."""
+    station.deploy("f.py", """
+import datetime
+class Bad:
+    def __str__(self):
+        raise ValueError
+    __repr__ = __str__
+def GET(request):
+    _logger.info('sur \\ud800 x', **{'a\\0b': 'n\\0', 'sur': '\\udc00', 'tab\\t': 1, '': 'nothing', 'ü': 'ä'})
+    _logger.info('odd', n=7, nan=float('nan'), deep=[1, float('inf')], bad=Bad(), a_set={1},
+                 when=datetime.date(2026, 11, 21), t=(1, None), keys={1: 2, None: 3}, b=b'x')
+    _logger.log('event', {(1, 2): 3, 'ok': 4})
+    return {}
+""")
+    assert station.get("/objects/f").status == 200
+    found = logs(station, "f", level="INFO")["logs"]
+    first, odd, event = found[:3]
+    assert first["message"] == "sur \\ud800 x" and first["a\0b"] == "n\0" and first["tab\t"] == 1
+    assert first[""] == "nothing" and first["ü"] == "ä" and "sur" in first
+    assert odd["n"] == 7 and odd["nan"] == "nan" and odd["deep"] == "[1, inf]" and odd["bad"] == "<Bad>"
+    assert odd["a_set"] == "{1}" and odd["when"] == "2026-11-21" and odd["t"] == [1, None]
+    assert odd["keys"] == {"1": 2, "null": 3} and odd["b"] == "b'x'"
+    assert event["ok"] == 4 and event["(1, 2)"] == 3
+    for query in ("a%00b=n%00", "tab%09=1", "%C3%BC=%C3%A4", "n=7", "when=2026-11-21", "ok=4"):
+        assert station.get(f"/objects/f?logs=true&{query}").json()["count"] == 1, query
+
+
 def test_fields_named_like_columns_are_not_lost(station):
     station.deploy("f.py", "def GET(request):\n"
                            "    _logger.log('INFO', 'it', version='mine', request_id='too', fields=1)\n"
