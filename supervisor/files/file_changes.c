@@ -2,6 +2,7 @@
 #include "supervisor/files/file_changes.h"
 
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "supervisor/files/files.h"
 #include "supervisor/objects/object.h"
@@ -77,6 +78,7 @@ static void push_later(void *arg)
 void file_change_accept(struct file_change *change, uint64_t seq)
 {
     struct object *o = change->object;
+    (void)FAILPOINT("files-accepted"); /* a crash counts; the record is made */
     change->seq = seq;
     DL_APPEND(o->files->changes, change);
     files_hold(o->station->files, &change->held, seq);
@@ -123,6 +125,7 @@ static void mark_done(struct object *o, uint64_t seq)
     struct store_turn turn = {
         .request_id = {"", 0}, .writes = {"", 0}, .files = {0, {"", 0}}, .files_done = seq};
     uint64_t own;
+    (void)FAILPOINT("files-visible");
     /* Where this fails, the next start does again what is done already. */
     int err = store_commit_turn(o->station->store, o->state, &turn, &own);
     if (err)
@@ -183,6 +186,7 @@ void file_changes_push(struct object *o)
                                      .object_id = span_of(o->id),
                                      .owner = {"", 0},
                                      .files = {count, {text.data, text.len}}};
+        (void)FAILPOINT("files-durable");
         files->applying = changes;
         scribe_files(o->station->scribe, &m, on_applied, o);
     } else if (changes) {

@@ -2,6 +2,7 @@
 #include "supervisor/files/files.h"
 
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/file_store.h"
 #include "common/log.h"
 #include "supervisor/files/file_changes.h"
@@ -282,7 +283,9 @@ static int redo_change(struct files *files, const struct file_redo_change *chang
                                  .object_id = span_of(change->object_id),
                                  .owner = {"", 0},
                                  .files = {1, {text.data, text.len}}};
-    int err = buf_ok(&text) ? file_work_run(files->station->config.data_dir, &m, &limit) : -ENOMEM;
+    int err = FAILPOINT("files-redo");
+    if (!err)
+        err = buf_ok(&text) ? file_work_run(files->station->config.data_dir, &m, &limit) : -ENOMEM;
     if (err)
         die(EXIT_CODE_ENVIRONMENT, "file %s of %s: %s", change->name, change->object_id,
             strerror(-err));

@@ -141,6 +141,8 @@ static enum byte_range_verdict wanted_range(struct exchange *x, const struct fil
                                             uint64_t size, struct byte_range *range)
 {
     struct span condition = exchange_header(x, "If-Range");
+    if (!span_equal(exchange_request(x)->method, "GET"))
+        return BYTE_RANGE_ALL; /* a range of a HEAD means nothing */
     if (condition.data && !span_equal(condition, f->etag.data) &&
         !span_equal(condition, f->date.data))
         return BYTE_RANGE_ALL;

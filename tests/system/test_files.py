@@ -524,6 +524,7 @@ def test_etags(ten):
 def test_head(ten):
     reply = ten.request("HEAD", "/objects/plain?file=t.txt")
     assert reply.status == 200 and reply.body == b"" and reply.headers["content-length"] == "10"
+    assert ten.request("HEAD", "/objects/plain?file=t.txt", headers={"Range": "bytes=0-1"}).status == 200
     assert ten.request("HEAD", "/objects/plain?file=no.txt").status == 404
 
 
@@ -792,6 +793,9 @@ def test_check_reports_what_lies_in_files(plain):
 FAILPOINT_BUILD = os.environ.get("OBJECTD_FAILPOINT_BUILD")
 STEPS = ["upload-open", "upload-write", "files-sync", "files-synced", "files-apply", "files-renamed",
          "files-deleted", "files-applied"]
+CRASHES = ["files-accepted", "files-durable", "files-visible"]  # of the supervisor; they cannot fail
+CASES = [(step, kind) for step in STEPS for kind in ("crash", "eio", "enospc")]
+CASES += [(step, "crash") for step in CRASHES]
 
 
 def old_or_new(station, told):
@@ -805,10 +809,10 @@ def old_or_new(station, told):
 
 
 @pytest.mark.skipif(not FAILPOINT_BUILD, reason="OBJECTD_FAILPOINT_BUILD names no build with failpoints")
-@pytest.mark.parametrize("kind", ["crash", "eio", "enospc"])
-@pytest.mark.parametrize("step", STEPS)
-def test_every_step_may_fail(new_station, step, kind):
-    station = new_station(build=FAILPOINT_BUILD, env={"OBJECTD_FAILPOINT": f"{step}:3={kind}"})
+@pytest.mark.parametrize("which", [1, 3])
+@pytest.mark.parametrize("step, kind", CASES)
+def test_every_step_may_fail(new_station, step, kind, which):
+    station = new_station(build=FAILPOINT_BUILD, env={"OBJECTD_FAILPOINT": f"{step}:{which}={kind}"})
     station.allow(".")
     station.put("box.py", BOX)
     station.start()
@@ -841,6 +845,27 @@ def test_every_step_may_fail(new_station, step, kind):
     if station.get("/objects/box?file=turn").status == 200:
         content = station.get("/objects/box?name=turn").json()
         assert int(content["content"]) == content["n"]
+
+
+@pytest.mark.skipif(not FAILPOINT_BUILD, reason="OBJECTD_FAILPOINT_BUILD names no build with failpoints")
+def test_a_crash_while_it_is_made_good(new_station):
+    """Durable and not visible; the next start dies doing it again; the one after that does it."""
+    station = new_station(build=FAILPOINT_BUILD, env={"OBJECTD_FAILPOINT": "files-durable:2=crash"})
+    station.put("box.py", BOX)
+    station.start()
+    assert upload(station, "box", part("1", "one"), part("1", "two")).status == 200
+    with pytest.raises((OSError, http.client.HTTPException)):
+        upload(station, "box", part("2", "one"), part("2", "two"))
+    assert station.wait() == -9
+    station.ended_by_test = True
+    assert len(staged(station)) == 2
+    station.env["OBJECTD_FAILPOINT"] = "files-redo:2=crash"
+    station.spawn()
+    assert station.wait() == -9
+    station.env.clear()
+    station.start()
+    assert old_or_new(station, 1) == 2
+    assert staged(station) == []
 
 
 @pytest.mark.skipif(not FAILPOINT_BUILD, reason="OBJECTD_FAILPOINT_BUILD names no build with failpoints")
