@@ -85,7 +85,8 @@ def test_start_otherwise(shared, body, headers, query):
     (part("action", "start") + part("f", "x", "f.txt") + "--b--\r\n", BOUNDARY, ""),
 ], ids=str)
 def test_data_of_the_object_stays_its_own(shared, body, headers, query):
-    reply = shared.post(make(shared) + query, body, headers=headers)
+    own_uploads = "__endpoint__ = {'uploads': True}\n"
+    reply = shared.post(make(shared, own_uploads + SOURCE) + query, body, headers=headers)
     assert reply.status == 200 and "posted" in reply.json(), reply
 
 
