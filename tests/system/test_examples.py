@@ -10,10 +10,9 @@ with neither curl nor NAME= (objectctl, cat) is not run.
 import ast
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
-from station import REPOSITORY, wait_until
+from station import REPOSITORY, Station, wait_until
 
 OBJECTS = REPOSITORY / "objects"
 EXAMPLES = sorted(p.relative_to(OBJECTS) for p in OBJECTS.rglob("*.py") if p.name[0] not in "_.")
@@ -75,6 +74,18 @@ def shipped(new_station):
     return subject
 
 
+@pytest.fixture(scope="module")
+def shipped_once(tmp_path_factory):
+    """One for all tests that change nothing."""
+    subject = Station(tmp_path_factory.mktemp("shipped"), objects=OBJECTS).start()
+    wait_until(lambda: len(subject.object_ids()) >= len(EXAMPLES), what="examples are not listed")
+    yield subject
+    try:
+        subject.verify()
+    finally:
+        subject.close()
+
+
 def test_everything_promised_ships():
     assert set(PROMISED) <= {str(p) for p in EXAMPLES}
 
@@ -99,18 +110,18 @@ def test_commands_as_printed(shipped, path, tmp_path):
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=str)
-def test_its_own_tests_pass(shipped, path):
-    reply = shipped.get(f"/objects/{object_id(path)}?test=true")
+def test_its_own_tests_pass(shipped_once, path):
+    reply = shipped_once.get(f"/objects/{object_id(path)}?test=true")
     assert reply.status == 200, reply
     body = reply.json()
     failed = [r for r in body["results"] if r["status"] != "pass"]
     assert body["status"] == "pass" and body["test_count"] > 0 and not failed, failed
-    assert shipped.state(object_id(path)) == {}
+    assert shipped_once.state(object_id(path)) == {}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=str)
-def test_it_is_described(shipped, path):
-    metadata = shipped.get(f"/objects/{object_id(path)}?metadata=true").json()["metadata"]
+def test_it_is_described(shipped_once, path):
+    metadata = shipped_once.get(f"/objects/{object_id(path)}?metadata=true").json()["metadata"]
     for key in ("name", "version", "description", "author"):
         assert metadata[key], key
     assert metadata["version"] != "0.0.0" and metadata["methods"]
