@@ -187,6 +187,22 @@ bool rpc_reset_decode(struct span payload, struct rpc_reset *m)
     return codec_finish(&r) && state_ok;
 }
 
+void rpc_update_encode(struct buf *out, const struct rpc_update *m)
+{
+    codec_put_u32(out, m->write_count);
+    put_span(out, m->writes);
+    rpc_files_encode(out, &m->files);
+}
+
+bool rpc_update_decode(struct span payload, struct rpc_update *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->write_count = codec_u32(&r);
+    m->writes = codec_bytes(&r);
+    bool files_ok = rpc_files_decode(&r, &m->files);
+    return codec_finish(&r) && files_ok && writes_valid(m->writes, m->write_count);
+}
+
 void rpc_files_applied_encode(struct buf *out, const struct rpc_files_applied *m)
 {
     rpc_files_encode(out, &m->files);
@@ -447,13 +463,13 @@ bool rpc_log_decode(struct span payload, struct rpc_log *m)
     return codec_finish(&r);
 }
 
-void rpc_writes_encode(struct buf *out, const struct rpc_writes *m)
+void rpc_outside_writes_encode(struct buf *out, const struct rpc_outside_writes *m)
 {
     codec_put_u32(out, m->write_count);
     put_span(out, m->writes);
 }
 
-bool rpc_writes_decode(struct span payload, struct rpc_writes *m)
+bool rpc_outside_writes_decode(struct span payload, struct rpc_outside_writes *m)
 {
     struct codec_reader r = reader_of(payload);
     m->write_count = codec_u32(&r);

@@ -129,6 +129,14 @@ struct rpc_reset {
 void rpc_reset_encode(struct buf *out, const struct rpc_reset *m);
 bool rpc_reset_decode(struct span payload, struct rpc_reset *m);
 
+struct rpc_update {
+    uint32_t write_count;
+    struct span writes;     /* encoded rpc_write */
+    struct rpc_files files; /* accepted too, and not visible yet */
+};
+void rpc_update_encode(struct buf *out, const struct rpc_update *m);
+bool rpc_update_decode(struct span payload, struct rpc_update *m);
+
 enum rpc_call_kind {
     RPC_CALL_HTTP,   /* a request of a client */
     RPC_CALL_OBJECT, /* of a turn of another object: the reply does not stream */
@@ -266,13 +274,12 @@ struct rpc_log {
 void rpc_log_encode(struct buf *out, const struct rpc_log *m);
 bool rpc_log_decode(struct span payload, struct rpc_log *m);
 
-/* OUTSIDE_WRITES, and UPDATE. */
-struct rpc_writes {
+struct rpc_outside_writes {
     uint32_t write_count;
     struct span writes;
 };
-void rpc_writes_encode(struct buf *out, const struct rpc_writes *m);
-bool rpc_writes_decode(struct span payload, struct rpc_writes *m);
+void rpc_outside_writes_encode(struct buf *out, const struct rpc_outside_writes *m);
+bool rpc_outside_writes_decode(struct span payload, struct rpc_outside_writes *m);
 
 /* A file that the object has imported, or would have, had it been there. */
 struct rpc_import {

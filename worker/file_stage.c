@@ -154,6 +154,15 @@ int file_stage_load(const struct rpc_files *accepted)
     return err;
 }
 
+int file_stage_accept(const struct rpc_files *files)
+{
+    struct change *list = NULL;
+    int err = copy_accepted(files, &list);
+    if (list)
+        DL_CONCAT(stage.accepted, list);
+    return err;
+}
+
 void file_stage_applied(const struct rpc_files *files)
 {
     struct codec_reader r = codec_reader_of(files->files.data, files->files.len);

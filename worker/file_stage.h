@@ -20,6 +20,8 @@ int file_stage_configure(const char *data_dir, const char *object_id, const char
                          uint64_t bytes_max, uint64_t count_max);
 /* What is accepted and not visible, instead of what was believed to be; drops the running turn. */
 int file_stage_load(const struct rpc_files *accepted);
+/* Another worker's turn changed these, which was accepted. 0 or -ENOMEM. */
+int file_stage_accept(const struct rpc_files *files);
 /* These are visible now. */
 void file_stage_applied(const struct rpc_files *files);
 

@@ -207,13 +207,15 @@ static bool on_reset(struct channel *c, const struct frame *f)
 
 static bool on_update(struct channel *c, const struct frame *f)
 {
-    struct rpc_writes m;
+    struct rpc_update m;
     struct buf error = BUF_INIT;
     (void)c;
-    if (!rpc_writes_decode(f->payload, &m))
+    if (!rpc_update_decode(f->payload, &m))
         return false;
     if (py_state_update(m.writes, &error) < 0)
         die(EXIT_CODE_ENVIRONMENT, "state: %s", buf_str(&error));
+    if (file_stage_accept(&m.files) < 0)
+        die(EXIT_CODE_ENVIRONMENT, "no memory for the files");
     atomic_store_explicit(&worker.page->applied_id, f->id, memory_order_release);
     return true;
 }
@@ -293,8 +295,8 @@ static void commit_outside_writes(void)
     struct buf writes = BUF_INIT;
     uint32_t write_count;
     while (py_outside_drain(&writes, &write_count)) {
-        struct rpc_writes m = {write_count, {writes.data, writes.len}};
-        rpc_writes_encode(&worker.scratch, &m);
+        struct rpc_outside_writes m = {write_count, {writes.data, writes.len}};
+        rpc_outside_writes_encode(&worker.scratch, &m);
         put_and_reset(RPC_OUTSIDE_WRITES, 0);
         buf_reset(&writes, 0);
     }

@@ -188,32 +188,32 @@ static void on_lag(void *arg)
     turn_dispatch(o->station->turns, o); /* who has caught up gets turns again */
 }
 
-static int queue_update(struct worker *w, const struct rpc_writes *writes)
+static int queue_update(struct worker *w, const struct rpc_update *update)
 {
     note_progress(w, loop_now(w->station->loop));
-    w->update_id += sizeof(struct rpc_header) + writes->writes.len;
+    w->update_id += sizeof(struct rpc_header) + update->writes.len + update->files.files.len;
     size_t frame = channel_begin(&w->channel, RPC_UPDATE, w->update_id);
-    rpc_writes_encode(&w->channel.out, writes);
+    rpc_update_encode(&w->channel.out, update);
     int err = channel_end(&w->channel, frame, NULL, 0);
     worker_touch(w);
     return err;
 }
 
-static void update_one(struct worker *w, const struct rpc_writes *writes)
+static void update_one(struct worker *w, const struct rpc_update *update)
 {
-    int err = queue_update(w, writes);
+    int err = queue_update(w, update);
     if (err)
         give_up(w, strerror(-err));
     else if (lag_bytes(w) > w->station->config.replica_lag_max)
         give_up(w, "limits.replica_lag_max");
 }
 
-void replicas_update(struct object *o, const struct rpc_writes *writes)
+void replicas_update(struct object *o, const struct rpc_update *update)
 {
     for (size_t i = o->replicas.count; i-- > 0;) {
         struct worker *w = worker_of(o, i);
         if (w && w->state != WORKER_KILLED)
-            update_one(w, writes);
+            update_one(w, update);
     }
     if (o->replicas.count && !loop_timer_armed(&o->replicas.lag_timer))
         loop_timer_set(o->station->loop, &o->replicas.lag_timer, LAG_CHECK_NS, on_lag, o);

@@ -37,8 +37,8 @@ void replicas_free(struct replicas *r);
 bool replicas_has(const struct object *o, const struct worker *w);
 /* The i-th worker of the object: 0 the owner, then the replicas; NULL where it is not serving. */
 struct worker *replicas_worker(const struct object *o, size_t i);
-/* The writes of a turn were accepted: they are queued for each replica. */
-void replicas_update(struct object *o, const struct rpc_writes *writes);
+/* What a turn has written was accepted: it is queued for each replica. */
+void replicas_update(struct object *o, const struct rpc_update *update);
 /* Has it writes to apply for longer than a turn should wait? Then it gets no turn. */
 bool replicas_is_behind(const struct worker *w);
 /* The owner died after that life: another takes its place. False when none can. */

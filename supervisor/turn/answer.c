@@ -269,8 +269,7 @@ static int commit(struct worker *w, struct call *call, const struct rpc_turn_don
     if (change)
         file_change_accept(change, call->commit_seq);
     w->station->turns->commits++;
-    if (m->write_count)
-        replicas_update(w->object, &(struct rpc_writes){m->write_count, m->writes});
+    replicas_update(w->object, &(struct rpc_update){m->write_count, m->writes, m->files});
     return 0;
 }
 
@@ -395,10 +394,10 @@ static void note_lost_writes(struct worker *w, const char *why)
 
 bool answer_outside_writes(struct worker *w, const struct frame *f, const char **reason)
 {
-    struct rpc_writes m;
+    struct rpc_outside_writes m;
     uint64_t seq;
     *reason = "malformed OUTSIDE_WRITES";
-    if (!rpc_writes_decode(f->payload, &m) || !writes_are_sound(m.writes))
+    if (!rpc_outside_writes_decode(f->payload, &m) || !writes_are_sound(m.writes))
         return false;
     if (w->is_test)
         return true;
@@ -419,7 +418,9 @@ bool answer_outside_writes(struct worker *w, const struct frame *f, const char *
         note_lost_writes(w, strerror(-err));
         poison(w, err);
     } else {
-        replicas_update(w->object, &m);
+        replicas_update(w->object, &(struct rpc_update){.write_count = m.write_count,
+                                                        .writes = m.writes,
+                                                        .files = {.files = {"", 0}}});
     }
     return true;
 }

@@ -35,8 +35,8 @@ enum { PAYLOAD_MAX = 2 * RPC_INLINE_MAX };
     PAYLOAD(STREAM_CHUNK, rpc_stream_chunk)              \
     PAYLOAD(STREAM_END, rpc_stream_end)                  \
     PAYLOAD(LOG, rpc_log)                                \
-    PAYLOAD(OUTSIDE_WRITES, rpc_writes)                  \
-    PAYLOAD(UPDATE, rpc_writes)                          \
+    PAYLOAD(OUTSIDE_WRITES, rpc_outside_writes)                  \
+    PAYLOAD(UPDATE, rpc_update)                          \
     PAYLOAD(FILES_APPLIED, rpc_files_applied)            \
     PAYLOAD(IMPORTS, rpc_imports)                        \
     PAYLOAD(SPAWN, rpc_spawn)                            \

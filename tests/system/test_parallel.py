@@ -254,6 +254,52 @@ def test_read_your_writes(station):
     assert len(checkers.pids) == 3  # each of them answered
 
 
+FILES = """
+import os
+__endpoint__ = {'readonly': ['GET'], 'workers': 3}
+
+def GET(request):
+    if 'write' in request:
+        _files.put('no', b'x')
+    try:
+        return {'pid': os.getpid(), 'n': int(_files.get(request['who']))}
+    except FileNotFoundError:
+        return {'pid': os.getpid(), 'n': None}
+
+def POST(request):
+    _files.put(request['who'], str(request['n']))
+    return {}
+
+def DELETE(request):
+    _files.delete(request['who'])
+"""
+
+
+def test_read_your_files(station):
+    """What a turn has put or deleted, every worker shows from its answer on."""
+    station.deploy("shelf.py", FILES)
+    station.get("/objects/shelf?who=x")
+    wait_for_workers(station, "shelf", 3)
+    seen = set()
+
+    def work(i):
+        with station.client() as client, station.client() as other:
+            for n in range(scaled(30, 8)):
+                assert client.post("/objects/shelf", {"who": str(i), "n": n}).status == 200
+                for _ in range(2):
+                    for reader in (client, other):
+                        answer = reader.get(f"/objects/shelf?who={i}").json()
+                        assert answer["n"] == n, (answer, n)
+                        seen.add(answer["pid"])
+            assert client.request("DELETE", f"/objects/shelf?who={i}").status == 204
+            assert other.get(f"/objects/shelf?who={i}").json()["n"] is None
+
+    in_parallel(4, work)
+    assert len(seen) == 3
+    reply = station.get("/objects/shelf?who=x&write=1")
+    assert reply.status == 500 and "readonly" in reply.json()["error"]
+
+
 @pytest.mark.parametrize("role", ["owner", "replica"])
 def test_killed_under_load(station, role):
     """Each death costs at most the call that was running; nothing acknowledged is lost."""

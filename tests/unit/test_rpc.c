@@ -343,12 +343,16 @@ START_TEST(small_payloads_only_whole)
     rpc_log_encode(&out, &(struct rpc_log){span_of("INFO"), 1, span_of("m"), span_of("{}")});
     ASSERT_ONLY_WHOLE(log, out);
     buf_reset(&out, 0);
-    rpc_writes_encode(&out, &(struct rpc_writes){2, span_of_buf(&writes)});
-    ASSERT_ONLY_WHOLE(writes, out);
+    rpc_outside_writes_encode(&out, &(struct rpc_outside_writes){2, span_of_buf(&writes)});
+    ASSERT_ONLY_WHOLE(outside_writes, out);
     buf_reset(&out, 0);
     struct buf files = two_files();
     rpc_files_applied_encode(&out, &(struct rpc_files_applied){{2, span_of_buf(&files)}});
     ASSERT_ONLY_WHOLE(files_applied, out);
+    buf_reset(&out, 0);
+    rpc_update_encode(&out,
+                      &(struct rpc_update){2, span_of_buf(&writes), {2, span_of_buf(&files)}});
+    ASSERT_ONLY_WHOLE(update, out);
     buf_free(&files);
     buf_reset(&out, 0);
     rpc_spawn_encode(&out, &(struct rpc_spawn){1, 2});

@@ -996,9 +996,9 @@ static void wait_outside(struct buf *writes, const char *until)
 {
     struct frame f;
     while (!strstr(buf_str(writes), until)) {
-        struct rpc_writes m;
+        struct rpc_outside_writes m;
         ck_assert(driver_next(&worker, &f) && f.type == RPC_OUTSIDE_WRITES);
-        ck_assert(rpc_writes_decode(f.payload, &m));
+        ck_assert(rpc_outside_writes_decode(f.payload, &m));
         driver_parse_writes(m.writes, writes);
     }
 }

@@ -261,8 +261,9 @@ void driver_send_update(struct driver_worker *w, uint64_t id, const struct buf *
                         uint32_t write_count)
 {
     size_t frame = channel_begin(&w->channel, RPC_UPDATE, id);
-    rpc_writes_encode(&w->channel.out,
-                      &(struct rpc_writes){write_count, {writes->data, writes->len}});
+    rpc_update_encode(&w->channel.out, &(struct rpc_update){.write_count = write_count,
+                                                            .writes = {writes->data, writes->len},
+                                                            .files = {.files = {"", 0}}});
     check(channel_end(&w->channel, frame, NULL, 0) == 0, "UPDATE");
 }
 
