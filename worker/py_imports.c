@@ -102,6 +102,8 @@ uint32_t py_imports_report(struct buf *out)
     PyObject *modules = PyImport_GetModuleDict(), *name, *module;
     Py_ssize_t at = 0;
     uint32_t count = 0;
+    if (!imports.failed)
+        return 0; /* the object's state was damaged: nothing was run */
     imports.modules = PyDict_GET_SIZE(modules);
     while (PyDict_Next(modules, &at, &name, &module))
         if (PyModule_Check(module))

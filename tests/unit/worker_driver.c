@@ -83,7 +83,11 @@ static bool next_frame(struct channel *c, struct frame *f)
 
 bool driver_next(struct driver_worker *w, struct frame *f)
 {
-    return next_frame(&w->channel, f);
+    do {
+        if (!next_frame(&w->channel, f))
+            return false;
+    } while (f->type == RPC_IMPORTS); /* whatever else happens */
+    return true;
 }
 
 static struct shared_page *make_page(int *fd)

@@ -63,7 +63,8 @@ void driver_spawn(struct driver_nursery *n, struct driver_worker *w);
 void driver_spawn_two(struct driver_nursery *n, struct driver_worker *a, struct driver_worker *b);
 void driver_send_load(struct driver_worker *w, const char *id, const char *path, const char *source,
                       int checkpoint_fd, const struct buf *writes, uint32_t write_count);
-/* Waits for a frame of the worker; valid until the next call. False at end of file. */
+/* Waits for a frame of the worker that is no IMPORTS; valid until the next call. False at end of
+ * file. */
 bool driver_next(struct driver_worker *w, struct frame *f);
 /* spawn, LOAD, READY; the metadata JSON, to be freed. */
 char *driver_load(struct driver_nursery *n, struct driver_worker *w, const char *source);
