@@ -530,6 +530,8 @@ async def GET(request):
     most = max(most, inside)
     try:
         until = request.get('until')
+        if until:
+            open(until + '.' + request.request_id, 'w').close()
         while until and not os.path.exists(until):
             await asyncio.sleep(0.002)
         _logger.info('leaves', who=request.get('who'))
@@ -567,6 +569,11 @@ def patient(source):
     return source.replace("'timeout': 1", "'timeout': 30")
 
 
+def wait_entered(until, count):
+    """Handlers of CONCURRENT that have begun, as they say themselves."""
+    wait_until(lambda: len(list(until.parent.glob("until.*"))) == count)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_turns_at_once(station, workers):
     """As many as asked for are inside at the same moment, in each worker, and not one more."""
@@ -576,7 +583,7 @@ def test_turns_at_once(station, workers):
     until = station.folder / "until"
     finish = begin(5 * workers + 3,
                    lambda i: station.get(f"/objects/many?who={i}&until={until}"))
-    wait_inside(station, "many", 5 * workers)
+    wait_entered(until, 5 * workers)
     wait_until(lambda: station.status()["turns"]["queued"] == 3)
     until.touch()
     answers = finish()
@@ -591,7 +598,7 @@ def test_each_turn_at_once_logs_under_its_own_request(station):
     until = station.folder / "until"
     finish = begin(5, lambda i: station.get(f"/objects/many?who={i}&until={until}",
                                             headers={"X-Request-Id": f"request-{i}"}))
-    wait_inside(station, "many", 5)
+    wait_entered(until, 5)
     until.touch()
     finish()
 
@@ -615,7 +622,7 @@ def test_the_end_of_one_turn_at_once_hurts_no_other(station, what, status):
         assert reply.json()["limit"] == "timeout" and "timed out after" in reply.json()["error"]
     until = station.folder / "until"
     finish = begin(3, lambda i: station.get(f"/objects/many?until={until}"))
-    wait_inside(station, "many", 3)
+    wait_entered(until, 3)
     assert station.post("/objects/many", {"what": "raise"}).status == 500
     until.touch()
     assert [a.status for a in finish()] == [200] * 3
@@ -649,7 +656,7 @@ def test_a_crash_ends_what_had_begun(station):
     station.get("/objects/many")
     until = station.folder / "until"
     inside = begin(2, lambda i: station.get(f"/objects/many?until={until}"))
-    wait_inside(station, "many", 2)
+    wait_entered(until, 2)
     stopped = workers_of(station, "many")[0]["pid"]
     os.kill(stopped, signal.SIGSTOP)
     others = begin(5, lambda i: station.get(f"/objects/many?who={i}"))
@@ -689,7 +696,7 @@ def test_stop_waits_for_turns_at_once(station):
     station.get("/objects/many")
     until = station.folder / "until"
     inside = begin(3, lambda i: station.get(f"/objects/many?until={until}"))
-    wait_inside(station, "many", 3)
+    wait_entered(until, 3)
     station.send_signal(signal.SIGTERM)
     wait_until(lambda: station.logged("stopping"))
     until.touch()
