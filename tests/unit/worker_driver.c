@@ -396,6 +396,7 @@ static int reap_and_free(struct driver_worker *w)
     int status = -1;
     check(waitpid(w->pid, &status, 0) == w->pid, "not our child");
     channel_free(&w->channel);
+    channel_free(&w->answers);
     munmap(w->page, sizeof(struct shared_page));
     close(w->out);
     close(w->err);
