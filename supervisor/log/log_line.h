@@ -30,7 +30,7 @@ void log_columns_free(struct log_columns *c);
 
 struct log_line {
     const struct log_columns *columns;
-    struct span field[LOG_LINE_COLUMNS_MAX]; /* unescaped; those of the header, missing ones empty */
+    struct span field[LOG_LINE_COLUMNS_MAX]; /* unescaped, of the header's; missing ones empty */
     size_t count; /* columns that the line has, may exceed the header's */
 };
 
