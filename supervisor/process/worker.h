@@ -58,6 +58,7 @@ struct worker {
     struct loop_source *channel_source; /* NULL after end of file */
     struct channel answers;             /* to what its turns ask; it says nothing there */
     struct loop_source *answers_source; /* while that socket is full; else NULL */
+    size_t answers_queued;              /* since they all were sent */
     struct loop_source *output_source[2];
     int output_fd[2]; /* its stdout and stderr, -1 when closed */
     struct shared_page *page;

@@ -41,6 +41,8 @@ static int flush_answers(struct worker *w)
     if (!channel_has_output(&w->answers) || w->answers_source)
         return 0;
     int err = channel_flush(&w->answers);
+    if (!err)
+        w->answers_queued = 0;
     if (err != -EAGAIN)
         return err;
     w->answers_source = loop_watch(w->station->loop, w->answers.fd, EPOLLOUT, on_answers_room, w);

@@ -76,6 +76,10 @@ static void call_object(struct object *o, struct exchange *x, struct span name)
     bool may_view = request->query.len && (request->is_inside || !o->endpoint.raw_query);
     if (may_view && object_views_serve(o, x))
         return;
+    if (request->is_inside) { /* a call of a turn comes another way: turn/ask.c */
+        exchange_error(x, 400, NULL, "there is nothing to see of %s under that name", o->id);
+        return;
+    }
     if (rest_of(request->target, name).len == 0 && deploy_view_rollback(o, x))
         return;
     struct call_origin origin = {.kind = RPC_CALL_HTTP, .path_skip = (uint32_t)name.len};

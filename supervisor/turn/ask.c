@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { ANSWERS_UNREAD_MAX = 16 * 1024 * 1024 /* bytes; large bodies are memfds */ };
+
 /* --- the list it is on --- */
 
 static struct ask **list_of(struct ask *ask)
@@ -107,6 +109,7 @@ static void send_answer(struct worker *w, uint64_t number, const struct rpc_answ
     size_t frame = channel_begin(&w->answers, RPC_ANSWER, number);
     rpc_answer_encode(&w->answers.out, m);
     int err = channel_end(&w->answers, frame, &body_fd, body_fd >= 0);
+    w->answers_queued++;
     if (err)
         log_warn("an answer to a turn of %s is lost: %s", w->object->id, strerror(-err));
     worker_touch(w);
@@ -302,14 +305,16 @@ static void start(struct ask *ask, struct worker *w, const struct rpc_ask *m, in
         exchange_error(x, 403, NULL, "tests do not call other objects");
     else if (ask->caller->id <= w->refuse_through)
         exchange_error(x, 503, NULL, "what this turn does is not taken: its state was refused");
-    else if (ask->caller->ask_count > station->config.turn_asks_max)
+    else if (ask->caller->ask_count + w->answers_queued > station->config.turn_asks_max)
         exchange_error(x, 503, "\"limit\":\"turn_asks_max\"",
-                       "the turn waits for %llu answers already (limits.turn_asks_max)",
+                       "the turn has %llu answers to wait for, or to read (limits.turn_asks_max)",
                        (unsigned long long)station->config.turn_asks_max);
     else if (!o)
         exchange_error(x, name.is_elsewhere ? 503 : 404, NULL, "%s", name.problem);
     else if (!inside_method(m->method))
         exchange_error(x, 400, NULL, "no such HTTP method");
+    else if (m->kind == RPC_ASK_VIEW && !span_equal(m->method, "GET"))
+        exchange_error(x, 400, NULL, "a turn sees what GET shows, and no more");
     else if (m->kind == RPC_ASK_VIEW)
         inside_dispatch(x);
     else
@@ -328,6 +333,9 @@ bool ask_frame(struct worker *w, const struct frame *f, const char **reason)
         return true; /* its last words: nobody waits for an answer */
     *reason = "an ASK that is not of the running turn";
     if (!caller)
+        return false;
+    *reason = "it asks, and reads no answers";
+    if (w->answers.out.len > ANSWERS_UNREAD_MAX)
         return false;
     *reason = "a body that is not a sealed memfd of its size";
     if (answer_take_body(w, f, m.body_size, &body_fd) < 0)

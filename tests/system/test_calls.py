@@ -5,9 +5,10 @@ import os
 import signal
 import threading
 import time
+import zlib
 
 import pytest
-from station import PATIENCE, scaled, wait_until
+from station import PATIENCE, descriptors, scaled, wait_until
 from writers import in_parallel
 
 # Calls whatever it is told to, and says how that ended.
@@ -1118,3 +1119,112 @@ def PATCH(request):
     assert "loop" in station.request("PATCH", "/objects/threads").text
     assert station.state("counter") == {"count": 1}
     assert station.get("/objects/threads").status == 200
+
+
+# --- workers that lie ---
+
+LIAR = """
+import os, socket, struct, tempfile
+
+def u8(v): return b'b' + struct.pack('=B', v)
+def u32(v): return b'w' + struct.pack('=I', v)
+def u64(v): return b'q' + struct.pack('=Q', v)
+def text(v): return b's' + struct.pack('=I', len(v)) + v
+
+def own_id():
+    return int(_runtime.request_id.rsplit('-', 1)[1], 16)
+
+def frame(kind, number, payload, fds=0):
+    return struct.pack('=IHBBQ', len(payload), kind, fds, 0, number) + payload
+
+def ask(number=1 << 40, kind=0, object=b'counter', method=b'POST', query=b'', body_kind=0, body=b'',
+        size=0, timeout=0):
+    return (u64(number) + u8(kind) + text(object) + text(method) + text(query) + u8(body_kind) +
+            text(body) + u64(size) + u64(timeout))
+
+def say(data, *fds):
+    s = socket.socket(fileno=os.dup(3))
+    s.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack('i' * len(fds), *fds))]
+              if fds else [])
+    s.close()
+
+def send_ask(fds=(), turn=None, **what):
+    say(frame(24, own_id() if turn is None else turn, ask(**what), len(fds)), *fds)
+
+def POST(request):
+    exec(request['code'])
+    return {'still': 'here'}
+"""
+
+
+@pytest.mark.parametrize("code", [
+    "send_ask(turn=own_id() + 1)", "send_ask(turn=0)", "send_ask(turn=1 << 63)",
+    "say(frame(24, own_id(), b'x'))", "send_ask(number=0)", "send_ask(kind=9)", "send_ask(body_kind=9)",
+    "send_ask(size=9, body_kind=3)", "send_ask(size=9, body_kind=3, fds=(0,))",
+    "r, w = os.pipe(); send_ask(size=9, body_kind=3, fds=(r,))",
+    "f = tempfile.TemporaryFile(); f.write(b'x' * 9); f.flush(); send_ask(size=9, body_kind=3, fds=(f.fileno(),))",
+    "send_ask(body=b'xx', body_kind=3, fds=(0,))", "say(frame(8, own_id(), b''))",
+])
+def test_a_worker_that_breaks_the_protocol(shared, code):
+    """It is ended, its caller told, and nobody else hurt."""
+    shared.put("counter.py", COUNTER)
+    liar = f"liar{zlib.crc32(code.encode()):x}"     # one each, or they wait for the backoff
+    shared.deploy(f"{liar}.py", LIAR)
+    shared.allow("broke the protocol|liar")
+    before = shared.get("/objects/counter").json()["count"]
+    reply = shared.post(f"/objects/{liar}", {"code": code + "; import time; time.sleep(20)"})
+    assert reply.status == 502 and "protocol" in reply.json()["error"], reply
+    assert shared.get("/objects/counter").json()["count"] == before
+
+
+@pytest.mark.parametrize("code, calls", [
+    ("send_ask()", 1), ("[send_ask(number=n) for n in (7, 7, 8)]", 3),      # answers nobody waits for
+    ("send_ask(object=b'')", 0), ("send_ask(object=b'counter?state=true')", 0),
+    ("send_ask(object=b'x HTTP/1.1\\r\\nHost: a')", 0), ("send_ask(object=b'\\0\\xff' * 9000)", 0),
+    ("send_ask(method=b'FETCH')", 0), ("send_ask(method=b'')", 0),
+    ("send_ask(kind=1, method=b'PUT', query=b'source=true', body=b'{}', body_kind=1)", 0),
+    ("send_ask(kind=1, method=b'GET')", 0), ("send_ask(kind=1, method=b'GET', query=b'x=1')", 0),
+    ("send_ask(kind=1, method=b'GET', query=b'logs=true&follow=true')", 0),
+    ("send_ask(kind=1, method=b'GET', query=b'state=true%00 \\xff#')", 0),
+    ("send_ask(timeout=1)", None), ("send_ask(timeout=(1 << 64) - 1)", 1),
+])
+def test_asks_that_nobody_made_like_this(shared, code, calls):
+    """Well-formed, and strange: answered, or refused; the worker, which does not care, lives."""
+    shared.put("counter.py", COUNTER)
+    shared.deploy("liar.py", LIAR)
+    before = shared.get("/objects/counter").json()["count"]
+    reply = shared.post("/objects/liar", {"code": code})
+    assert reply.json() == {"still": "here"}, reply
+    if calls is not None:
+        wait_until(lambda: shared.get("/objects/counter").json()["count"] == before + calls)
+    assert shared.post("/objects/liar", {"code": "_runtime.call_object('counter')"}).status == 200
+    wait_until(lambda: shared.status()["turns"]["outstanding"] == 0)
+
+
+def test_a_stream_that_an_object_asked_for(shared):
+    """The supervisor takes no stream for a caller that is an object."""
+    shared.put("caller.py", CALLER)
+    shared.deploy("streamer.py", LIAR)
+    shared.allow("broke the protocol|streamer")
+    done = ("say(frame(18, own_id() + 1, u32(200) + u8(0) + u8(1) + text(b'text/plain') + u32(0) + "
+            "text(b'') + text(b'') + u64(0) + (u32(0) + text(b'')) * 2)); import time; time.sleep(20)")
+    found = failure(shared, "streamer", "POST", {"code": done})     # the id of its chain is its caller's
+    assert (found["class"], found["status"]) == ("ObjectUnavailable", 502), found
+    assert "a stream for an object" in found["text"]
+
+
+@pytest.mark.parametrize("station", [{"config": {"limits": {"turn_asks_max": 50}}}], indirect=True)
+def test_answers_that_nobody_reads(station):
+    """They are few, whoever asks; a worker that goes on asking is ended."""
+    station.put("counter.py", COUNTER)
+    station.deploy("liar.py", LIAR)
+    station.allow("broke the protocol|liar")
+    asking = "[send_ask(kind=1, method=b'GET', query=b'state=true') for _ in range(%d)]"
+    assert station.post("/objects/liar", {"code": asking % 2000}).status == 200
+    wait_until(lambda: station.status()["http"]["open_requests"] <= 1)
+    held = descriptors(station.pid).get("memfd", 0)
+    assert held < 50 + 10, held
+    reply = station.post("/objects/liar", {"code": asking % 200_000})
+    assert reply.status == 502 and "reads no answers" in reply.json()["error"], reply
+    wait_until(lambda: descriptors(station.pid).get("memfd", 0) < 10)
+    assert station.get("/objects/counter").status == 200
