@@ -192,11 +192,10 @@ static curl_mime *make_parts(CURL *curl, const struct request *request)
 static int perform(struct client *client, struct transfer *transfer)
 {
     CURLcode result = curl_easy_perform(client->curl);
-    if (result == CURLE_OK || transfer->ended_by_sink) {
-        curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &transfer->reply->status);
-        read_media_type(client->curl, transfer->reply);
+    curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &transfer->reply->status);
+    read_media_type(client->curl, transfer->reply);
+    if (result == CURLE_OK || transfer->ended_by_sink)
         return CTL_OK;
-    }
     if (!transfer->request->quiet)
         fprintf(stderr, "objectctl: %s: %s\n", client->url, curl_easy_strerror(result));
     return CTL_UNREACHABLE;

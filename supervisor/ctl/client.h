@@ -17,7 +17,7 @@
 struct client;
 
 struct reply {
-    long status;          /* HTTP status */
+    long status;          /* HTTP status; 0: none came */
     struct buf body;      /* empty when it was streamed */
     char media_type[128]; /* "application/json", parameters cut off */
 };

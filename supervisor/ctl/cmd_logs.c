@@ -49,8 +49,12 @@ static int show_once(struct follower *f)
     size_t index;
     put_target(&target, f);
     int code = ask_send(f->ctl, &(struct request){.target = buf_str(&target)}, &answer);
-    json_array_foreach(json_object_get(answer, "logs"), index, line)
-        log_lines_print(&f->printed, line);
+    if (code == CTL_OK && f->ctl->json) {
+        ask_print(answer);
+    } else {
+        json_array_foreach(json_object_get(answer, "logs"), index, line)
+            log_lines_print(&f->printed, line);
+    }
     if (json_is_false(json_object_get(answer, "complete"))) {
         fflush(stdout);
         fputs("objectctl: the log was not searched to its end; go on with --until ", stderr);
@@ -107,6 +111,8 @@ static int follow_once(struct follower *f, bool quiet)
         if (!quiet)
             client_report(&reply, false);
         code = client_exit_code(reply.status);
+    } else if (reply.status == 200) {
+        code = CTL_OK; /* it had begun: cut off is no worse than ended */
     }
     reply_free(&reply);
     buf_free(&target);

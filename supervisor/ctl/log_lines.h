@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 struct log_lines {
-    bool json;      /* as the station sent them, one a line */
+    bool json;      /* as the station sent them, a document a line */
     char since[64]; /* timestamp of the newest line printed; "" before the first */
     json_t *newest; /* the lines printed that carry it */
     json_t *before; /* those of them that the station has to send again */

@@ -36,7 +36,8 @@ static const struct command commands[] = {
      "  --since TIME         no line before TIME: 2026-11-21T14:00:00Z, seconds since 1970, or\n"
      "                       10m (ten minutes ago; s, m, h, d)\n"
      "  --until TIME         no line after TIME\n"
-     "A pair FIELD=VALUE picks the lines with this field. With --json one document a line.\n",
+     "A pair FIELD=VALUE picks the lines with this field. With --json -f one line of the log a "
+     "line.\n",
      cmd_logs},
     {"state", "ID [KEY]", "the durable state of an object, or one value of it", "", cmd_state},
     {"source", "ID [N]", "the source that serves, or that of version N", "", cmd_source},

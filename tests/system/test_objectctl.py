@@ -96,17 +96,9 @@ def test_logs(counter):
     counter.post("/objects/basics_counter?by=3")
     wait_until(lambda: "counted" in counter.objectctl("logs", "basics_counter").stdout)
     done = counter.objectctl("logs", "basics_counter", "--json")
-    assert any(e["message"] == "counted" for e in json_lines(done.stdout)), done
+    assert any(e["message"] == "counted" for e in json.loads(done.stdout)["logs"]), done
     done = counter.objectctl("logs", "basics_counter", "--level", "ERROR")
     assert done.returncode == 0 and "counted" not in done.stdout
-
-
-def json_lines(text):
-    try:
-        answer = json.loads(text)
-        return answer["logs"] if isinstance(answer, dict) and "logs" in answer else answer
-    except ValueError:
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 
 @pytest.fixture
@@ -145,6 +137,28 @@ def test_logs_follow(counter, follower):
     wait_until(lambda: follower.printed(rb"counted.* by=6"), what=lambda: follower.seen + follower.said)
     assert [follower.printed(rb"counted.* by=%d\b" % by) for by in range(1, 7)] == [1] * 6
     assert b"waiting" in follower.said and b"back" in follower.said
+
+
+def test_logs_follow_outlives_a_killed_station(counter, follower):
+    counter.post("/objects/basics_counter?by=1")
+    wait_until(lambda: follower.printed(rb"counted.* by=1"), what=lambda: follower.seen)
+    counter.kill9()
+    wait_until(lambda: follower.printed(rb"x*") and b"waiting" in follower.said, what=lambda: follower.said)
+    counter.start()
+    counter.post("/objects/basics_counter?by=2")
+    wait_until(lambda: follower.printed(rb"counted.* by=2"), what=lambda: follower.seen + follower.said)
+    assert follower.printed(rb"counted.* by=1\b") == 1
+
+
+def test_logs_follow_as_json(counter):
+    """A document a line, for programs."""
+    counter.post("/objects/basics_counter?by=3")
+    env = {**os.environ, "OBJECTD_URL": f"http://127.0.0.1:{counter.port}"}
+    with subprocess.Popen([str(counter.build / "objectctl"), "--json", "logs", "basics_counter", "-f"],
+                          stdout=subprocess.PIPE, text=True, env=env, stdin=subprocess.DEVNULL) as process:
+        line = json.loads(process.stdout.readline())
+        process.terminate()
+    assert (line["message"], line["by"]) == ("counted", "3")
 
 
 def test_logs_filters(counter):
