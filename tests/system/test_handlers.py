@@ -192,7 +192,8 @@ def test_hostile_reply_parts(shared, expression):
 
 # --- the request ---
 
-ECHO = """
+ECHO = """__endpoint__ = {"uploads": True}
+
 def ANY(request):
     return {
         'data': dict(request), 'method': request.method, 'path': request.path,
