@@ -817,7 +817,9 @@ def test_every_step_may_fail(new_station, step, kind, which):
     station.put("box.py", BOX)
     station.start()
     told, codes = 0, []
-    for number in range(1, 7):
+    of_scribe = kind == "crash" and step.startswith("files-") and step not in CRASHES
+    # one that dies again and again is held back longer each time
+    for number in range(1, 3 if of_scribe else 7):
         try:
             reply = upload(station, "box", part(str(number), "one"), part(str(number), "two"))
             codes.append(reply.status)
