@@ -27,8 +27,6 @@ struct loading {
     PyObject *injected; /* dict */
 };
 
-static PyObject *source_text; /* bytes: what tracebacks show, whatever the file holds meanwhile */
-
 /* --- the pieces around the module --- */
 
 static PyObject *make_injected(void)
@@ -44,29 +42,30 @@ static int inject(struct loading *l)
     return PyDict_Update(l->names, l->injected);
 }
 
-static PyObject *give_source(PyObject *self, PyObject *unused)
+/* The lines of the source, as the file may hold other ones meanwhile. */
+static PyObject *source_lines(const struct loading *l)
 {
-    (void)self;
-    (void)unused;
-    return PyUnicode_DecodeUTF8(PyBytes_AS_STRING(source_text), PyBytes_GET_SIZE(source_text),
-                                "replace");
+    PyObject *text =
+        PyUnicode_DecodeUTF8(l->load->source.data, (Py_ssize_t)l->load->source.len, "replace");
+    PyObject *lines = text ? PyUnicode_Splitlines(text, 1) : NULL;
+    Py_XDECREF(text);
+    return lines;
 }
 
-static PyMethodDef give_source_method = {"get_source", give_source, METH_NOARGS, NULL};
-
-/* linecache asks for the source only when a traceback needs it. */
+/* What tracebacks show: an entry of linecache without a time is not looked for on the disk. */
 static int register_source(struct loading *l)
 {
-    source_text = PyBytes_FromStringAndSize(l->load->source.data, (Py_ssize_t)l->load->source.len);
-    PyObject *linecache = source_text ? PyImport_ImportModule("linecache") : NULL;
+    PyObject *lines = source_lines(l);
+    PyObject *linecache = lines ? PyImport_ImportModule("linecache") : NULL;
     PyObject *cache = linecache ? PyObject_GetAttrString(linecache, "cache") : NULL;
-    PyObject *getter = cache ? PyCFunction_New(&give_source_method, NULL) : NULL;
-    PyObject *lazy = getter ? PyTuple_Pack(1, getter) : NULL;
-    int err = lazy ? PyObject_SetItem(cache, l->filename, lazy) : -1;
-    Py_XDECREF(lazy);
-    Py_XDECREF(getter);
+    PyObject *entry = cache ? Py_BuildValue("(nOOO)", (Py_ssize_t)l->load->source.len, Py_None,
+                                            lines, l->filename)
+                            : NULL;
+    int err = entry ? PyObject_SetItem(cache, l->filename, entry) : -1;
+    Py_XDECREF(entry);
     Py_XDECREF(cache);
     Py_XDECREF(linecache);
+    Py_XDECREF(lines);
     return err;
 }
 
@@ -136,6 +135,24 @@ static int make_module(struct loading *l)
     return inject(l);
 }
 
+/* The compiler reads the line that it shows from the file, which may be another version's. */
+static void mend_syntax_error(struct loading *l)
+{
+    if (!PyErr_ExceptionMatches(PyExc_SyntaxError))
+        return;
+    PyObject *exception = py_take_exception();
+    PyObject *lineno = PyObject_GetAttrString(exception, "lineno");
+    PyObject *lines = source_lines(l);
+    Py_ssize_t line = lineno && PyLong_Check(lineno) ? PyLong_AsSsize_t(lineno) : 0;
+    if (lines && line >= 1 && line <= PyList_GET_SIZE(lines))
+        PyObject_SetAttrString(exception, "text", PyList_GET_ITEM(lines, line - 1));
+    Py_XDECREF(lines);
+    Py_XDECREF(lineno);
+    PyErr_Clear(); /* without it the traceback shows less, no more */
+    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    Py_DECREF(exception);
+}
+
 static int run_source(struct loading *l)
 {
     char *source = span_dup(l->load->source);
@@ -150,6 +167,8 @@ static int run_source(struct loading *l)
         code = Py_CompileStringObject(source, l->filename, Py_file_input, NULL, -1);
     if (code)
         result = PyEval_EvalCode(code, l->names, l->names);
+    else
+        mend_syntax_error(l);
     free(source);
     Py_XDECREF(code);
     Py_XDECREF(result);

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -34,8 +35,12 @@ void loading_note_error(struct object *o, uint32_t line, struct span traceback, 
     va_end(ap);
     loading_keep_error(o, line, traceback, buf_str(&text));
     buf_free(&text);
-    object_note(o, "ERROR", "%s does not load: %s", o->file, o->load_error ? o->load_error : "?");
-    log_warn("%s does not load: %s", o->file, o->load_error ? o->load_error : "?");
+    char where[32] = "";
+    if (line)
+        snprintf(where, sizeof(where), " at line %u", line);
+    const char *why = o->load_error ? o->load_error : "?";
+    object_note(o, "ERROR", "%s does not load%s: %s", o->file, where, why);
+    log_warn("%s does not load%s: %s", o->file, where, why);
 }
 
 void loading_forget_error(struct object *o)
@@ -163,8 +168,13 @@ static int fall_back(struct object *o)
     }
     o->loading_version = h->accepted;
     o->loading_is_fallback = true;
-    if (!o->load_error && h->reason)
+    if (!o->load_error && h->reason) { /* not said since the station started */
         o->load_error = strdup(h->reason);
+        object_note(o, "ERROR", "%s does not load: %s; version %llu serves", o->file, h->reason,
+                    (unsigned long long)h->accepted);
+        log_warn("%s does not load: %s; version %llu serves", o->file, h->reason,
+                 (unsigned long long)h->accepted);
+    }
     return 0;
 }
 

@@ -425,8 +425,8 @@ static void roll_back(struct object *o, struct exchange *x, const json_t *body)
     if (!r)
         return;
     r->rollback_of = (uint64_t)json_integer_value(version);
-    if (!r->message && asprintf(&r->message, "Rolled back to version %llu",
-                                (unsigned long long)r->rollback_of) < 0)
+    if (!r->message &&
+        asprintf(&r->message, "Rollback to version %llu", (unsigned long long)r->rollback_of) < 0)
         r->message = NULL;
     struct scribe_rpc_version_read m = {
         .object_id = span_of(o->id), .version = r->rollback_of, .is_bare = 1};

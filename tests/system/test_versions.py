@@ -554,7 +554,7 @@ def test_rollback(station):
     assert newest["hash"] == sha256(says(1)) and newest["status"] == "accepted"
     assert (station.objects / "o.py").read_text() == says(1)  # the file equals what serves
     assert rollback(station, "o", 3).json()["new_version_id"] == 4  # of what serves: one more
-    assert versions(station, "o")[0]["message"] == "Rolled back to version 3"
+    assert versions(station, "o")[0]["message"] == "Rollback to version 3"
     station.restart()
     assert value_of(station, "o") == 1
 
@@ -854,3 +854,26 @@ def test_every_step_may_fail(new_station, step, kind):
     assert [int(r["version_id"]) for r in rows] == list(range(1, len(rows) + 1))
     assert all(content(station, "o", r["version_id"]).encode() and
                sha256(content(station, "o", r["version_id"])) == r["hash"] for r in rows)
+
+
+def test_tracebacks_show_the_source_that_ran(station):
+    """Whatever the file on the disk holds meanwhile."""
+    put(station, "o", "def GET(request):\n    return int('x')  # of version 1\n")
+    station.allow("does not load", "o.py: ValueError|invalid literal")
+    refused = put(station, "o", "def GET(request):\n    return (1,  # of the refused one\n")
+    assert refused.status == 422 and refused.json()["line"] == 2
+    assert "of the refused one" in refused.json()["traceback"]
+    (station.objects / "o.py").write_text("x = 1\ny = (2,  # of the broken file\n")
+    wait_until(lambda: station.logged("o.py does not load at line 2: SyntaxError"))
+    assert "of version 1" in str(station.get("/objects/o").json()["traceback"])
+
+
+def test_a_rejected_file_is_told_again_after_a_restart(station):
+    put(station, "o", says(1))
+    station.allow("does not load")
+    (station.objects / "o.py").write_text(BAD)
+    wait_until(lambda: station.logged("o.py does not load at line 3"))
+    station.stop()
+    station.start()
+    assert value_of(station, "o") == 1
+    assert station.logged("o.py does not load: .*; version 1 serves")
