@@ -39,7 +39,7 @@ struct upload {
     bool is_waiting;         /* for the object to be loaded */
     bool is_ordinary;        /* the body is not ours */
     bool has_files, is_over; /* a file was met; the closing delimiter was */
-    uint64_t parts, swallowed;
+    uint64_t parts, received, swallowed;
     unsigned denied; /* management_verdict */
     const char *why_denied;
     struct failure failure;
@@ -349,11 +349,21 @@ static enum exchange_taking swallow(struct upload *u, size_t size)
     return EXCHANGE_BODY_REFUSED;
 }
 
+/* The guard lets every form be as large as body_max, for not each of them is ours. */
+static void count_body(struct upload *u, size_t size)
+{
+    uint64_t max = u->object->station->config.upload_max;
+    u->received += size;
+    if (u->has_files && u->received > max)
+        fail_limit(u, 413, "upload_max", max, "the upload is larger than");
+}
+
 static enum exchange_taking on_bytes(void *context, const char *bytes, size_t size)
 {
     struct upload *u = context;
     if (!u->is_ordinary && !u->is_over && !u->failure.status)
         feed(u, bytes, size);
+    count_body(u, size);
     if (u->failure.status)
         return swallow(u, size);
     return u->has_files ? EXCHANGE_BODY_TAKEN : EXCHANGE_BODY_KEEP;

@@ -336,6 +336,20 @@ def test_sizes(station):
     nothing_staged(station)
 
 
+@pytest.mark.parametrize("station", [{"config": {"limits": {"upload_max": 300_000}}}], indirect=True)
+def test_upload_max_below_body_max(station):
+    station.deploy("plain.py", PLAIN)
+    station.deploy("own.py", OWN)
+    assert upload(station, "plain", part(b"x" * 200_000, "a.bin")).status == 200
+    for parts in ([part(b"y" * 300_000, "a.bin")],
+                  [part(b"y" * 200_000, name="field"), part(b"y" * 200_000, "a.bin")]):
+        reply = upload(station, "plain", *parts)
+        assert reply.status == 413 and reply.json()["limit"] == "upload_max"
+    assert station.get("/objects/plain?file=a.bin").body == b"x" * 200_000
+    assert upload(station, "own", part(b"y" * 300_000, "a.bin")).status == 200  # obeys body_max
+    nothing_staged(station)
+
+
 @pytest.mark.parametrize("station", [{"config": {"limits": {
     "files_bytes_max": 100_000, "files_count_max": 3}}}], indirect=True)
 def test_limits_of_an_object(station):
