@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/file_stage.h"
 
+#include "common/fd_io.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -325,20 +327,10 @@ int file_stage_begin(struct file_stage_put *put, const char *name)
 
 int file_stage_write(struct file_stage_put *put, const void *bytes, size_t len)
 {
-    const char *at = bytes;
     if (len > stage.bytes_max || put->others + put->size > stage.bytes_max - len)
         return over("files_bytes_max", stage.bytes_max);
     put->size += len;
-    while (len > 0) {
-        ssize_t n = write(put->fd, at, len);
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0) {
-            at += n;
-            len -= (size_t)n;
-        }
-    }
-    return 0;
+    return fd_io_write(put->fd, bytes, len);
 }
 
 void file_stage_abandon(struct file_stage_put *put)

@@ -2,6 +2,7 @@
 #include "supervisor/files/upload.h"
 
 #include "common/failpoint.h"
+#include "common/fd_io.h"
 #include "common/file_store.h"
 #include "common/head.h"
 #include "common/json_text.h"
@@ -217,14 +218,7 @@ static void begin_part(struct upload *u, const struct multipart_part *part)
 static int write_all(int fd, struct span bytes)
 {
     int err = FAILPOINT("upload-write");
-    while (!err && bytes.len > 0) {
-        ssize_t n = write(fd, bytes.data, bytes.len);
-        if (n < 0 && errno != EINTR)
-            err = -errno;
-        if (n > 0)
-            bytes = (struct span){bytes.data + n, bytes.len - (size_t)n};
-    }
-    return err;
+    return err ? err : fd_io_write(fd, bytes.data, bytes.len);
 }
 
 /* So that there is little left to do when it is synced. */
