@@ -20,11 +20,10 @@ struct versions_check {
 
 static void check_content(struct versions_check *c, const struct version_line *v, uint64_t number)
 {
-    char folder[2 * PATH_MAX], name[VERSION_NAME_SIZE];
+    char name[VERSION_NAME_SIZE];
     int err;
     version_file_name(v->id, name);
-    snprintf(folder, sizeof(folder), "%s/versions/%s", c->report->data_dir, c->object_id);
-    struct source *s = source_read(folder, name, SOURCE_SIZE_MAX, &err);
+    struct source *s = version_file_read(c->report->data_dir, c->object_id, v->id, &err);
     if (!s)
         check_report_line(c->report, number, "%s: %s", name, strerror(-err));
     else if (!sha256_equal(s->hash, v->hash))

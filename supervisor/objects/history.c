@@ -6,8 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -92,12 +90,7 @@ bool history_is_rejected(const struct history *h)
 struct source *history_source(const struct history *h, const char *data_dir, const char *object_id,
                               int *err)
 {
-    char folder[PATH_MAX], name[VERSION_NAME_SIZE];
-    int n = snprintf(folder, sizeof(folder), "%s/versions/%s", data_dir, object_id);
-    *err = -ENAMETOOLONG;
-    version_file_name(h->accepted, name);
-    struct source *s =
-        n < (int)sizeof(folder) ? source_read(folder, name, SOURCE_SIZE_MAX, err) : NULL;
+    struct source *s = version_file_read(data_dir, object_id, h->accepted, err);
     if (!s || sha256_equal(s->hash, h->accepted_hash))
         return s;
     source_unref(s);

@@ -10,8 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -125,12 +123,7 @@ static int find(struct version_log *l, uint64_t id, struct version_line *v)
 static struct source *read_content(const char *data_dir, const char *object_id,
                                    const struct version_line *v, int *err)
 {
-    char folder[PATH_MAX], name[VERSION_NAME_SIZE];
-    version_file_name(v->id, name);
-    int n = snprintf(folder, sizeof(folder), "%s/versions/%s", data_dir, object_id);
-    *err = -ENAMETOOLONG;
-    struct source *s =
-        n < (int)sizeof(folder) ? source_read(folder, name, SOURCE_SIZE_MAX, err) : NULL;
+    struct source *s = version_file_read(data_dir, object_id, v->id, err);
     if (s && v->has_hash && !sha256_equal(s->hash, v->hash)) {
         source_unref(s);
         *err = -EBADMSG;

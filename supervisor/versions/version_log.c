@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -134,4 +135,13 @@ int version_folder_open(const char *data_dir, const char *object_id, bool make)
 void version_file_name(uint64_t id, char name[VERSION_NAME_SIZE])
 {
     snprintf(name, VERSION_NAME_SIZE, "v%llu.txt", (unsigned long long)id);
+}
+
+struct source *version_file_read(const char *data_dir, const char *object_id, uint64_t id, int *err)
+{
+    char folder[PATH_MAX], name[VERSION_NAME_SIZE];
+    int n = snprintf(folder, sizeof(folder), "%s/versions/%s", data_dir, object_id);
+    version_file_name(id, name);
+    *err = -ENAMETOOLONG;
+    return n < (int)sizeof(folder) ? source_read(folder, name, SOURCE_SIZE_MAX, err) : NULL;
 }

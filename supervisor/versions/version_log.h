@@ -9,6 +9,7 @@
 #ifndef SUPERVISOR_VERSIONS_VERSION_LOG_H
 #define SUPERVISOR_VERSIONS_VERSION_LOG_H
 
+#include "supervisor/objects/source.h"
 #include "supervisor/scribe/tail_reader.h"
 #include "supervisor/versions/version_line.h"
 
@@ -38,5 +39,8 @@ int version_folder_open(const char *data_dir, const char *object_id, bool make);
 /* "v12.txt" */
 enum { VERSION_NAME_SIZE = 32 };
 void version_file_name(uint64_t id, char name[VERSION_NAME_SIZE]);
+/* The content of a version, its hash not compared with any. As source_read(). */
+struct source *version_file_read(const char *data_dir, const char *object_id, uint64_t id,
+                                 int *err);
 
 #endif
