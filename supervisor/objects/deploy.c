@@ -356,11 +356,6 @@ struct source *deploy_source(const struct object *o)
     return o->deploy ? o->deploy->source : NULL;
 }
 
-bool deploy_has_order(const struct object *o)
-{
-    return o->deploy && o->deploy->is_order;
-}
-
 bool deploy_creates(const struct object *o)
 {
     return o->deploy && o->deploy->creates;

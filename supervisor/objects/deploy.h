@@ -55,9 +55,7 @@ int deploy_ask(struct object *o, const struct deploy_order *order);
 
 /* A saved file has to wait: an order is under way, or a version is being stored. */
 bool deploy_is_pinned(const struct object *o);
-/* An order is under way that will write the object's file. */
-bool deploy_has_order(const struct object *o);
-/* That order is to create the object. */
+/* An order is under way that is to create the object. */
 bool deploy_creates(const struct object *o);
 /* The source to be loaded; NULL: none is under way. */
 struct source *deploy_source(const struct object *o);

@@ -62,13 +62,23 @@ static struct span text_of(const json_t *value)
     return (struct span){text ? text : "", json_string_length(value)};
 }
 
+/* One bit for each method that a handler may have, 0 for anything else. */
+static uint32_t method_bit(struct span name)
+{
+    static const char *const names[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (span_equal(name, names[i]))
+            return 1u << i;
+    return 0;
+}
+
 static bool read_methods(const json_t *value, const struct rule *rule, void *field)
 {
     uint32_t bits = 0;
     (void)rule;
     for (size_t i = 0; i < json_array_size(value); i++) {
         const json_t *name = json_array_get(value, i);
-        uint32_t bit = json_is_string(name) ? endpoint_method(text_of(name)) : 0;
+        uint32_t bit = json_is_string(name) ? method_bit(text_of(name)) : 0;
         if (!bit)
             return false;
         bits |= bit;
@@ -272,7 +282,7 @@ static bool read_endpoint(struct endpoint *e, const struct config *config, const
 /* GET answers HEAD where the object has no HEAD of its own. */
 static void extend_readonly(struct endpoint *e, const json_t *methods)
 {
-    uint32_t get = endpoint_method(span_of("GET")), head = endpoint_method(span_of("HEAD"));
+    uint32_t get = method_bit(span_of("GET")), head = method_bit(span_of("HEAD"));
     for (size_t i = 0; i < json_array_size(methods); i++)
         if (span_equal(text_of(json_array_get(methods, i)), "HEAD"))
             return;
@@ -320,18 +330,7 @@ void endpoint_free(struct endpoint *e)
     e->metadata = NULL;
 }
 
-/* --- methods --- */
-
-uint32_t endpoint_method(struct span name)
-{
-    static const char *const names[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
-    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (span_equal(name, names[i]))
-            return 1u << i;
-    return 0;
-}
-
 bool endpoint_is_readonly(const struct endpoint *e, struct span method)
 {
-    return e->stateless || (e->readonly & endpoint_method(method));
+    return e->stateless || (e->readonly & method_bit(method));
 }

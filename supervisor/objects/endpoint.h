@@ -30,7 +30,7 @@ struct endpoint {
     bool stateless;      /* no turn writes state */
     uint32_t workers;    /* processes that run its turns; 1 unless stateless or with readonly */
     uint32_t concurrent; /* turns at once in one of them; 1 unless stateless */
-    uint32_t readonly;   /* methods whose turns write no state: bits of endpoint_method() */
+    uint32_t readonly;   /* methods whose turns write no state: method_bit() of endpoint.c */
     struct endpoint_limits limits;
 };
 
@@ -44,8 +44,6 @@ bool endpoint_parse(struct endpoint *e, const struct config *config, struct span
                     char *problem, size_t problem_size);
 void endpoint_free(struct endpoint *e);
 
-/* One bit for each method that a handler may have, 0 for anything else. */
-uint32_t endpoint_method(struct span name);
 /* Does a turn of this method write no state? */
 bool endpoint_is_readonly(const struct endpoint *e, struct span method);
 

@@ -22,7 +22,7 @@ struct call *call_new(struct exchange *x, struct object *o, const struct call_or
     return call;
 }
 
-void held_reply_free(struct held_reply *reply)
+static void free_reply(struct held_reply *reply)
 {
     free(reply->fields);
     free(reply->text);
@@ -37,7 +37,7 @@ void call_free(struct call *call)
     ask_abandon_all(call);
     if (call->origin.ask)
         call->origin.ask->callee = NULL;
-    held_reply_free(&call->reply);
+    free_reply(&call->reply);
     free(call);
 }
 

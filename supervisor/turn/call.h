@@ -65,7 +65,6 @@ bool call_reads_only(const struct object *o, struct span method);
 bool call_is_readonly(const struct call *call);
 /* What a forced stop leaves; their exchanges belong to the front. */
 void call_list_free(struct call_list *list);
-void held_reply_free(struct held_reply *reply);
 
 void call_list_append(struct call_list *list, struct call *call);
 void call_list_prepend(struct call_list *list, struct call *call);

@@ -46,7 +46,8 @@ bool version_columns_parse(struct version_columns *c, struct span line)
     return false;
 }
 
-bool version_id_parse(struct span text, uint64_t *id)
+/* A number above 0 in canonical decimal. */
+static bool parse_id(struct span text, uint64_t *id)
 {
     uint64_t value = 0;
     if (text.len == 0 || text.len > 18 || text.data[0] == '0')
@@ -86,7 +87,7 @@ bool version_line_parse(const struct version_columns *c, struct span line, struc
     struct span status = v->field[VERSION_STATUS];
     v->has_hash = sha256_parse(v->field[VERSION_HASH], &v->hash);
     v->is_accepted = status.len == 0 || span_equal(status, "accepted");
-    return version_id_parse(v->field[VERSION_ID], &v->id) && v->field[VERSION_HASH].len > 0;
+    return parse_id(v->field[VERSION_ID], &v->id) && v->field[VERSION_HASH].len > 0;
 }
 
 static void put_field(struct buf *out, int field, const struct version_facts *f)

@@ -61,7 +61,4 @@ struct version_facts {
 void version_line_put(struct buf *out, const struct version_columns *c,
                       const struct version_facts *facts);
 
-/* A number above 0 in canonical decimal. */
-bool version_id_parse(struct span text, uint64_t *id);
-
 #endif
