@@ -3,8 +3,10 @@
 
 #include "supervisor/objects/object_index.h"
 
+#include <strings.h>
+
 enum {
-    DISTANCE_MAX = 4,
+    DISTANCE_MAX = 3,
     DISTANCE_SUFFIX = 1, /* "counter" for "basics_counter" */
 };
 
@@ -123,7 +125,7 @@ static void offer(struct similar *found, const struct object *o, unsigned distan
 
 static void offer_id(struct object_table *table, struct similar *found, char *id, size_t len)
 {
-    if (len > 3 && memcmp(id + len - 3, ".py", 3) == 0)
+    if (len > 3 && strncasecmp(id + len - 3, ".py", 3) == 0)
         len -= 3;
     offer(found, object_find(table, id, len), 0);
     for (size_t i = 0; i < len; i++)
@@ -157,7 +159,7 @@ static bool ends_with_part(struct span whole, struct span part)
 /* A short id is not like everything that is as short. */
 static unsigned most_for(size_t len)
 {
-    return len < 3 ? 1 : len < 6 ? 2 : len < 12 ? 3 : DISTANCE_MAX;
+    return len < 2 ? 0 : len < 6 ? 1 : len < 12 ? 2 : DISTANCE_MAX;
 }
 
 static void compare(struct similar *found, struct span id, const struct object *o)

@@ -78,3 +78,33 @@ void missing_object(struct station *station, struct exchange *x, const char *id,
     buf_free(&extra);
     buf_free(&text);
 }
+
+/* The object of a path without /objects: all of it as a file's path, or its first part. */
+static const struct object *object_of_path(struct object_table *table, struct span path)
+{
+    char id[OBJECT_ID_MAX];
+    while (path.len > 1 && path.data[path.len - 1] == '/')
+        path.len--;
+    if (path.len < 2)
+        return NULL;
+    path = (struct span){path.data + 1, path.len - 1};
+    const char *slash = memchr(path.data, '/', path.len);
+    struct object *o = NULL;
+    if (path.len <= sizeof(id)) {
+        for (size_t i = 0; i < path.len; i++)
+            id[i] = path.data[i] == '/' ? '_' : path.data[i];
+        o = object_find(table, id, path.len);
+    }
+    if (!o && slash)
+        o = object_find(table, path.data, (size_t)(slash - path.data));
+    return o && o->phase != OBJECT_GONE ? o : NULL;
+}
+
+void missing_route(struct station *station, struct exchange *x)
+{
+    const struct object *o = object_of_path(station->objects, exchange_request(x)->path);
+    if (o)
+        exchange_error(x, 404, NULL, "no such route; did you mean /objects/%s?", o->id);
+    else
+        exchange_error(x, 404, NULL, "no such route");
+}

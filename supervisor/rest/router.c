@@ -163,7 +163,7 @@ static void route_station(struct station *station, struct exchange *x)
     const struct exchange_request *request = exchange_request(x);
     const struct route *route = route_of(request->path);
     if (!route) {
-        exchange_error(x, 404, NULL, "no such route");
+        missing_route(station, x);
     } else if (span_equal(request->method, "OPTIONS")) {
         struct exchange_reply reply = {.status = 204, .fields = &allow, .field_count = 1};
         exchange_reply(x, &reply);

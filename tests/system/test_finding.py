@@ -44,7 +44,8 @@ def test_similar_names(shared, ids, asked, meant):
     assert f"did you mean {meant}" in body["error"]
 
 
-@pytest.mark.parametrize("asked", ["nothing_like_it_anywhere", "x", "qqq", "a" * 200])
+@pytest.mark.parametrize("asked", ["nothing_like_it_anywhere", "x", "qqq", "a" * 200,
+                                   "shelf", "jelly", "zero", "cobras"])
 def test_nothing_similar(shared, ids, asked):
     body = missing(shared, asked)
     assert body["similar"] == [] and "did you mean" not in body["error"]
@@ -98,6 +99,23 @@ def test_an_object_without_handlers_says_so(shared, ids):
                                      "HTTP method")
     (shared.objects / "helper.py").unlink()
     wait_until(lambda: object_id not in shared.object_ids(), what="it is still listed")
+
+
+@pytest.mark.parametrize("path,meant", [
+    ("/hello", "hello"), ("/hello/", "hello"), ("/hello/and/more?x=1", "hello"),
+    ("/basics_counter", "basics_counter"), ("/basics/counter", "basics_counter"),
+])
+def test_the_prefix_was_forgotten(shared, ids, path, meant):
+    for method in ("GET", "POST"):
+        reply = shared.request(method, path)
+        assert reply.status == 404
+        assert reply.json()["error"] == f"no such route; did you mean /objects/{meant}?"
+
+
+@pytest.mark.parametrize("path", ["/helo", "/x", "//hello", "/basics", "/" + "a" * 500])
+def test_no_such_route(shared, ids, path):
+    reply = shared.get(path)
+    assert reply.status == 404 and reply.json()["error"] == "no such route"
 
 
 # --- the list ---
