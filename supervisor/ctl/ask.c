@@ -96,8 +96,8 @@ void ask_print(const json_t *json)
     putchar('\n');
 }
 
-void ask_print_rows(const json_t *rows, const char *const *members, const char *const *heads,
-                    size_t columns)
+struct table *ask_table(const json_t *rows, const char *const *members, const char *const *heads,
+                        size_t columns)
 {
     struct table *table = table_new(heads, columns);
     size_t index;
@@ -111,6 +111,13 @@ void ask_print_rows(const json_t *rows, const char *const *members, const char *
         for (size_t i = 0; i < columns; i++)
             free(cells[i]);
     }
+    return table;
+}
+
+void ask_print_rows(const json_t *rows, const char *const *members, const char *const *heads,
+                    size_t columns)
+{
+    struct table *table = ask_table(rows, members, heads, columns);
     table_show(table);
     table_free(table);
 }

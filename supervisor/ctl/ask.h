@@ -10,6 +10,7 @@
 
 #include "supervisor/ctl/client.h"
 #include "supervisor/ctl/command.h"
+#include "supervisor/ctl/table.h"
 
 /* The client of ctl->url, made at the first call; NULL (reported) when the URL is none. */
 struct client *ask_client(struct ctl *ctl);
@@ -26,7 +27,11 @@ int ask_document(struct ctl *ctl, const char *method, const char *target, json_t
 void ask_target(struct buf *target, const char *id, const char *query);
 /* The document on stdout: indented on a terminal, else on one line. */
 void ask_print(const json_t *json);
-/* `rows` as a table of these members, in this order; a missing member is an empty cell. */
+/* `rows` as a table (the caller's) of these members, in this order; a missing member is an empty
+ * cell. */
+struct table *ask_table(const json_t *rows, const char *const *members, const char *const *heads,
+                        size_t columns);
+/* The same, printed. */
 void ask_print_rows(const json_t *rows, const char *const *members, const char *const *heads,
                     size_t columns);
 /* Turns this member of each row, seconds since 1970, into a time for people: 2026-11-21T19:30:00Z.

@@ -18,6 +18,10 @@ int cmd_action(struct ctl *ctl, const struct command *self, int argc, char **arg
     ask_target(&target, argv[optind], NULL);
     code = ask_document(ctl, "POST", buf_str(&target), json_pack("{s:s}", "action", self->name),
                         &answer);
+    if (code == CTL_REFUSED)
+        fprintf(stderr,
+                "objectctl: %s calls the object's %s(); one that has none gets an ordinary POST\n",
+                self->name, self->name);
     if (code == CTL_OK && ctl->json) {
         ask_print(answer);
     } else if (code == CTL_OK) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/buf.h"
+#include "common/time_text.h"
 #include "supervisor/ctl/ask.h"
 #include "supervisor/ctl/event_stream.h"
 #include "supervisor/ctl/log_lines.h"
@@ -9,6 +10,10 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+
+#define TIME_FORMS                                                                                \
+    " a time such as 2026-11-21T14:00:00Z, seconds since 1970, or a number with s, m, h or d as " \
+    "in 10m, ten minutes ago"
 
 enum { LINES_AGAIN = 10000, PAUSE_MS = 300 };
 
@@ -159,13 +164,14 @@ static bool are_levels(const char *list)
     }
 }
 
-/* "10m" is ten minutes ago; anything else is left to the station. Returns text or room. */
+/* "10m" is ten minutes ago; any other time goes to the station as given. Text, room or NULL. */
 static const char *absolute_time(const char *text, char *room, size_t size)
 {
     static const struct {
         char unit;
         unsigned seconds;
     } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    uint64_t us;
     size_t digits = strspn(text, "0123456789");
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         if (digits > 0 && digits < 10 && text[digits] == units[i].unit && !text[digits + 1]) {
@@ -174,7 +180,7 @@ static const char *absolute_time(const char *text, char *room, size_t size)
             return room;
         }
     }
-    return text;
+    return time_text_parse(text, strlen(text), &us) ? text : NULL;
 }
 
 static void add_filter(struct buf *filter, const char *name, size_t len, const char *value)
@@ -190,6 +196,7 @@ static void add_filter(struct buf *filter, const char *name, size_t len, const c
 /* Options into f; NULL or what is wrong. */
 static const char *take_option(struct follower *f, int option, char *room, size_t size)
 {
+    const char *until;
     switch (option) {
     case 'l':
         if (!are_levels(optarg))
@@ -202,9 +209,11 @@ static const char *take_option(struct follower *f, int option, char *room, size_
         return command_is_number(optarg) ? NULL : "COUNT must be a number";
     case 's':
         f->since = absolute_time(optarg, room, size);
-        return NULL;
+        return f->since ? NULL : "--since must be" TIME_FORMS;
     default:
-        add_filter(&f->filter, "until", 5, absolute_time(optarg, room, size));
+        if (!(until = absolute_time(optarg, room, size)))
+            return "--until must be" TIME_FORMS;
+        add_filter(&f->filter, "until", 5, until);
         return NULL;
     }
 }

@@ -4,25 +4,38 @@
 
 #include <stdio.h>
 
-enum { COLUMNS = 6 };
+enum { COLUMNS = 6, TIME = 1, HASH_DIGITS = 12, HASH_DIGITS_NARROW = 8, NARROW = 100 };
 
 static const char *const members[COLUMNS] = {"version_id", "timestamp", "author",
                                              "status",     "hash",      "message"};
 static const char *const heads[COLUMNS] = {"VERSION", "TIME", "AUTHOR",
                                            "STATUS",  "HASH", "MESSAGE"};
 
-/* For people: twelve digits of a hash, and why a version was rejected where its author says
+/* For people: the first digits of a hash, and why a version was rejected where its author says
  * nothing. */
 static void shorten(json_t *versions)
 {
+    size_t width = table_terminal_width();
+    int digits = width > 0 && width < NARROW ? HASH_DIGITS_NARROW : HASH_DIGITS;
     size_t index;
     json_t *version;
     json_array_foreach(versions, index, version)
     {
-        json_object_set_new(version, "hash", json_sprintf("%.12s", ask_text(version, "hash")));
+        json_object_set_new(version, "hash",
+                            json_sprintf("%.*s", digits, ask_text(version, "hash")));
         if (!ask_text(version, "message")[0])
             json_object_set(version, "message", json_object_get(version, "reason"));
     }
+}
+
+static void print(json_t *versions)
+{
+    shorten(versions);
+    ask_show_times(versions, "timestamp");
+    struct table *table = ask_table(versions, members, heads, COLUMNS);
+    table_keep(table, TIME);
+    table_show(table);
+    table_free(table);
 }
 
 int cmd_versions(struct ctl *ctl, const struct command *self, int argc, char **argv)
@@ -47,10 +60,7 @@ int cmd_versions(struct ctl *ctl, const struct command *self, int argc, char **a
     if (code == CTL_OK && ctl->json) {
         ask_print(answer);
     } else if (code == CTL_OK) {
-        json_t *versions = json_object_get(answer, "versions");
-        shorten(versions);
-        ask_show_times(versions, "timestamp");
-        ask_print_rows(versions, members, heads, COLUMNS);
+        print(json_object_get(answer, "versions"));
     }
     json_decref(answer);
     buf_free(&query);

@@ -19,6 +19,7 @@ struct row {
 
 struct table {
     size_t columns;
+    bool kept[TABLE_COLUMNS_MAX];
     struct row *rows; /* the first holds the heads */
     size_t count, room;
 };
@@ -65,6 +66,12 @@ void table_add(struct table *table, const char *const *cells)
     }
 }
 
+void table_keep(struct table *table, size_t column)
+{
+    if (column < table->columns)
+        table->kept[column] = true;
+}
+
 /* --- printing ------------------------------------------------------------------------------- */
 
 static void measure(const struct table *table, size_t *widths)
@@ -77,19 +84,23 @@ static void measure(const struct table *table, size_t *widths)
     }
 }
 
-/* Takes columns from the widest, as long as there is one that can give. */
-static void narrow(size_t *widths, size_t columns, size_t indent, size_t room)
+/* Takes from the widest column that is not kept, else from the widest, while one can give. */
+static void narrow(const struct table *table, size_t *widths, size_t indent, size_t room)
 {
     for (;;) {
-        size_t total = indent + GAP * (columns - 1), widest = 0;
-        for (size_t i = 0; i < columns; i++) {
+        size_t total = indent + GAP * (table->columns - 1), widest = 0, given = 0;
+        for (size_t i = 0; i < table->columns; i++) {
             total += widths[i];
             if (widths[i] > widths[widest])
                 widest = i;
+            if (!table->kept[i] && (table->kept[given] || widths[i] > widths[given]))
+                given = i;
         }
-        if (total <= room || widths[widest] <= NARROWEST)
+        if (table->kept[given] || widths[given] <= NARROWEST)
+            given = widest;
+        if (total <= room || widths[given] <= NARROWEST)
             return;
-        widths[widest]--;
+        widths[given]--;
     }
 }
 
@@ -113,7 +124,7 @@ void table_print(const struct table *table, FILE *out, int indent, size_t width)
     size_t widths[TABLE_COLUMNS_MAX] = {0};
     measure(table, widths);
     if (width > 0 && table->columns > 0)
-        narrow(widths, table->columns, (size_t)indent, width);
+        narrow(table, widths, (size_t)indent, width);
     for (size_t r = 0; r < table->count; r++) {
         const struct row *row = &table->rows[r];
         fprintf(out, "%*s", indent, "");

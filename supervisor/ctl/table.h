@@ -20,6 +20,8 @@ struct table;
 struct table *table_new(const char *const *heads, size_t columns);
 /* A row of as many cells as there are columns; NULL is an empty cell. */
 void table_add(struct table *table, const char *const *cells);
+/* What this column shows is cut last, when cutting the others is not enough. */
+void table_keep(struct table *table, size_t column);
 /*
  * One row a line behind so many blanks; the last column is not padded. Where a row would be wider
  * than `width` columns of a terminal (0: any width), its widest cells are cut and end in an

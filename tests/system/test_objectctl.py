@@ -170,7 +170,10 @@ def test_logs_filters(counter):
     assert not counter.objectctl("logs", "basics_counter", "--until", "10m").stdout
     assert not counter.objectctl("logs", "basics_counter", "--since", "2126-01-01T00:00:00Z").stdout
     done = counter.objectctl("logs", "basics_counter", "--since", "yesterday")
-    assert done.returncode == 65 and "since" in done.stderr
+    assert done.returncode == 64 and "--since" in done.stderr
+    for form in ("2026-11-21T14:00:00Z", "seconds since 1970", "10m"):
+        assert form in done.stderr, done
+    assert counter.objectctl("logs", "basics_counter", "--until", "-1").returncode == 64
     assert counter.objectctl("logs", "nothing", "-f").returncode == 66
 
 
@@ -245,7 +248,11 @@ def test_tests_and_actions(counter):
     assert json.loads(counter.objectctl("test", "t", "--json").stdout)["failed"] == 1
     assert "begun" in counter.objectctl("start", "t", "--json").stdout
     assert counter.objectctl("start", "t").stdout.startswith("t: ")
-    assert counter.objectctl("stop", "nothing").returncode == 66
+    done = counter.objectctl("stop", "nothing")
+    assert done.returncode == 66 and "ordinary POST" not in done.stderr
+    counter.deploy("still.py", "def GET(request):\n    return 1\n")
+    done = counter.objectctl("stop", "still")
+    assert done.returncode == 65 and "calls the object's stop()" in done.stderr, done
 
 
 def test_check(counter):
@@ -443,6 +450,18 @@ def test_tables_fit_a_terminal_and_are_separated_by_tabs_elsewhere(counter):
     assert rows[0] == ["ID", "STATE", "TURNS", "FILE", "REMARK"]
     assert {row[0] for row in rows[1:]} == {"bad", "basics_counter"}
     assert any("nothing_of_this_name" in row[4] for row in rows), rows
+
+
+def test_versions_on_a_terminal_show_when_and_why(counter):
+    new = counter.folder / "counter.py"
+    new.write_text(COUNTER.replace("'counted'", "'COUNTED'"))
+    message = "counts louder than before, and says so in its log"
+    counter.objectctl("deploy", str(new), "--id", "basics_counter", "-m", message, "-a", "Ada")
+    line = on_terminal(counter, "versions", "basics_counter", columns=80).splitlines()[1]
+    assert len(line) <= 80 and message[:20] in line, line
+    assert re.search(r" 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ .* [0-9a-f]{8}  counts", line), line
+    line = on_terminal(counter, "versions", "basics_counter", columns=130).splitlines()[1]
+    assert message in line and re.search(r" [0-9a-f]{12}  counts", line), line
 
 
 def test_json_is_indented_on_a_terminal_only(counter):

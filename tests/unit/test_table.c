@@ -87,6 +87,30 @@ static const struct {
     {1, "short  a long …  日本語…\n"}, /* readable rather than fitting */
 };
 
+static const struct {
+    size_t width;
+    const char *printed;
+} kept[] = {
+    {0, "2026-11-21T14:00:00Z  a long cell of text\n"},
+    {36, "2026-11-21T14:00:00Z  a long cell o…\n"},
+    {30, "2026-11-21T14:00:00Z  a long …\n"},
+    {24, "2026-11-21T14…  a long …\n"},
+};
+
+START_TEST(a_kept_column_is_cut_last)
+{
+    struct table *table =
+        table_new((const char *[]){"2026-11-21T14:00:00Z", "a long cell of text"}, 2);
+    table_keep(table, 0);
+    FILE *out = open_memstream(&text, &size);
+    table_print(table, out, 0, kept[_i].width);
+    fclose(out);
+    ck_assert_str_eq(text, kept[_i].printed);
+    free(text);
+    table_free(table);
+}
+END_TEST
+
 START_TEST(wide_rows_are_cut)
 {
     struct table *table =
@@ -164,6 +188,7 @@ int main(void)
     tcase_add_loop_test(tc, text_is_printable, 0, sizeof(texts) / sizeof(texts[0]));
     tcase_add_test(tc, columns_line_up);
     tcase_add_test(tc, widths_are_those_of_the_terminal);
+    tcase_add_loop_test(tc, a_kept_column_is_cut_last, 0, sizeof(kept) / sizeof(kept[0]));
     tcase_add_loop_test(tc, wide_rows_are_cut, 0, sizeof(narrow) / sizeof(narrow[0]));
     tcase_add_test(tc, for_programs_cells_are_separated_by_tabs);
     tcase_add_test(tc, lines_stay_lines);
