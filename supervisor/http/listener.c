@@ -87,10 +87,13 @@ static int fail_tcp(const char *spec, int err, const union address *address, cha
                     size_t error_size)
 {
     char owner[128];
-    if (err == EADDRINUSE && port_owner(ntohs(address_port(address)), owner, sizeof(owner)))
-        snprintf(error, error_size, "%s is in use by %s", spec, owner);
-    else if (err == EADDRINUSE)
-        snprintf(error, error_size, "%s is in use by another process", spec);
+    unsigned port = ntohs(address_port(address));
+    int host = (int)(strrchr(spec, ':') - spec);
+    if (err == EADDRINUSE && !port_owner(port, owner, sizeof(owner)))
+        strcpy(owner, "another process");
+    if (err == EADDRINUSE)
+        snprintf(error, error_size, "%s is in use by %s; to serve another port: --listen %.*s:%u",
+                 spec, owner, host, spec, port < 65535 ? port + 1 : port - 1);
     else
         snprintf(error, error_size, "cannot listen on %s: %s", spec, strerror(err));
     return -err;

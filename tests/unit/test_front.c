@@ -1299,6 +1299,8 @@ START_TEST(port_in_use_says_by_whom)
     config.listen[0] = spec;
     start();
     ck_assert_msg(strstr(listener, who) != NULL, "%s", listener);
+    ck_assert_msg(strstr(listener, "; to serve another port: --listen 127.0.0.1:") != NULL, "%s",
+                  listener);
     ck_assert_int_eq(stop(), 3);
     close(fd);
 }
