@@ -234,6 +234,7 @@ static void on_stored(void *arg, int err, bool in_objects, uint64_t version)
 {
     struct deploy *d = arg;
     struct object *o = d->object;
+    loop_timer_cancel(&d->timer);
     if (err == -EPIPE && was_stored(d, &version))
         err = 0;
     if (err == -EPIPE && ++d->attempts < SCRIBE_ATTEMPTS && !o->station->stopping) {

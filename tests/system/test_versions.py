@@ -655,6 +655,22 @@ def test_a_file_saved_during_a_deploy(station):
     assert value_of(station, "o") == ("http" if newest == slow else "saved")
 
 
+def test_a_stored_version_waits_for_the_running_turn(new_station):
+    """However long that takes: it is the scribe alone that http.view_timeout holds for."""
+    station = new_station(config={"http": {"view_timeout": 1}}).start()
+    begun = station.folder / "begun"
+    put(station, "o", "import time\ndef GET(request):\n"
+        f"    open({str(begun)!r}, 'w').close()\n    time.sleep(2)\n    return {{'value': 1}}\n")
+    values = []
+    thread = threading.Thread(target=lambda: values.append(value_of(station, "o")))
+    thread.start()
+    wait_until(begun.exists)
+    reply = put(station, "o", says(2))
+    thread.join()
+    assert reply.status == 200 and values == [1], reply
+    assert value_of(station, "o") == 2
+
+
 def test_too_many_writers(new_station):
     station = new_station(config={"limits": {"deploys_object_max": 2}}).start()
     put(station, "o", says(0))
