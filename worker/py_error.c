@@ -74,6 +74,17 @@ static void put_type(struct py_error *e, PyObject *exception)
     Py_XDECREF(name);
 }
 
+/* A deadline that passes just now is raised in here, once, and must not cost the text. */
+static PyObject *text_of(PyObject *exception)
+{
+    PyObject *text = PyObject_Str(exception);
+    if (!text && PyErr_ExceptionMatches(PyExc_TimeoutError)) {
+        PyErr_Clear();
+        text = PyObject_Str(exception);
+    }
+    return text;
+}
+
 static void put_summary(struct py_error *e, PyObject *exception)
 {
     PyObject *text = NULL;
@@ -82,7 +93,7 @@ static void put_summary(struct py_error *e, PyObject *exception)
         text = PyObject_GetAttrString(exception, "msg");
     if (!text || !PyUnicode_Check(text)) {
         Py_XDECREF(text);
-        text = PyObject_Str(exception);
+        text = text_of(exception);
     }
     PyErr_Clear();
     buf_append(&e->summary, e->type.data, e->type.len);

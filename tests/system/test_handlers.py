@@ -445,3 +445,24 @@ def test_status_205_has_no_body(station, returned):
         assert reply.status == 205 and reply.body == b"", reply
         assert reply.headers.get("content-length") == "0"
         assert client.request("PUT", "/objects/reset").text == "next"
+
+
+@pytest.mark.parametrize("station", [{"config": {"workers": {"timeout": 1}}}], indirect=True)
+def test_deadline_while_an_error_is_described(station):
+    """It is raised in __str__, where it must not cost the text of the error."""
+    station.deploy("late.py", """
+import time
+
+class Late(Exception):
+    asked = 0
+    def __str__(self):
+        Late.asked += 1
+        if Late.asked == 1:
+            time.sleep(60)
+        return "what went wrong"
+
+def GET(request):
+    raise Late
+""")
+    reply = station.get("/objects/late")
+    assert reply.status == 500 and reply.json()["error"] == "Late: what went wrong", reply
