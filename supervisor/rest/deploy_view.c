@@ -35,6 +35,8 @@ struct request {
 
 static void free_request(struct request *r)
 {
+    if (!r)
+        return;
     free(r->author);
     free(r->message);
     free(r);
@@ -257,15 +259,13 @@ static struct source *take_code(struct exchange *x, const struct config *c, cons
     return s;
 }
 
-static struct request *new_request(struct object *o, struct exchange *x, const json_t *body)
+static struct request *new_request(const struct config *c, struct exchange *x, const json_t *body)
 {
-    const struct config *c = &o->station->config;
     struct request *r = calloc(1, sizeof(*r));
     if (!r) {
         exchange_error(x, 503, "\"limit\":\"memory\"", "no memory for another deploy");
         return NULL;
     }
-    r->object = o;
     r->exchange = x;
     if (take_text(x, c, body, "author", &r->author) &&
         take_text(x, c, body, "message", &r->message))
@@ -275,24 +275,6 @@ static struct request *new_request(struct object *o, struct exchange *x, const j
 }
 
 /* --- PUT ?source=true --- */
-
-static void deploy_body(struct object *o, struct exchange *x, const json_t *body)
-{
-    struct source *source = take_code(x, &o->station->config, body);
-    struct request *r = source ? new_request(o, x, body) : NULL;
-    if (r)
-        ask(r, source);
-    else
-        source_unref(source);
-}
-
-void view_deploy(struct object *o, struct exchange *x)
-{
-    json_t *body = parse_body(x, &o->station->config);
-    if (body)
-        deploy_body(o, x, body);
-    json_decref(body);
-}
 
 /* The object of that id, as yet without a file. NULL: answered. */
 static struct object *add_object(struct station *station, const char *id, struct exchange *x)
@@ -315,6 +297,30 @@ static struct object *add_object(struct station *station, const char *id, struct
     return o;
 }
 
+/* o: NULL for an id without an object, which is added once the request is known to be whole. */
+static void deploy_body(struct station *station, struct object *o, const char *id,
+                        struct exchange *x, const json_t *body)
+{
+    struct source *source = take_code(x, &station->config, body);
+    struct request *r = source ? new_request(&station->config, x, body) : NULL;
+    if (r)
+        r->object = o ? o : add_object(station, id, x);
+    if (r && r->object) {
+        ask(r, source);
+    } else {
+        source_unref(source);
+        free_request(r);
+    }
+}
+
+void view_deploy(struct object *o, struct exchange *x)
+{
+    json_t *body = parse_body(x, &o->station->config);
+    if (body)
+        deploy_body(o->station, o, o->id, x, body);
+    json_decref(body);
+}
+
 static bool is_deploy(const struct exchange *x)
 {
     struct buf value = BUF_INIT;
@@ -331,9 +337,8 @@ bool deploy_view_create(struct station *station, const char *id, struct exchange
     if (!management_allowed(station, x))
         return true;
     json_t *body = parse_body(x, &station->config);
-    struct object *o = body ? add_object(station, id, x) : NULL;
-    if (o)
-        deploy_body(o, x, body);
+    if (body)
+        deploy_body(station, NULL, id, x, body);
     json_decref(body);
     return true;
 }
@@ -421,9 +426,10 @@ static void roll_back(struct object *o, struct exchange *x, const json_t *body)
         answer_no_version(x, o, (long long)json_integer_value(version));
         return;
     }
-    struct request *r = new_request(o, x, body);
+    struct request *r = new_request(&o->station->config, x, body);
     if (!r)
         return;
+    r->object = o;
     r->rollback_of = (uint64_t)json_integer_value(version);
     if (!r->message &&
         asprintf(&r->message, "Rollback to version %llu", (unsigned long long)r->rollback_of) < 0)
