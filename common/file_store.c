@@ -48,6 +48,18 @@ bool file_store_token_valid(struct span token)
 
 /* --- opening --- */
 
+/*
+ * Where openat2 is missing (an old kernel, a container's filter): every name here is one path
+ * component, so refusing a link says as much.
+ */
+static int open_component(int folder_fd, const char *name, int flags, mode_t mode)
+{
+    if (strchr(name, '/') || strcmp(name, "..") == 0)
+        return -EXDEV;
+    int fd = openat(folder_fd, name, flags | O_NOFOLLOW | O_CLOEXEC, mode);
+    return fd < 0 ? -errno : fd;
+}
+
 static int open_beneath(int folder_fd, const char *name, int flags, mode_t mode)
 {
     struct open_how how = {.flags = (uint64_t)flags | O_CLOEXEC,
@@ -58,6 +70,8 @@ static int open_beneath(int folder_fd, const char *name, int flags, mode_t mode)
     do
         fd = (int)syscall(SYS_openat2, folder_fd, name, &how, sizeof(how));
     while (fd < 0 && errno == EINTR);
+    if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+        return open_component(folder_fd, name, flags, mode);
     return fd < 0 ? -errno : fd;
 }
 
