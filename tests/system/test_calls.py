@@ -487,6 +487,17 @@ def POST(request):
         time.sleep(0.001)
     return _runtime.call_object(request['who'], 'GET')
 
+def PATCH(request):                 # how long the one that is refused waits for that
+    open(request['mine'], 'w').close()
+    while not os.path.exists(request['other']):
+        time.sleep(0.001)
+    began = time.monotonic()
+    try:
+        _runtime.call_object(request['who'], 'GET')
+    except _runtime.CallCycle:
+        return {'refused_after': time.monotonic() - began}
+    return {}
+
 async def PUT(request):             # waits for two at once
     import asyncio
     open(request['mine'], 'w').close()
@@ -520,6 +531,25 @@ def test_chains_that_wait_for_each_other(station, count, method):
         cycle = next(r for r in replies if r.status == 508).json()["cycle"]
         assert cycle[0] == cycle[-1] and sorted(cycle[1:]) == names
         assert [r.text for r in replies if r.status == 200] == ["fine"] * (count - 1)
+
+
+def test_a_cross_wait_is_refused_at_once(station):
+    names = ["cross0", "cross1"]
+    for name in names:
+        station.put(f"{name}.py", CROSSER)
+    wait_until(lambda: len(station.object_ids()) == 2)
+    for name in names:
+        station.get(f"/objects/{name}")
+    waits = []
+    for attempt in range(5):
+        files = [str(station.folder / f"{name}-{attempt}") for name in names]
+        replies = [Background(station, "PATCH", f"/objects/{name}",
+                              {"mine": files[i], "other": files[1 - i], "who": names[1 - i]})
+                   for i, name in enumerate(names)]
+        refused = [r for r in (b.result().json() for b in replies) if r]
+        assert len(refused) == 1, refused
+        waits.append(refused[0]["refused_after"])
+    assert min(waits) < 0.05 * PATIENCE
 
 
 def test_waiting_for_a_busy_object_is_no_cycle(station):
