@@ -325,7 +325,12 @@ class Station:
         os.kill(self.pid or self.process.pid, number)
 
     def wait(self, timeout=40.0):
-        self.exit_code = self.process.wait(timeout * PATIENCE)
+        try:
+            self.exit_code = self.process.wait(timeout * PATIENCE)
+        except subprocess.TimeoutExpired:
+            family = [ProcessInfo.of(self.process.pid), *descendants(self.process.pid)]
+            raise AssertionError(f"not ended after {timeout * PATIENCE:.0f} s: {family}\n"
+                                 f"{self.log_tail()}") from None
         return self.exit_code
 
     def stop(self, number=signal.SIGTERM, timeout=40.0):
