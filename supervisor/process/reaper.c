@@ -2,6 +2,7 @@
 #include "supervisor/process/reaper.h"
 
 #include "common/log.h"
+#include "supervisor/process/family.h"
 #include "supervisor/process/nursery.h"
 #include "supervisor/process/worker.h"
 #include "supervisor/scribe/scribe.h"
@@ -28,7 +29,7 @@ static int reap(pid_t pid)
 
 static void reap_worker(struct worker *w)
 {
-    kill(-w->pid, SIGKILL); /* what it started dies with it; the zombie still keeps the id */
+    family_kill(w); /* what it started dies with it; the zombie still keeps the id */
     worker_exited(w, reap(w->pid));
 }
 

@@ -5,11 +5,11 @@
 #include "common/log.h"
 #include "common/shared_page.h"
 #include "supervisor/objects/object.h"
+#include "supervisor/process/family.h"
 #include "supervisor/process/nursery.h"
 #include "supervisor/process/worker_private.h"
 #include "supervisor/station.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -29,8 +29,7 @@ static void kill_process(struct worker *w)
             worker_exited(w, 0);
         return;
     }
-    kill(-w->pid, SIGKILL);
-    kill(w->pid, SIGKILL);
+    family_kill(w);
 }
 
 static void on_exit_late(void *arg)
