@@ -2,216 +2,88 @@
 #include "supervisor/process/nursery.h"
 
 #include "common/clock.h"
-#include "common/worker_fds.h"
 #include "supervisor/process/backoff.h"
-#include "supervisor/process/program.h"
-#include "supervisor/process/reaper.h"
+#include "supervisor/process/nursery_process.h"
 #include "supervisor/station.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/wait.h>
+#include <string.h>
 #include <unistd.h>
 
-enum { NURSERY_PAYLOAD_MAX = 4096 };
 #define RESTART_MAX_NS (1 * NS_PER_S)
-#define PATIENCE_SHARE 3 /* of start_timeout: objects must not be blamed for the nursery */
-
-/* A request that was sent, or waits for the nursery to come up. */
-struct spawn {
-    struct spawn *next;
-    struct worker_ref ref;
-    int fds[SPAWN_FDS]; /* -1 once sent */
-};
 
 struct nursery {
     struct station *station;
-    pid_t pid;
-    uint64_t born_ns;
-    struct channel channel;
-    struct loop_source *source;
+    struct nursery_process *all;     /* those below, and those that only owe answers */
+    struct nursery_process *current; /* NULL: down */
+    struct nursery_process *warm;    /* comes up to take its place; NULL: none */
+    struct spawn *waiting;           /* not sent: it is down */
     struct loop_timer restart;
-    struct loop_timer patience; /* runs while answers are owed */
     struct backoff backoff;
-    struct spawn *sent;    /* unanswered */
-    struct spawn *waiting; /* not sent: it is down */
+    struct loop_timer warm_limit;
+    void (*ready)(void *arg, const char *why);
+    void *arg;
 };
 
 static void start(void *arg);
 
-static struct spawn *take_sent(struct nursery *n, uint32_t slot, uint64_t generation)
+/* --- the processes --- */
+
+static void forget(struct nursery *n, struct nursery_process *p)
 {
-    for (struct spawn **link = &n->sent; *link; link = &(*link)->next) {
-        struct spawn *s = *link;
-        if (s->ref.slot == slot && s->ref.generation == generation) {
-            *link = s->next;
-            return s;
-        }
-    }
-    return NULL;
+    struct nursery_process **link = &n->all;
+    while (*link != p)
+        link = &(*link)->next;
+    *link = p->next;
+    if (n->current == p)
+        n->current = NULL;
+    if (n->warm == p)
+        n->warm = NULL;
 }
 
-static bool on_spawned(struct nursery *n, const struct frame *f)
+static void end_if_retired(struct nursery *n, struct nursery_process *p)
 {
-    struct rpc_spawned m;
-    if (!rpc_spawned_decode(f->payload, &m) || m.pid <= 1)
-        return false;
-    struct spawn *s = take_sent(n, m.slot, m.generation);
-    if (!s)
-        return false;
-    worker_spawned(n->station->workers, s->ref, (pid_t)m.pid);
-    free(s);
-    return true;
+    if (p != n->current && p != n->warm && p->source && !p->sent)
+        nursery_process_end(p);
 }
 
-static bool on_spawn_failed(struct nursery *n, const struct frame *f)
+static void tell_ready(struct nursery *n, const char *why)
 {
-    struct rpc_spawn_failed m;
-    if (!rpc_spawn_failed_decode(f->payload, &m))
-        return false;
-    struct spawn *s = take_sent(n, m.slot, m.generation);
-    if (!s)
-        return false;
-    worker_spawn_failed(n->station->workers, s->ref, (int)m.error);
-    free(s);
-    return true;
+    void (*ready)(void *arg, const char *why) = n->ready;
+    n->ready = NULL;
+    loop_timer_cancel(&n->warm_limit);
+    if (ready)
+        ready(n->arg, why);
 }
 
-static bool handle_frame(struct nursery *n, const struct frame *f)
-{
-    switch (f->type) {
-    case RPC_SPAWNED:
-        return on_spawned(n, f);
-    case RPC_SPAWN_FAILED:
-        return on_spawn_failed(n, f);
-    default:
-        return false;
-    }
-}
-
-static void disconnect(struct nursery *n)
-{
-    loop_unwatch(n->source);
-    n->source = NULL;
-}
-
-/* It is of no use any more; what it owes is answered when it is reaped. */
-static void give_up(struct nursery *n)
-{
-    disconnect(n);
-    if (n->pid)
-        kill(n->pid, SIGKILL);
-}
-
-static void on_silence(void *arg)
+static void on_heard(struct nursery_process *p, void *arg)
 {
     struct nursery *n = arg;
-    log_warn("the nursery does not answer; starting another");
-    give_up(n);
+    if (p == n->warm && nursery_process_ready(p))
+        tell_ready(n, NULL);
+    end_if_retired(n, p);
 }
 
-/* Each answer is a sign of life. */
-static void be_patient(struct nursery *n)
+static struct nursery_process *add(struct nursery *n, const char *program, int *error)
 {
-    if (!n->source || !n->sent)
-        loop_timer_cancel(&n->patience);
-    else
-        loop_timer_set(n->station->loop, &n->patience,
-                       n->station->config.start_timeout_ns / PATIENCE_SHARE, on_silence, n);
-}
-
-/* While its socket is full the rest waits for room. */
-static void flush(struct nursery *n)
-{
-    if (!n->source)
-        return;
-    int err = channel_flush(&n->channel);
-    if (err == 0 || err == -EAGAIN)
-        err = loop_rewatch(n->source, EPOLLIN | (err ? EPOLLOUT : 0u));
-    if (err == 0)
-        return;
-    log_error("the nursery cannot be asked: %s", strerror(-err));
-    give_up(n);
-}
-
-static void receive(struct nursery *n)
-{
-    ssize_t got = channel_receive(&n->channel);
-    if (got == -EAGAIN)
-        return;
-    struct frame f;
-    const char *reason = "a message that makes no sense";
-    int more = got > 0 ? 0 : -EPIPE;
-    if (got > 0)
-        while ((more = channel_next(&n->channel, &f, &reason)) > 0)
-            if (!handle_frame(n, &f))
-                more = -EPROTO;
-    if (more >= 0)
-        return;
-    if (more == -EPROTO)
-        log_error("the nursery broke the protocol: %s", reason);
-    give_up(n);
-}
-
-static void on_channel(void *arg, uint32_t events)
-{
-    struct nursery *n = arg;
-    if (events & ~(uint32_t)EPOLLOUT) {
-        receive(n);
-        be_patient(n);
-    }
-    if (events & EPOLLOUT)
-        flush(n);
-    reaper_run(n->station); /* a zombie may have waited for the pid that came */
-}
-
-static int send_spawn(struct nursery *n, struct spawn *s)
-{
-    size_t frame = channel_begin(&n->channel, RPC_SPAWN, 0);
-    struct rpc_spawn m = {.slot = s->ref.slot, .generation = s->ref.generation};
-    rpc_spawn_encode(&n->channel.out, &m);
-    int err = channel_end(&n->channel, frame, s->fds, SPAWN_FDS);
-    for (int i = 0; i < SPAWN_FDS; i++)
-        s->fds[i] = -1;
-    return err;
-}
-
-static void close_spawn_fds(struct spawn *s)
-{
-    for (int i = 0; i < SPAWN_FDS; i++)
-        if (s->fds[i] >= 0)
-            close(s->fds[i]);
-}
-
-static void fail_spawn(struct nursery *n, struct spawn *s, int error)
-{
-    close_spawn_fds(s);
-    struct worker_ref ref = s->ref;
-    free(s);
-    worker_spawn_failed(n->station->workers, ref, error);
+    struct nursery_process *p = nursery_process_new(n->station, program, on_heard, n, error);
+    if (!p)
+        return NULL;
+    p->next = n->all;
+    n->all = p;
+    return p;
 }
 
 static void send_waiting(struct nursery *n)
 {
-    bool owed_nothing = !n->sent;
-    while (n->waiting) {
-        struct spawn *s = n->waiting;
-        n->waiting = s->next;
-        int err = send_spawn(n, s);
-        if (err) {
-            fail_spawn(n, s, -err);
-            continue;
-        }
-        s->next = n->sent;
-        n->sent = s;
-    }
-    if (owed_nothing)
-        be_patient(n);
-    flush(n);
+    struct spawn *list = n->waiting;
+    n->waiting = NULL;
+    nursery_process_ask(n->current, list);
 }
+
+/* --- the one that is asked --- */
 
 static void start_again_later(struct nursery *n)
 {
@@ -224,23 +96,16 @@ static void start_again_later(struct nursery *n)
 static void start(void *arg)
 {
     struct nursery *n = arg;
-    char *argv[] = {"objectd-worker", "--nursery", NULL};
-    int fd = program_start(n->station->config.worker_program, argv, &n->pid);
-    if (fd < 0) {
-        log_error("cannot start %s: %s", n->station->config.worker_program, strerror(-fd));
-        backoff_count(&n->backoff, 0);
-        start_again_later(n);
+    const char *program = n->station->config.worker_program;
+    int err;
+    n->current = add(n, program, &err);
+    if (n->current) {
+        send_waiting(n);
         return;
     }
-    n->born_ns = clock_mono_ns();
-    channel_init(&n->channel, fd, RPC_FROM_SUPERVISOR, RPC_FROM_NURSERY, NURSERY_PAYLOAD_MAX);
-    n->source = loop_watch(n->station->loop, fd, EPOLLIN, on_channel, n);
-    if (!n->source) {
-        log_error("cannot watch the nursery: %m");
-        give_up(n);
-        return;
-    }
-    send_waiting(n);
+    log_error("cannot start %s: %s", program, strerror(-err));
+    backoff_count(&n->backoff, 0);
+    start_again_later(n);
 }
 
 struct nursery *nursery_new(struct station *station)
@@ -249,32 +114,59 @@ struct nursery *nursery_new(struct station *station)
     if (!n)
         die(EXIT_CODE_ENVIRONMENT, "no memory for the nursery");
     n->station = station;
-    n->channel.fd = -1;
     if (access(station->config.worker_program, X_OK) < 0)
         die(EXIT_CODE_ENVIRONMENT, "%s: %m", station->config.worker_program);
     start(n);
     return n;
 }
 
-void nursery_exited(struct nursery *n, int wait_status)
+static void current_died(struct nursery *n, uint64_t lived_ns, int wait_status)
 {
     if (!n->station->stopping)
         log_warn("the nursery died (%s); starting another", worker_death_text(wait_status));
-    n->pid = 0;
-    if (n->source) /* the last answers: those workers live */
-        receive(n);
-    disconnect(n);
-    loop_timer_cancel(&n->patience);
-    channel_free(&n->channel);
-    while (n->sent) {
-        struct spawn *s = n->sent;
-        n->sent = s->next;
-        struct worker_ref ref = s->ref;
-        free(s);
-        worker_spawn_lost(n->station->workers, ref);
-    }
-    backoff_count(&n->backoff, clock_mono_ns() - n->born_ns);
+    backoff_count(&n->backoff, lived_ns);
     start_again_later(n); /* while stopping too: what is queued for cold objects is still served */
+}
+
+static void warm_died(struct nursery *n, int wait_status)
+{
+    char why[128];
+    snprintf(why, sizeof(why), "the new nursery ended (%s)", worker_death_text(wait_status));
+    tell_ready(n, why);
+}
+
+pid_t nursery_find(const struct nursery *n, bool (*is)(pid_t pid))
+{
+    for (const struct nursery_process *p = n->all; p; p = p->next)
+        if (is(p->pid))
+            return p->pid;
+    return 0;
+}
+
+static struct nursery_process *process_of(const struct nursery *n, pid_t pid)
+{
+    struct nursery_process *p = n->all;
+    while (p && p->pid != pid)
+        p = p->next;
+    return p;
+}
+
+bool nursery_has(const struct nursery *n, pid_t pid)
+{
+    return process_of(n, pid) != NULL;
+}
+
+void nursery_exited(struct nursery *n, pid_t pid, int wait_status)
+{
+    struct nursery_process *p = process_of(n, pid);
+    bool was_current = p == n->current, was_warm = p == n->warm;
+    uint64_t lived_ns = clock_mono_ns() - p->born_ns;
+    forget(n, p); /* first: what it owed may be asked for again at once */
+    nursery_process_reaped(p);
+    if (was_current)
+        current_died(n, lived_ns, wait_status);
+    if (was_warm)
+        warm_died(n, wait_status);
 }
 
 int nursery_spawn(struct nursery *n, struct worker_ref ref, const int fds[SPAWN_FDS])
@@ -289,7 +181,7 @@ int nursery_spawn(struct nursery *n, struct worker_ref ref, const int fds[SPAWN_
     memcpy(s->fds, fds, sizeof(s->fds));
     s->next = n->waiting;
     n->waiting = s;
-    if (n->source)
+    if (n->current && n->current->source)
         send_waiting(n);
     return 0;
 }
@@ -301,8 +193,7 @@ bool nursery_cancel(struct nursery *n, struct worker_ref ref)
         if (s->ref.generation != ref.generation)
             continue;
         *link = s->next;
-        close_spawn_fds(s);
-        free(s);
+        spawn_free(s);
         return true;
     }
     return false;
@@ -310,17 +201,65 @@ bool nursery_cancel(struct nursery *n, struct worker_ref ref)
 
 pid_t nursery_pid(const struct nursery *n)
 {
-    return n->pid;
+    return n->current ? n->current->pid : 0;
 }
 
 bool nursery_owes_pid(const struct nursery *n)
 {
-    return n->source && n->sent;
+    for (const struct nursery_process *p = n->all; p; p = p->next)
+        if (p->source && p->sent)
+            return true;
+    return false;
 }
 
 bool nursery_ready(const struct nursery *n)
 {
-    return n->source && n->channel.greeted;
+    return n->current && nursery_process_ready(n->current);
+}
+
+/* --- another one --- */
+
+static void on_warm_late(void *arg)
+{
+    struct nursery *n = arg;
+    nursery_process_end(n->warm);
+    n->warm = NULL;
+    tell_ready(n, "the new nursery was not ready within workers.start_timeout");
+}
+
+int nursery_warm(struct nursery *n, const char *program, void (*ready)(void *arg, const char *why),
+                 void *arg)
+{
+    int err = 0;
+    nursery_cool(n);
+    n->warm = add(n, program, &err);
+    if (!n->warm)
+        return err;
+    n->ready = ready;
+    n->arg = arg;
+    loop_timer_set(n->station->loop, &n->warm_limit, n->station->config.start_timeout_ns,
+                   on_warm_late, n);
+    return 0;
+}
+
+void nursery_switch(struct nursery *n)
+{
+    struct nursery_process *old = n->current;
+    loop_timer_cancel(&n->restart);
+    n->current = n->warm;
+    n->warm = NULL;
+    if (old)
+        end_if_retired(n, old);
+    send_waiting(n);
+}
+
+void nursery_cool(struct nursery *n)
+{
+    loop_timer_cancel(&n->warm_limit);
+    n->ready = NULL;
+    if (n->warm)
+        nursery_process_end(n->warm);
+    n->warm = NULL;
 }
 
 void nursery_free(struct nursery *n)
@@ -328,12 +267,16 @@ void nursery_free(struct nursery *n)
     if (!n)
         return;
     loop_timer_cancel(&n->restart);
-    loop_timer_cancel(&n->patience);
-    disconnect(n);
-    channel_free(&n->channel);
-    if (n->pid) {
-        kill(n->pid, SIGKILL); /* it holds nothing to be saved, and may be stopped or hang */
-        waitpid(n->pid, NULL, 0);
+    loop_timer_cancel(&n->warm_limit);
+    while (n->all) {
+        struct nursery_process *p = n->all;
+        n->all = p->next;
+        nursery_process_free(p);
+    }
+    while (n->waiting) {
+        struct spawn *s = n->waiting;
+        n->waiting = s->next;
+        spawn_free(s);
     }
     free(n);
 }

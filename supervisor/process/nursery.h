@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * nursery - the supervisor's end of the process that forks workers: started by fork and exec, asked
- * over a channel, started again (with backoff) when it dies. Spawn requests wait while it is down.
- * One that owes answers and gives none for a third of workers.start_timeout is killed.
+ * nursery - the process that forks workers: which one is asked, started again (with backoff) when
+ * it dies, replaced by another one at a reload. Spawn requests wait while it is down.
  */
 #ifndef SUPERVISOR_PROCESS_NURSERY_H
 #define SUPERVISOR_PROCESS_NURSERY_H
@@ -14,7 +13,7 @@ struct nursery;
 
 /* Starts it; dies when the program cannot be started at all. */
 struct nursery *nursery_new(struct station *station);
-/* Ends the process and frees. */
+/* Ends the processes and frees. */
 void nursery_free(struct nursery *nursery);
 /*
  * Asks for a fork; fds (enum spawn_fd) are taken over in any case. The answer comes as
@@ -23,13 +22,27 @@ void nursery_free(struct nursery *nursery);
 int nursery_spawn(struct nursery *nursery, struct worker_ref ref, const int fds[SPAWN_FDS]);
 /* Takes a request back that was not sent yet; false when it was, or never was one. */
 bool nursery_cancel(struct nursery *nursery, struct worker_ref ref);
-/* 0 when it is down. */
+/* Of the one that is asked; 0 when it is down. */
 pid_t nursery_pid(const struct nursery *nursery);
-/* It may have forked a worker whose pid it has not told yet. */
+/* One may have forked a worker whose pid it has not told yet. */
 bool nursery_owes_pid(const struct nursery *nursery);
 /* Python is up in it. */
 bool nursery_ready(const struct nursery *nursery);
-/* For the reaper. */
-void nursery_exited(struct nursery *nursery, int wait_status);
+
+/*
+ * Starts another one with that program beside the one that is asked. Later ready(arg, NULL) says
+ * that Python is up in it, or ready(arg, why) that it never will be; then it is gone. 0 or -errno.
+ */
+int nursery_warm(struct nursery *nursery, const char *program,
+                 void (*ready)(void *arg, const char *why), void *arg);
+/* The warm one is asked from now on; the other ends once it has answered what it was asked. */
+void nursery_switch(struct nursery *nursery);
+/* Ends the one that warms up, without a word to ready(). */
+void nursery_cool(struct nursery *nursery);
+
+/* For the reaper: a process of it for which is(pid) holds, or 0. */
+pid_t nursery_find(const struct nursery *nursery, bool (*is)(pid_t pid));
+bool nursery_has(const struct nursery *nursery, pid_t pid);
+void nursery_exited(struct nursery *nursery, pid_t pid, int wait_status);
 
 #endif

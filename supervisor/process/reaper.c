@@ -39,8 +39,8 @@ static bool reap_known(struct station *station, pid_t pid)
     struct worker *w = worker_by_pid(station->workers, pid);
     if (w)
         reap_worker(w);
-    else if (pid == nursery_pid(station->nursery))
-        nursery_exited(station->nursery, reap(pid));
+    else if (nursery_has(station->nursery, pid))
+        nursery_exited(station->nursery, pid, reap(pid));
     else if (pid == scribe_pid(station->scribe))
         scribe_reaped(station->scribe, reap(pid));
     else
@@ -68,8 +68,9 @@ static void reap_behind(struct station *station)
     worker_each(station->workers, reap_if_zombie, NULL);
     if (is_zombie(scribe_pid(station->scribe)))
         reap_known(station, scribe_pid(station->scribe));
-    if (is_zombie(nursery_pid(station->nursery)))
-        reap_known(station, nursery_pid(station->nursery));
+    pid_t nursery;
+    while ((nursery = nursery_find(station->nursery, is_zombie)) > 0)
+        reap_known(station, nursery);
 }
 
 void reaper_run(struct station *station)
