@@ -4,7 +4,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/objects/lifecycle.h"
+#include "supervisor/objects/load_error.h"
 #include "supervisor/objects/loading.h"
+#include "supervisor/objects/saved.h"
 #include "supervisor/scribe/scribe.h"
 #include "supervisor/scribe/scribe_rpc.h"
 #include "supervisor/station.h"
@@ -178,7 +180,7 @@ static void stand_back(struct deploy *d)
     d->stage = WAITING;
     o->deploy = NULL;
     LL_PREPEND(o->orders, d);
-    loading_keep_error(o, 0, LOADING_NO_TRACEBACK, "its file was saved while it was deployed");
+    load_error_keep(o, 0, LOAD_ERROR_NO_TRACEBACK, "its file was saved while it was deployed");
     loading_drop(o);
     candidate_fails(o);
 }
@@ -198,7 +200,7 @@ static void cannot_store(struct deploy *d, int err, bool in_objects)
     d->err = err;
     buf_printf(&text, "%s cannot be written: %s", in_objects ? o->file : "its version",
                strerror(-err));
-    loading_keep_error(o, 0, LOADING_NO_TRACEBACK, buf_str(&text));
+    load_error_keep(o, 0, LOAD_ERROR_NO_TRACEBACK, buf_str(&text));
     object_note(o, "ERROR", "not deployed: %s", buf_str(&text));
     log_warn("object %s is not deployed: %s", o->id, buf_str(&text));
     buf_free(&text);
@@ -304,7 +306,7 @@ static void reject(struct deploy *d)
     d->stage = REJECTING;
     if (d->is_order &&
         o->phase == OBJECT_SERVING) /* its file is well, and whoever sent this knows */
-        loading_forget_error(o);
+        load_error_forget(o);
     if (!d->problem || !d->reason) {
         fail(d, -ENOMEM, NULL);
     } else if (history_rejects(&o->history, d->source->hash)) {
@@ -501,7 +503,7 @@ static void on_next(void *arg)
 {
     struct object *o = arg;
     if (!o->deploy && !o->loading && o->file_changed && o->phase != OBJECT_COLD)
-        lifecycle_source_changed(o);
+        saved_file(o);
     if (!o->deploy && !o->loading && o->reload && o->phase == OBJECT_SERVING)
         lifecycle_event(o, OBJECT_EV_SOURCE);
     while (!o->deploy && !o->loading && o->orders) {

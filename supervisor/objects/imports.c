@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/objects/imports.h"
 
-#include "supervisor/objects/lifecycle.h"
+#include "supervisor/objects/saved.h"
 #include "supervisor/objects/tree.h"
 #include "supervisor/station.h"
 
@@ -164,7 +164,7 @@ bool imports_reported(struct worker *w, struct span payload, const char **reason
         is_stale |= i.hash == RPC_IMPORT_STALE;
     }
     if (is_stale) /* written while it was imported */
-        lifecycle_import_changed(w->object);
+        saved_import(w->object);
     return true;
 }
 
@@ -196,7 +196,7 @@ static void file_changed(struct import_table *table, const struct import_file *f
     const struct import_link *l;
     DL_FOREACH (f->users, l)
         if (l->hash != hash)
-            lifecycle_import_changed(l->object);
+            saved_import(l->object);
 }
 
 void imports_file_changed(struct import_table *table, const char *path)

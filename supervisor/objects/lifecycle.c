@@ -5,7 +5,9 @@
 #include "supervisor/log/object_log.h"
 #include "supervisor/objects/deploy.h"
 #include "supervisor/objects/imports.h"
+#include "supervisor/objects/load_error.h"
 #include "supervisor/objects/loading.h"
+#include "supervisor/objects/renew.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/test_run.h"
@@ -14,39 +16,16 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define REMOVAL_GRACE_NS  (100 * NS_PER_MS)
-#define IMPORTS_GATHER_NS (10 * NS_PER_MS) /* several files are often saved at once */
-#define IDLE_SWEEP_NS     (1 * NS_PER_S)
+#define IDLE_SWEEP_NS (1 * NS_PER_S)
 
 /* --- who waits for the metadata --- */
 
-struct object_waiter {
-    struct object_waiter *next;
-    void (*fn)(void *arg);
-    void *arg;
-};
-
-static void run_waiters(struct object *o)
-{
-    struct object_waiter *list = o->waiters;
-    o->waiters = NULL;
-    while (list) {
-        struct object_waiter *w = list;
-        list = w->next;
-        w->fn(w->arg);
-        free(w);
-    }
-}
-
 static int wait_for_load(struct object *o, void (*fn)(void *arg), void *arg)
 {
-    struct object_waiter *w = calloc(1, sizeof(*w));
-    if (!w)
-        return -ENOMEM;
-    *w = (struct object_waiter){o->waiters, fn, arg};
-    o->waiters = w;
-    lifecycle_demand(o);
-    return 0;
+    int err = waiters_add(&o->waiters, fn, arg);
+    if (!err)
+        lifecycle_demand(o);
+    return err;
 }
 
 int lifecycle_when_loaded(struct object *o, void (*fn)(void *arg), void *arg)
@@ -101,7 +80,7 @@ static void serve(struct object *o)
         deploy_served(o);
     call_queue_sort(&o->queue); /* what is declared readonly may be other methods than before */
     replicas_fill(o);
-    run_waiters(o);
+    waiters_run(&o->waiters);
     turn_dispatch(station->turns, o);
     deploy_next(o);
 }
@@ -163,7 +142,7 @@ static void fail_start(struct object *o)
     backoff_count(&o->backoff, 0);
     wait_before_retry(o);
     turn_fail_queue(station->turns, o);
-    run_waiters(o);
+    waiters_run(&o->waiters);
     if (was_created) /* there never was a file */
         lifecycle_event(o, OBJECT_EV_REMOVED);
 }
@@ -190,7 +169,7 @@ static void revive(struct object *o)
 {
     loop_timer_cancel(&o->retry_timer);
     backoff_reset(&o->backoff);
-    loading_forget_error(o);
+    load_error_forget(o);
     probe(o);
 }
 
@@ -215,9 +194,9 @@ static void end(struct object *o)
     cool(o);
     source_unref(o->accepted);
     o->accepted = NULL;
-    loading_forget_error(o);
+    load_error_forget(o);
     turn_fail_queue(station->turns, o);
-    run_waiters(o);
+    waiters_run(&o->waiters);
     object_log_end_watch(o->log, "the object is gone");
     deploy_next(o);
 }
@@ -266,6 +245,7 @@ void lifecycle_event(struct object *o, enum object_event event)
                   object_phase_name(o->phase), object_phase_name(step.next));
     o->phase = step.next;
     actions[step.action](o);
+    renew_settle(o);
 }
 
 /* --- timers --- */
@@ -273,16 +253,6 @@ void lifecycle_event(struct object *o, enum object_event event)
 static void on_retry(void *arg)
 {
     lifecycle_event(arg, OBJECT_EV_RETRY);
-}
-
-/* An order under way writes the file; it decides, and is asked again when it is over. */
-static void on_removed(void *arg)
-{
-    struct object *o = arg;
-    if (deploy_is_pinned(o))
-        lifecycle_source_missing(o);
-    else
-        lifecycle_event(o, OBJECT_EV_REMOVED);
 }
 
 static bool is_idle(const struct object *o)
@@ -327,60 +297,6 @@ void lifecycle_demand(struct object *o)
         lifecycle_event(o, OBJECT_EV_DEMAND);
 }
 
-void lifecycle_source_changed(struct object *o)
-{
-    struct station *station = o->station;
-    int err;
-    loop_timer_cancel(&o->removal_timer);
-    o->file_changed = true;
-    if (deploy_is_pinned(o))
-        return;
-    struct source *s =
-        source_read(station->config.objects_dir, o->file, station->config.source_max, &err);
-    if (!s && (err == -ENOENT || err == -ENOTDIR)) { /* it is gone again: nothing to load */
-        o->file_changed = false;
-        lifecycle_source_missing(o);
-        return;
-    }
-    bool serves = s && !o->loading && o->accepted && sha256_equal(s->hash, o->accepted->hash);
-    bool loads = s && o->loading && sha256_equal(s->hash, o->loading->hash);
-    bool rejected = s && !o->loading && history_rejects(&o->history, s->hash);
-    source_unref(s);
-    if (serves) /* back to what serves: a newer one that failed is history */
-        loading_forget_error(o);
-    if (!(serves || loads || rejected) || o->phase == OBJECT_GONE)
-        lifecycle_event(o, OBJECT_EV_SOURCE);
-    else
-        o->file_changed = false;
-}
-
-static void on_imports(void *arg)
-{
-    struct object *o = arg;
-    if (o->phase == OBJECT_COLD || o->phase == OBJECT_GONE)
-        return; /* the next start imports what is there */
-    o->reload = history_is_rejected(&o->history) ? OBJECT_RELOAD_FILE : OBJECT_RELOAD_ACCEPTED;
-    if (deploy_is_pinned(o))
-        return; /* deploy_next() comes back to it */
-    log_debug("object %s: what it imports has changed", o->id);
-    lifecycle_event(o, OBJECT_EV_SOURCE);
-}
-
-void lifecycle_import_changed(struct object *o)
-{
-    struct loop *loop = o->station->loop;
-    if (!loop_timer_armed(&o->import_timer))
-        loop_timer_set(loop, &o->import_timer, IMPORTS_GATHER_NS, on_imports, o);
-}
-
-void lifecycle_source_missing(struct object *o)
-{
-    struct station *station = o->station;
-    if (o->phase == OBJECT_GONE)
-        return;
-    loop_timer_set(station->loop, &o->removal_timer, REMOVAL_GRACE_NS, on_removed, o);
-}
-
 static bool is_candidate(const struct worker *w)
 {
     return worker_ref_is(w->object->candidate, w);
@@ -403,7 +319,7 @@ void lifecycle_worker_ready(struct worker *w, struct span metadata)
     char problem[ENDPOINT_PROBLEM_SIZE];
     if (!endpoint_parse(&o->next_endpoint, &w->station->config, metadata, problem,
                         sizeof(problem))) {
-        loading_note_error(o, 0, LOADING_NO_TRACEBACK, "%s", problem);
+        load_error_note(o, 0, LOAD_ERROR_NO_TRACEBACK, "%s", problem);
         worker_kill(w, WORKER_BLAME_UNWANTED);
         candidate_failed(w);
         return;
@@ -421,8 +337,8 @@ void lifecycle_worker_load_failed(struct worker *w, const struct rpc_load_failed
         test_run_load_failed(w, why);
     if (!is_candidate(w))
         return;
-    loading_note_error(w->object, why->line, why->traceback, "%.*s", (int)why->error.len,
-                       why->error.data);
+    load_error_note(w->object, why->line, why->traceback, "%.*s", (int)why->error.len,
+                    why->error.data);
     candidate_failed(w);
 }
 
@@ -442,15 +358,15 @@ static void candidate_died(struct worker *w, int wait_status)
     if (w->blame == WORKER_BLAME_UNWANTED || w->station->stopping) {
         loading_drop(w->object);
     } else if (w->pid == 0) {
-        loading_note_error(w->object, 0, LOADING_NO_TRACEBACK, "no worker could be started");
+        load_error_note(w->object, 0, LOAD_ERROR_NO_TRACEBACK, "no worker could be started");
         loading_drop(w->object);
     } else if (w->blame == WORKER_BLAME_LOAD_TIME) {
-        loading_note_error(w->object, 0, LOADING_NO_TRACEBACK,
-                           "its import took longer than workers.start_timeout (%.3g s)",
-                           (double)w->station->config.start_timeout_ns / 1e9);
+        load_error_note(w->object, 0, LOAD_ERROR_NO_TRACEBACK,
+                        "its import took longer than workers.start_timeout (%.3g s)",
+                        (double)w->station->config.start_timeout_ns / 1e9);
     } else {
-        loading_note_error(w->object, 0, LOADING_NO_TRACEBACK,
-                           "the worker ended while importing: %s", worker_death_text(wait_status));
+        load_error_note(w->object, 0, LOAD_ERROR_NO_TRACEBACK,
+                        "the worker ended while importing: %s", worker_death_text(wait_status));
     }
     candidate_failed(w);
 }

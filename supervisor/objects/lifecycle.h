@@ -14,12 +14,6 @@ void lifecycle_event(struct object *o, enum object_event event);
 
 /* A call was queued. */
 void lifecycle_demand(struct object *o);
-/* The file was written, appeared or was replaced. Equal content does nothing. */
-void lifecycle_source_changed(struct object *o);
-/* A file that it has imported was written: it is loaded again, soon. */
-void lifecycle_import_changed(struct object *o);
-/* The file is not there; it counts as removed unless it comes back within 100 ms. */
-void lifecycle_source_missing(struct object *o);
 
 /*
  * Runs fn(arg) once the object has loaded and its metadata is there, or has failed to (metadata is

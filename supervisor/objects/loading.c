@@ -6,6 +6,7 @@
 #include "supervisor/files/file_changes.h"
 #include "supervisor/files/files.h"
 #include "supervisor/objects/deploy.h"
+#include "supervisor/objects/load_error.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
 
@@ -14,42 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-/* --- why an object does not load --- */
-
-void loading_keep_error(struct object *o, uint32_t line, struct span traceback, const char *text)
-{
-    loading_forget_error(o);
-    o->load_error = strdup(text);
-    o->load_traceback = traceback.len ? span_dup(traceback) : NULL;
-    o->load_line = line;
-}
-
-void loading_note_error(struct object *o, uint32_t line, struct span traceback, const char *format,
-                        ...)
-{
-    struct buf text = BUF_INIT;
-    va_list ap;
-    va_start(ap, format);
-    buf_vprintf(&text, format, ap);
-    va_end(ap);
-    loading_keep_error(o, line, traceback, buf_str(&text));
-    buf_free(&text);
-    char where[32] = "";
-    if (line)
-        snprintf(where, sizeof(where), " at line %u", line);
-    const char *why = o->load_error ? o->load_error : "?";
-    object_note(o, "ERROR", "%s does not load%s: %s", o->file, where, why);
-    log_warn("%s does not load%s: %s", o->file, where, why);
-}
-
-void loading_forget_error(struct object *o)
-{
-    free(o->load_error);
-    free(o->load_traceback);
-    o->load_error = o->load_traceback = NULL;
-    o->load_line = 0;
-}
 
 /* --- LOAD --- */
 
@@ -145,10 +110,10 @@ int loading_fill_test(struct worker *w)
 static void note_unreadable(struct object *o, int err)
 {
     if (err == -EFBIG)
-        loading_note_error(o, 0, LOADING_NO_TRACEBACK, "it is above limits.source_max (%llu bytes)",
-                           (unsigned long long)o->station->config.source_max);
+        load_error_note(o, 0, LOAD_ERROR_NO_TRACEBACK, "it is above limits.source_max (%llu bytes)",
+                        (unsigned long long)o->station->config.source_max);
     else
-        loading_note_error(o, 0, LOADING_NO_TRACEBACK, "cannot be read: %s", strerror(-err));
+        load_error_note(o, 0, LOAD_ERROR_NO_TRACEBACK, "cannot be read: %s", strerror(-err));
 }
 
 static int fall_back(struct object *o)
@@ -160,10 +125,10 @@ static int fall_back(struct object *o)
     else
         o->loading = history_source(h, o->station->config.data_dir, o->id, &err);
     if (!o->loading) {
-        loading_note_error(o, 0, LOADING_NO_TRACEBACK, "version %llu %s%s",
-                           (unsigned long long)h->accepted,
-                           err == -EBADMSG ? "is damaged on the disk" : "cannot be read: ",
-                           err == -EBADMSG ? "" : strerror(-err));
+        load_error_note(o, 0, LOAD_ERROR_NO_TRACEBACK, "version %llu %s%s",
+                        (unsigned long long)h->accepted,
+                        err == -EBADMSG ? "is damaged on the disk" : "cannot be read: ",
+                        err == -EBADMSG ? "" : strerror(-err));
         return err;
     }
     o->loading_version = h->accepted;
@@ -213,8 +178,9 @@ static int choose(struct object *o)
     }
     int err = history_know(&o->history, c->data_dir, o->id);
     if (err) {
-        loading_note_error(o, 0, LOADING_NO_TRACEBACK, "its versions cannot be read: %s",
-                           strerror(-err));
+        o->reload = OBJECT_RELOAD_NONE;
+        load_error_note(o, 0, LOAD_ERROR_NO_TRACEBACK, "its versions cannot be read: %s",
+                        strerror(-err));
         return err;
     }
     o->file_changed = false;
@@ -229,7 +195,7 @@ static int choose(struct object *o)
 void loading_accept(struct object *o, uint64_t version)
 {
     if (!o->loading_is_fallback) /* else the error of the file that does not load stays */
-        loading_forget_error(o);
+        load_error_forget(o);
     if (version != o->version)
         backoff_reset(&o->backoff);
     o->version = version;
@@ -260,16 +226,16 @@ int loading_start(struct object *o)
     }
     err = store_readable(o->station->store, o->state);
     if (err) {
-        loading_note_error(o, 0, LOADING_NO_TRACEBACK,
-                           "its state cannot be read: %s/state/%s/state.tsv: %s",
-                           o->station->config.data_dir, o->id,
-                           err == -EBADMSG ? "its first line is damaged" : strerror(-err));
+        load_error_note(o, 0, LOAD_ERROR_NO_TRACEBACK,
+                        "its state cannot be read: %s/state/%s/state.tsv: %s",
+                        o->station->config.data_dir, o->id,
+                        err == -EBADMSG ? "its first line is damaged" : strerror(-err));
         loading_drop(o);
         return err;
     }
     o->candidate = worker_spawn(o->station->workers, o, false, fill_load, &err);
     if (err) {
-        loading_note_error(o, 0, LOADING_NO_TRACEBACK, "no worker: %s", strerror(-err));
+        load_error_note(o, 0, LOAD_ERROR_NO_TRACEBACK, "no worker: %s", strerror(-err));
         loading_drop(o);
     }
     return err;

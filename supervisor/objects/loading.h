@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * loading - how the source of an object gets into a worker: which source, the LOAD message, and why
- * it did not load. lifecycle decides when.
+ * loading - how the source of an object gets into a worker: which source, and the LOAD message.
+ * lifecycle decides when.
  */
 #ifndef SUPERVISOR_OBJECTS_LOADING_H
 #define SUPERVISOR_OBJECTS_LOADING_H
@@ -23,14 +23,6 @@ void loading_accept(struct object *o, uint64_t version);
 /* Nothing is loading any more; before it is known why a candidate failed: not its source's fault.
  */
 void loading_drop(struct object *o);
-
-/* Keeps and logs why the newest source does not load; line 0: unknown. */
-#define LOADING_NO_TRACEBACK ((struct span){"", 0})
-void loading_note_error(struct object *o, uint32_t line, struct span traceback, const char *format,
-                        ...) __attribute__((format(printf, 4, 5)));
-/* The same without a word about it in any log. */
-void loading_keep_error(struct object *o, uint32_t line, struct span traceback, const char *text);
-void loading_forget_error(struct object *o);
 
 /* The accepted state, as LOAD and RESET carry it. 0 or -errno; *fd is -1 without a checkpoint. */
 int loading_state(struct object *o, struct buf *writes, struct rpc_state *state, int *fd);

@@ -14,6 +14,7 @@
 #include "supervisor/objects/object_fsm.h"
 #include "supervisor/objects/replicas.h"
 #include "supervisor/objects/source.h"
+#include "supervisor/objects/waiters.h"
 #include "supervisor/process/backoff.h"
 #include "supervisor/process/worker.h"
 #include "supervisor/turn/call_queue.h"
@@ -71,7 +72,8 @@ struct object {
     struct backoff backoff;
     struct loop_timer retry_timer;   /* end of the backoff */
     struct loop_timer removal_timer; /* the file is missing */
-    struct object_waiter *waiters;   /* lifecycle_when_loaded */
+    struct waiter *waiters;          /* lifecycle_when_loaded */
+    struct waiter *renewals;         /* renew_object */
     uint64_t used_ns;                /* monotonic, last dispatch */
 
     uint64_t turns, errors, crashes, restarts;

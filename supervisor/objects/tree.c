@@ -5,7 +5,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/objects/imports.h"
-#include "supervisor/objects/lifecycle.h"
+#include "supervisor/objects/saved.h"
 #include "supervisor/station.h"
 
 #include <dirent.h>
@@ -115,7 +115,7 @@ static void file_present(struct tree_watch *t, const char *file)
     if (is_new)
         log_debug("object %s found: %s", id, file);
     else
-        lifecycle_source_changed(o);
+        saved_file(o);
 }
 
 /* The file with the same id, if there is one, takes over. */
@@ -129,10 +129,10 @@ static void file_absent(struct tree_watch *t, struct object *o, const char *file
         free(o->file);
         o->file = o->conflict;
         o->conflict = NULL;
-        lifecycle_source_changed(o);
+        saved_file(o);
         return;
     }
-    lifecycle_source_missing(o);
+    saved_missing(o);
 }
 
 static void path_absent(struct tree_watch *t, const char *file)
