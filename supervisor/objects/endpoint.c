@@ -2,7 +2,7 @@
 #include "supervisor/objects/endpoint.h"
 
 #include "common/utf8.h"
-#include "supervisor/objects/cron.h"
+#include "common/when.h"
 #include "supervisor/objects/object.h"
 
 #include <ctype.h>
@@ -116,8 +116,11 @@ static bool is_time_table(const json_t *when, const struct rule *rule)
     double seconds = json_number_value(when);
     if (json_is_number(when))
         return seconds >= rule->least && seconds <= rule->most;
+    struct when parsed;
+    char problem[WHEN_PROBLEM_SIZE];
     return json_is_string(when) && json_string_length(when) == strlen(json_string_value(when)) &&
-           cron_is_valid(json_string_value(when));
+           when_parse(json_string_value(when), &parsed, problem, sizeof(problem)) &&
+           parsed.kind == WHEN_CRON;
 }
 
 static bool check_schedule(const json_t *value, const struct rule *rule, void *field)
@@ -178,7 +181,7 @@ static const struct rule rules[] = {
     {"idle_timeout", read_seconds, AT(idle_timeout_ns), SHORTEST_S, YEAR_S, SECONDS, FIXED},
     {"uploads", read_flag, AT(uploads), 0, 0, FLAG, FIXED},
     {"raw_query", read_flag, AT(raw_query), 0, 0, FLAG, FIXED},
-    {"schedule", check_schedule, 0, SHORTEST_S, YEAR_S,
+    {"schedule", check_schedule, 0, WHEN_LEAST_S, WHEN_MOST_S,
      "a dict of function name to five cron fields (\"*/5 * * * *\") or to a number of seconds",
      FIXED},
     {"limits", check_limits, 0, 0, 0, "a dict", FIXED},

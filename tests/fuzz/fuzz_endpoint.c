@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: supervisor/objects/endpoint.c supervisor/objects/cron.c -ljansson */
+/* links: supervisor/objects/endpoint.c common/when.c common/cron.c -ljansson */
 /*
- * The first byte says what the rest is: '0' the metadata of a READY, '1' a time table. What is
- * accepted lies within its bounds, what is not has a message.
+ * The first byte is '0', the rest the metadata of a READY. What is accepted lies within its bounds,
+ * what is not has a message.
  */
-#include "supervisor/objects/cron.h"
 #include "supervisor/objects/endpoint.h"
 
 #include <stdint.h>
@@ -26,14 +25,6 @@ static void try_endpoint(struct span text)
     endpoint_free(&e);
 }
 
-static void try_cron(struct span s)
-{
-    char *text = span_dup(s);
-    if (text && cron_is_valid(text) && strlen(text) < sizeof("* * * * *") - 1)
-        abort();
-    free(text);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -42,7 +33,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct span rest = {(const char *)data + 1, size - 1};
     if (data[0] == '0')
         try_endpoint(rest);
-    else if (data[0] == '1')
-        try_cron(rest);
     return 0;
 }

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: supervisor/objects/endpoint.c supervisor/objects/cron.c supervisor/objects/object.c
+/* links: supervisor/objects/endpoint.c common/when.c common/cron.c supervisor/objects/object.c
  * -ljansson */
 #include "supervisor/objects/endpoint.h"
-
-#include "supervisor/objects/cron.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -113,13 +111,13 @@ static const struct {
                             "from 0.001 to 31536000"},
     {"\"schedule\":[]",
      "__endpoint__[\"schedule\"] is []: it must be a dict of function name to five cron fields "
-     "(\"*/5 * * * *\") or to a number of seconds from 0.001 to 31536000"},
+     "(\"*/5 * * * *\") or to a number of seconds from 0.01 to 31536000"},
     {"\"schedule\":{\"a\":\"soon\"}",
      "__endpoint__[\"schedule\"] is {\"a\":\"soon\"}: it must be a dict of function name to five "
-     "cron fields (\"*/5 * * * *\") or to a number of seconds from 0.001 to 31536000"},
+     "cron fields (\"*/5 * * * *\") or to a number of seconds from 0.01 to 31536000"},
     {"\"schedule\":{\"1a\":5}",
      "__endpoint__[\"schedule\"] is {\"1a\":5}: it must be a dict of function name to five "
-     "cron fields (\"*/5 * * * *\") or to a number of seconds from 0.001 to 31536000"},
+     "cron fields (\"*/5 * * * *\") or to a number of seconds from 0.01 to 31536000"},
     {"\"limits\":7", "__endpoint__[\"limits\"] is 7: it must be a dict"},
     {"\"limits\":{\"memory_mb\":\"64M\"}",
      "__endpoint__[\"limits\"][\"memory_mb\"] is \"64M\": it must be a whole number from 16 to "
@@ -189,22 +187,6 @@ START_TEST(readonly_methods)
 }
 END_TEST
 
-START_TEST(cron)
-{
-    static const char *const good[] = {
-        "* * * * *",     "*/5 * * * *",           "0 0 1 1 0",
-        "59 23 31 12 7", "1,2,3-9/2 0-5 * * 1-5", "  0   0 *  * *  "};
-    static const char *const bad[] = {
-        "",           "* * * *",     "* * * * * *", "60 * * * *",  "* 24 * * *",  "* * 0 * *",
-        "* * 32 * *", "* * * 13 * ", "* * * * 8",   "*/0 * * * *", "5-1 * * * *", "1, * * * *",
-        "a * * * *",  "-1 * * * *",  "***** ",      "001 * * * *", "*\t* * * *"};
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-        ck_assert_msg(cron_is_valid(good[i]), "%s", good[i]);
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        ck_assert_msg(!cron_is_valid(bad[i]), "%s", bad[i]);
-}
-END_TEST
-
 int main(void)
 {
     Suite *s = suite_create("endpoint");
@@ -216,7 +198,6 @@ int main(void)
     tcase_add_test(t, long_values_are_cut);
     tcase_add_test(t, text_that_is_no_metadata);
     tcase_add_test(t, readonly_methods);
-    tcase_add_test(t, cron);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

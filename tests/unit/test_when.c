@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+/* links: common/when.c common/cron.c */
+#include "common/when.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define US 1000000ll
+
+static char problem[WHEN_PROBLEM_SIZE];
+
+static void setup(void)
+{
+    setenv("TZ", "Europe/Berlin", 1);
+    tzset();
+}
+
+static struct when read_when(const char *text)
+{
+    struct when w;
+    ck_assert_msg(when_parse(text, &w, problem, sizeof(problem)), "%s: %s", text, problem);
+    return w;
+}
+
+START_TEST(kinds)
+{
+    ck_assert_int_eq(read_when("30").kind, WHEN_EVERY);
+    ck_assert_int_eq(read_when("30").every_us, 30 * US);
+    ck_assert_int_eq(read_when("0.25").every_us, US / 4);
+    ck_assert_int_eq(read_when("1e3").every_us, 1000 * US);
+    ck_assert_int_eq(read_when("*/5 * * * *").kind, WHEN_CRON);
+    ck_assert_int_eq(read_when("@hourly").kind, WHEN_CRON);
+    ck_assert_int_eq(read_when("2026-11-22T10:00:00Z").kind, WHEN_ONCE);
+}
+END_TEST
+
+START_TEST(times)
+{
+    int64_t ten = 1795341600 * US; /* 2026-11-22 10:00 UTC, 11:00 in Berlin */
+    ck_assert_int_eq(read_when("2026-11-22T10:00:00Z").once_us, ten);
+    ck_assert_int_eq(read_when("2026-11-22T10:00Z").once_us, ten);
+    ck_assert_int_eq(read_when("2026-11-22T11:00:00").once_us, ten);
+    ck_assert_int_eq(read_when("2026-11-22 11:00").once_us, ten);
+    ck_assert_int_eq(read_when("2026-11-22T12:00:00+02:00").once_us, ten);
+    ck_assert_int_eq(read_when("2026-11-22T05:00:00-05:00").once_us, ten);
+    ck_assert_int_eq(read_when("2026-11-22T11:00:00.5").once_us, ten + US / 2);
+    ck_assert_int_eq(read_when("2026-11-22").once_us, ten - 11 * 3600 * US);
+    ck_assert_int_eq(read_when("2026-07-22T12:00").once_us, 1784714400 * US); /* summer */
+}
+END_TEST
+
+static const struct {
+    const char *text, *why;
+} bad_times[] = {
+    {"", "0 fields"},
+    {"0", "from 0.01 to"},
+    {"-5", "from 0.01 to"},
+    {"0.001", "from 0.01 to"},
+    {"31536001", "from 0.01 to"},
+    {"1.2.3", "from 0.01 to"},
+    {"1e999", "from 0.01 to"},
+    {"nan", "minute"},
+    {"tomorrow", "minute"},
+    {"2026-13-01T00:00:00Z", "a time is written"},
+    {"2026-02-30", "a time is written"},
+    {"2026-11-22T25:00", "a time is written"},
+};
+
+START_TEST(bad)
+{
+    struct when w;
+    ck_assert(!when_parse(bad_times[_i].text, &w, problem, sizeof(problem)));
+    ck_assert_msg(strstr(problem, bad_times[_i].why) != NULL, "%s: %s", bad_times[_i].text,
+                  problem);
+}
+END_TEST
+
+START_TEST(too_long)
+{
+    char text[WHEN_TEXT_MAX + 2];
+    struct when w;
+    memset(text, ' ', sizeof(text));
+    text[sizeof(text) - 1] = '\0';
+    ck_assert(!when_parse(text, &w, problem, sizeof(problem)));
+}
+END_TEST
+
+START_TEST(interval_keeps_its_phase)
+{
+    struct when w = read_when("10");
+    ck_assert_int_eq(when_next(&w, 100 * US, 100 * US), 110 * US);
+    ck_assert_int_eq(when_next(&w, 100 * US, 103 * US), 110 * US);
+    ck_assert_int_eq(when_next(&w, 100 * US, 110 * US), 120 * US);
+    ck_assert_int_eq(when_next(&w, 100 * US, 1234 * US), 1240 * US);
+    ck_assert_int_eq(when_next(&w, 100 * US, 71 * US), 80 * US); /* the clock was put back */
+    ck_assert_int_eq(when_next(&w, 100 * US, 70 * US), 80 * US);
+    ck_assert_int_eq(when_next(&w, 100 * US, 99 * US), 100 * US);
+}
+END_TEST
+
+START_TEST(one_run)
+{
+    struct when w = read_when("2026-11-22T10:00:00Z");
+    ck_assert_int_eq(when_next(&w, 0, w.once_us - 1), w.once_us);
+    ck_assert_int_eq(when_next(&w, 0, w.once_us), WHEN_NEVER);
+}
+END_TEST
+
+START_TEST(counting)
+{
+    struct when every = read_when("10"), table = read_when("*/5 * * * *"),
+                once = read_when("2026-11-22T10:00:00Z");
+    ck_assert_uint_eq(when_count(&every, 100 * US, 100 * US, 99), 0);
+    ck_assert_uint_eq(when_count(&every, 100 * US, 129 * US, 99), 2);
+    ck_assert_uint_eq(when_count(&every, 100 * US, 130 * US, 99), 3);
+    ck_assert_uint_eq(when_count(&every, 0, 1000000 * US, 99), 99);
+    ck_assert_uint_eq(when_count(&every, 130 * US, 100 * US, 99), 0);
+    ck_assert_uint_eq(when_count(&table, once.once_us, once.once_us + 3600 * US, 99), 12);
+    ck_assert_uint_eq(when_count(&table, once.once_us, once.once_us + 3600 * US, 5), 5);
+    ck_assert_uint_eq(when_count(&once, once.once_us - 1, once.once_us, 5), 1);
+    ck_assert_uint_eq(when_count(&once, once.once_us, once.once_us + US, 5), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("when");
+    TCase *t = tcase_create("when");
+    tcase_add_checked_fixture(t, setup, NULL);
+    tcase_add_test(t, kinds);
+    tcase_add_test(t, times);
+    tcase_add_loop_test(t, bad, 0, (int)(sizeof(bad_times) / sizeof(bad_times[0])));
+    tcase_add_test(t, too_long);
+    tcase_add_test(t, interval_keeps_its_phase);
+    tcase_add_test(t, one_run);
+    tcase_add_test(t, counting);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? 1 : 0;
+}
