@@ -197,7 +197,8 @@ static void end(struct object *o)
     load_error_forget(o);
     turn_fail_queue(station->turns, o);
     waiters_run(&o->waiters);
-    object_log_end_watch(o->log, "the object is gone");
+    if (o->log)
+        object_log_end_watch(o->log, "the object is gone");
     deploy_next(o);
 }
 

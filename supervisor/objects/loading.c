@@ -219,7 +219,11 @@ void loading_drop(struct object *o)
 int loading_start(struct object *o)
 {
     loading_drop(o);
-    int err = choose(o);
+    int err = object_use(o);
+    if (err)
+        load_error_note(o, 0, LOAD_ERROR_NO_TRACEBACK, "no memory");
+    else
+        err = choose(o);
     if (err) {
         loading_drop(o);
         return err;

@@ -11,6 +11,7 @@
 #include "supervisor/turn/call.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
@@ -81,10 +82,8 @@ static struct object *make_object(struct station *station, const char *id, const
     o->station = station;
     o->id = strdup(id);
     o->file = strdup(file);
-    o->state = store_object(station->store, id);
-    o->log = object_logs_get(station->logs, id);
     o->endpoint = endpoint_default(&station->config);
-    if (!o->id || !o->file || !o->state || !o->log) {
+    if (!o->id || !o->file) {
         free_object(o);
         return NULL;
     }
@@ -107,6 +106,15 @@ struct object *object_add(struct station *station, const char *id, const char *f
         HASH_DEL(table->by_id, o);
     free_object(o);
     return NULL;
+}
+
+int object_use(struct object *o)
+{
+    if (!o->state)
+        o->state = store_object(o->station->store, o->id);
+    if (!o->log)
+        o->log = object_logs_get(o->station->logs, o->id);
+    return o->state && o->log ? 0 : -ENOMEM;
 }
 
 struct object_index *object_order(struct object_table *table)
@@ -136,7 +144,7 @@ void object_note(struct object *o, const char *level, const char *format, ...)
     va_start(ap, format);
     buf_vprintf(&text, format, ap);
     va_end(ap);
-    if (buf_ok(&text))
+    if (buf_ok(&text) && object_use(o) == 0)
         object_log_write(o->log, span_of(level), clock_wall_us(),
                          (struct span){text.data, text.len}, (struct span){"", 0}, o->version,
                          (struct span){"", 0});

@@ -34,8 +34,8 @@ struct object {
     char *file;     /* path below the objects folder: "basics/counter.py" */
     char *conflict; /* path of another file with the same id; NULL: none */
     enum object_phase phase;
-    struct object_state *state;
-    struct object_log *log;
+    struct object_state *state; /* NULL until object_use() */
+    struct object_log *log;     /* the same */
     struct object_files *files; /* NULL: no change of its files was made yet */
 
     struct worker_ref worker;    /* the owner: takes the turns, alone those that write */
@@ -87,6 +87,12 @@ void object_table_free(struct object_table *table);
 struct object *object_find(struct object_table *table, const char *id, size_t len);
 /* Finds or makes. NULL when memory is short. The file path is copied. */
 struct object *object_add(struct station *station, const char *id, const char *file);
+/*
+ * Makes what only an object that is used has: its place in the store, its log. 0 or -ENOMEM. To be
+ * called before a request is shown to it and before a worker is started for it; most objects of a
+ * large station need neither in one run.
+ */
+int object_use(struct object *o);
 /* Every object, GONE ones included, in no order. fn must not add any. */
 void object_each(struct object_table *table, void (*fn)(struct object *o, void *arg), void *arg);
 size_t object_count(const struct object_table *table);

@@ -128,7 +128,10 @@ static void route_object(struct station *station, struct exchange *x, size_t pre
             missing_object(station, x, t.id, rest_of(exchange_request(x)->target, t.name));
         return;
     }
-    serve_object(o, x, t.name);
+    if (object_use(o) < 0)
+        exchange_error(x, 503, "\"limit\":\"memory\"", "no memory for another object");
+    else
+        serve_object(o, x, t.name);
 }
 
 /* --- the station --- */
