@@ -517,6 +517,12 @@ void rpc_spawn_encode(struct buf *out, const struct rpc_spawn *m)
 {
     codec_put_u32(out, m->slot);
     codec_put_u64(out, m->generation);
+    codec_put_u64(out, m->mark);
+    codec_put_u64(out, m->memory_bytes);
+    codec_put_u32(out, m->open_files);
+    codec_put_u32(out, m->processes);
+    put_span(out, m->group);
+    put_span(out, m->tasks);
 }
 
 bool rpc_spawn_decode(struct span payload, struct rpc_spawn *m)
@@ -524,6 +530,12 @@ bool rpc_spawn_decode(struct span payload, struct rpc_spawn *m)
     struct codec_reader r = reader_of(payload);
     m->slot = codec_u32(&r);
     m->generation = codec_u64(&r);
+    m->mark = codec_u64(&r);
+    m->memory_bytes = codec_u64(&r);
+    m->open_files = codec_u32(&r);
+    m->processes = codec_u32(&r);
+    m->group = codec_bytes(&r);
+    m->tasks = codec_bytes(&r);
     return codec_finish(&r);
 }
 

@@ -300,9 +300,16 @@ bool rpc_imports_decode(struct span payload, struct rpc_imports *m);
 
 /* --- nursery --- */
 
+/* A limit of 0 is not set. */
 struct rpc_spawn {
     uint32_t slot;
     uint64_t generation;
+    uint64_t mark;         /* of the worker and all it starts; see supervisor/process/family.h */
+    uint64_t memory_bytes; /* rlimit, beyond what the nursery has */
+    uint32_t open_files;   /* rlimit */
+    uint32_t processes;    /* rlimit */
+    struct span group;     /* folder of the cgroup v2 that it is born in; empty: none */
+    struct span tasks;     /* files of cgroups v1 that it writes itself into, a line each */
 };
 void rpc_spawn_encode(struct buf *out, const struct rpc_spawn *m);
 bool rpc_spawn_decode(struct span payload, struct rpc_spawn *m);

@@ -19,6 +19,8 @@
 #include <stdint.h>
 
 enum durability { DURABILITY_FSYNC, DURABILITY_INTERVAL, DURABILITY_NONE };
+/* Whether workers get cgroups: where it can be done; never; or not to start without. */
+enum cgroups_mode { CGROUPS_AUTO, CGROUPS_OFF, CGROUPS_REQUIRE };
 enum management { MANAGEMENT_LOOPBACK, MANAGEMENT_TOKEN, MANAGEMENT_OFF };
 
 enum { CONFIG_LISTEN_MAX = 16, CONFIG_HOSTS_MAX = 64 };
@@ -70,6 +72,11 @@ struct config {
     uint64_t replica_lag_max;         /* 64 MiB of writes that one replica has not read */
     uint64_t workers_object_max;      /* 64, workers of one object */
     uint64_t concurrent_max;          /* 256, turns at once in one worker */
+    /* Of each worker whose object does not say otherwise; 0: none. */
+    uint64_t memory_mb;   /* 1024 */
+    uint64_t cpu_seconds; /* 60, of one turn */
+    uint64_t open_files;  /* 1024 */
+    uint64_t processes;   /* 256, threads included */
 
     /* workers {} */
     uint64_t timeout_ns;             /* 30 s, execution */
@@ -79,7 +86,8 @@ struct config {
     uint64_t stop_timeout_ns;        /* 30 s, graceful stop of the station */
     uint64_t idle_timeout_ns;        /* 600 s */
     uint64_t replica_lag_timeout_ns; /* 5 s without following the object's writes */
-    char *worker_program;            /* objectd-worker */
+    enum cgroups_mode cgroups;
+    char *worker_program; /* objectd-worker */
 
     /* state {} */
     enum durability durability;
@@ -94,6 +102,7 @@ struct config {
     enum log_format log_format;
     uint64_t turn_lines_per_s;        /* 100: INFO lines of turns an object */
     uint64_t object_lines_per_s;      /* 10000: lines an object logs itself */
+    uint64_t log_output_max;          /* 8 MiB a second printed by one worker */
     uint64_t log_line_max;            /* 64 KiB, a message, or the fields of a line */
     uint64_t log_file_max;            /* 10 MB, then it is rotated */
     uint64_t log_files_max;           /* 10 rotated files of an object */

@@ -40,6 +40,8 @@ static const struct word level_words[WORDS_MAX] = {
 /* "auto" stands first among the words but is no value of its own: it is resolved when read. */
 static const struct word format_words[WORDS_MAX] = {
     {"json", LOG_FORMAT_JSON}, {"text", LOG_FORMAT_TEXT}, {"auto", -1}, {NULL, 0}};
+static const struct word cgroups_words[WORDS_MAX] = {
+    {"auto", CGROUPS_AUTO}, {"off", CGROUPS_OFF}, {"require", CGROUPS_REQUIRE}, {NULL, 0}};
 static const struct word management_words[WORDS_MAX] = {{"loopback", MANAGEMENT_LOOPBACK},
                                                         {"token", MANAGEMENT_TOKEN},
                                                         {"off", MANAGEMENT_OFF},
@@ -75,6 +77,8 @@ static const struct word *words_of(enum config_kind kind)
         return level_words;
     case CONFIG_FORMAT:
         return format_words;
+    case CONFIG_CGROUPS:
+        return cgroups_words;
     case CONFIG_MANAGEMENT:
         return management_words;
     default:

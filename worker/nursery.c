@@ -4,20 +4,52 @@
 #include "common/channel.h"
 #include "common/log.h"
 #include "common/worker_fds.h"
+#include "worker/confine.h"
 #include "worker/deadline.h"
 #include "worker/py_embed.h"
 #include "worker/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { NURSERY_PAYLOAD_MAX = 4096 };
+enum { NURSERY_PAYLOAD_MAX = 8192, GROUP_PATH_SIZE = 1024 };
+
+/*
+ * clone3() alone can put a child into a cgroup v2 at its birth. It wants no signal with
+ * CLONE_PARENT: the child has ours, which is SIGCHLD.
+ */
+static long clone_into(const char *group, uint64_t flags, int *tid_field)
+{
+    int fd = open(group, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    struct clone_args args = {.flags = flags | CLONE_INTO_CGROUP,
+                              .child_tid = (uint64_t)(uintptr_t)tid_field,
+                              .cgroup = (uint64_t)fd};
+    long pid = syscall(SYS_clone3, &args, sizeof(args));
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return pid;
+}
+
+static long clone_plain(uint64_t flags, int *tid_field)
+{
+#ifdef __x86_64__
+    return syscall(SYS_clone, (unsigned long)flags | SIGCHLD, NULL, NULL, tid_field, NULL);
+#else
+    return syscall(SYS_clone, (unsigned long)flags | SIGCHLD, NULL, NULL, NULL, tid_field);
+#endif
+}
 
 /*
  * Forks a child of our parent: 0 in the child, its pid here, or -errno.
@@ -26,17 +58,13 @@ enum { NURSERY_PAYLOAD_MAX = 4096 };
  * in a field of its own which fork() would renew; the kernel does it for us when it is told where
  * that field is, and the kernel knows, for it clears the same field when a thread ends.
  */
-static pid_t fork_sibling(void)
+static pid_t fork_sibling(const char *group)
 {
     int *tid_field = NULL;
     if (prctl(PR_GET_TID_ADDRESS, &tid_field) < 0)
         return -errno;
-    unsigned long flags = CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD;
-#ifdef __x86_64__
-    long pid = syscall(SYS_clone, flags, NULL, NULL, tid_field, NULL);
-#else
-    long pid = syscall(SYS_clone, flags, NULL, NULL, NULL, tid_field);
-#endif
+    uint64_t flags = CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+    long pid = *group ? clone_into(group, flags, tid_field) : clone_plain(flags, tid_field);
     return pid < 0 ? -errno : (pid_t)pid;
 }
 
@@ -56,14 +84,22 @@ static void answer_failed(struct channel *c, const struct rpc_spawn *spawn, int 
     channel_end(c, frame, NULL, 0);
 }
 
-static pid_t fork_worker(const struct worker_fds *fds)
+static pid_t fork_worker(const struct worker_fds *fds, const struct rpc_spawn *m)
 {
+    static bool joins_itself; /* clone3() is forbidden here, as in some containers */
     pid_t supervisor = getppid();
+    char group[GROUP_PATH_SIZE];
+    snprintf(group, sizeof(group), "%.*s", (int)m->group.len, m->group.data);
     py_embed_before_fork();
-    pid_t pid = fork_sibling();
+    pid_t pid = fork_sibling(joins_itself ? "" : group);
+    if (pid == -ENOSYS) {
+        joins_itself = true;
+        pid = fork_sibling("");
+    }
     if (pid == 0) {
         py_embed_after_fork_child();
-        worker_main(fds, supervisor);
+        confine(m, joins_itself ? group : "", supervisor);
+        worker_main(fds);
     }
     py_embed_after_fork_parent();
     return pid;
@@ -81,7 +117,7 @@ static void spawn(struct channel *c, const struct frame *f)
     fds.err = c->frame_fds[SPAWN_ERR];
     fds.page = c->frame_fds[SPAWN_PAGE];
     fds.answers = c->frame_fds[SPAWN_ANSWERS];
-    pid_t pid = fork_worker(&fds);
+    pid_t pid = fork_worker(&fds, &m);
     if (pid > 0)
         answer_spawned(c, &m, pid);
     else

@@ -23,15 +23,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
-#define EAGER_NS  40000ull
-#define OOM_SCORE "500" /* dies before the supervisor when memory is short */
+#define EAGER_NS 40000ull
 
 static struct {
     struct channel channel;
@@ -42,27 +39,6 @@ static struct {
 } worker;
 
 /* --- setting up --- */
-
-static void raise_oom_score(void)
-{
-    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return; /* no /proc: the default has to do */
-    if (write(fd, OOM_SCORE, sizeof(OOM_SCORE) - 1) < 0)
-        log_warn("oom_score_adj: %s", strerror(errno));
-    close(fd);
-}
-
-static void confine(pid_t supervisor)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != supervisor)
-        _exit(EXIT_CODE_ENVIRONMENT); /* it died before the line above */
-    setpgid(0, 0);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    signal(SIGINT, SIG_DFL);
-    raise_oom_score();
-}
 
 static void place(int from, int to, int flags)
 {
@@ -104,9 +80,8 @@ static void greet(void)
     buf_reset(&worker.scratch, 0);
 }
 
-static void set_up(const struct worker_fds *fds, pid_t supervisor)
+static void set_up(const struct worker_fds *fds)
 {
-    confine(supervisor);
     worker.page = map_page(fds->page);
     place_fds(fds);
     channel_init(&worker.channel, FD_RPC, RPC_FROM_WORKER, RPC_FROM_SUPERVISOR, UINT32_MAX);
@@ -358,9 +333,9 @@ static void receive(bool is_lone)
         die(EXIT_CODE_ENVIRONMENT, "recvmsg: %s", strerror((int)-n));
 }
 
-void worker_main(const struct worker_fds *fds, pid_t supervisor)
+void worker_main(const struct worker_fds *fds)
 {
-    set_up(fds, supervisor);
+    set_up(fds);
     for (;;) {
         struct frame f;
         const char *reason = "";

@@ -5,8 +5,6 @@
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H
 
-#include <sys/types.h>
-
 /* Descriptors that came with SPAWN. */
 struct worker_fds {
     int rpc;
@@ -16,7 +14,7 @@ struct worker_fds {
     int answers;
 };
 
-/* In the fresh child. `supervisor` must still be the parent, else the process ends at once. */
-void worker_main(const struct worker_fds *fds, pid_t supervisor) __attribute__((noreturn));
+/* In the fresh child, once it is confined (confine.h). */
+void worker_main(const struct worker_fds *fds) __attribute__((noreturn));
 
 #endif

@@ -341,6 +341,7 @@ START_TEST(every_field_has_a_key)
             break;
         case CONFIG_FLAG:
         case CONFIG_DURABILITY:
+        case CONFIG_CGROUPS:
         case CONFIG_LEVEL:
         case CONFIG_FORMAT:
         case CONFIG_MANAGEMENT:
