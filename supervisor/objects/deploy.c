@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "supervisor/objects/deploy_private.h"
+#include "supervisor/objects/deploy.h"
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "supervisor/objects/deploy_private.h"
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/objects/load_error.h"
 #include "supervisor/objects/loading.h"
