@@ -16,8 +16,11 @@ enum { STATION_ID_MAX = 64, UNIX_PATH_MAX_LEN = 107, HOST_NAME_LEN_MAX = 253 };
 
 const struct config_key config_keys[] = {
 #define KEY(section, name, kind, field, fallback, min, max) \
-    {#section, #name, CONFIG_##kind, offsetof(struct config, field), fallback, min, max},
+    {#section, #name, CONFIG_##kind, offsetof(struct config, field), fallback, min, max, false},
+#define FIXED(section, name, kind, field, fallback, min, max) \
+    {#section, #name, CONFIG_##kind, offsetof(struct config, field), fallback, min, max, true},
 #include "supervisor/config_keys.def"
+#undef FIXED
 #undef KEY
 };
 const size_t config_key_count = sizeof(config_keys) / sizeof(config_keys[0]);
@@ -429,11 +432,58 @@ void config_value_show(const struct config *config, const struct config_key *key
     }
 }
 
+/* --- compared and copied ---------------------------------------------------------------------- */
+
+static bool is_text(const struct config_key *key)
+{
+    return key->kind == CONFIG_PATH || key->kind == CONFIG_STATION;
+}
+
+static bool is_number(const struct config_key *key)
+{
+    return key->kind == CONFIG_DURATION || key->kind == CONFIG_SIZE || key->kind == CONFIG_COUNT;
+}
+
+static bool lists_equal(struct list a, struct list b)
+{
+    bool equal = *a.count == *b.count;
+    for (size_t i = 0; equal && i < *a.count; i++)
+        equal = strcmp(a.items[i], b.items[i]) == 0;
+    return equal;
+}
+
+bool config_value_equal(const struct config *a, const struct config *b,
+                        const struct config_key *key)
+{
+    const void *x = field_of(a, key), *y = field_of(b, key);
+    if (config_key_is_list(key))
+        return lists_equal(list_of((struct config *)a, key), list_of((struct config *)b, key));
+    if (is_text(key))
+        return strcmp(*(char *const *)x, *(char *const *)y) == 0;
+    return memcmp(x, y, is_number(key) ? sizeof(uint64_t) : sizeof(int)) == 0;
+}
+
+int config_value_copy(struct config *to, const struct config *from, const struct config_key *key)
+{
+    const void *source = field_of(from, key);
+    void *field = field_of(to, key);
+    if (!is_text(key)) {
+        memcpy(field, source, is_number(key) ? sizeof(uint64_t) : sizeof(int));
+        return 0;
+    }
+    char *copy = strdup(*(char *const *)source);
+    if (!copy)
+        return -ENOMEM;
+    free(*(char **)field);
+    *(char **)field = copy;
+    return 0;
+}
+
 void config_value_free(struct config *config, const struct config_key *key)
 {
     if (config_key_is_list(key)) {
         list_clear(list_of(config, key));
-    } else if (key->kind == CONFIG_PATH || key->kind == CONFIG_STATION) {
+    } else if (is_text(key)) {
         char **field = field_of(config, key);
         free(*field);
         *field = NULL;

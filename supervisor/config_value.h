@@ -4,8 +4,8 @@
  * of struct config.
  *
  * The table is config_keys.def. Values from the file, the environment, the command line and the
- * defaults all pass through config_value_set(), so each is checked in the same way. Supervisor,
- * start-up only.
+ * defaults all pass through config_value_set(), so each is checked in the same way. Supervisor, at
+ * the start and at a reload.
  */
 #ifndef SUPERVISOR_CONFIG_VALUE_H
 #define SUPERVISOR_CONFIG_VALUE_H
@@ -37,6 +37,7 @@ struct config_key {
     size_t offset;        /* of the field in struct config */
     const char *fallback; /* default as text; NULL: depends on the place */
     double min, max;      /* seconds, bytes or a number, for the kinds that have limits */
+    bool is_fixed;        /* keeps its value until the next start */
 };
 
 extern const struct config_key config_keys[];
@@ -60,6 +61,10 @@ void config_value_allowed(const struct config_key *key, char *text, size_t size)
 /* The field's value in the form of the file, for --check and tests. */
 void config_value_show(const struct config *config, const struct config_key *key, char *text,
                        size_t size);
+bool config_value_equal(const struct config *a, const struct config *b,
+                        const struct config_key *key);
+/* Gives `to` the value of `from`, for a key that is no list. 0 or -ENOMEM. */
+int config_value_copy(struct config *to, const struct config *from, const struct config_key *key);
 /* Frees what the key's field owns. */
 void config_value_free(struct config *config, const struct config_key *key);
 

@@ -16,7 +16,8 @@ enum { NAMES_MAX = CONFIG_HOSTS_MAX + CONFIG_LISTEN_MAX + 4 };
 struct access {
     enum management management;
     size_t name_count;
-    char *names[NAMES_MAX]; /* host names and addresses; IPv6 in brackets */
+    char *names[NAMES_MAX];     /* host names and addresses; IPv6 in brackets */
+    bool is_address[NAMES_MAX]; /* of a listener */
     char token[TOKEN_FILE_MAX];
     size_t token_len;
 };
@@ -24,7 +25,7 @@ struct access {
 static bool add_name(struct access *access, const char *name)
 {
     if (access->name_count == NAMES_MAX)
-        return true; /* more listeners than configuration allows: nothing to lose */
+        return true; /* those of listeners that are gone: nothing to lose */
     char *copy = strdup(name);
     if (!copy)
         return false;
@@ -32,13 +33,34 @@ static bool add_name(struct access *access, const char *name)
     return true;
 }
 
+static bool add_listener_name(struct access *access, const char *name)
+{
+    for (size_t i = 0; i < access->name_count; i++)
+        if (access->is_address[i] && strcmp(access->names[i], name) == 0)
+            return true;
+    size_t at = access->name_count;
+    if (!add_name(access, name))
+        return false;
+    if (access->name_count > at)
+        access->is_address[at] = true;
+    return true;
+}
+
 bool access_add_address(struct access *access, const char *address)
 {
     char bracketed[80];
     if (!strchr(address, ':'))
-        return add_name(access, address);
+        return add_listener_name(access, address);
     snprintf(bracketed, sizeof(bracketed), "[%s]", address);
-    return add_name(access, bracketed);
+    return add_listener_name(access, bracketed);
+}
+
+bool access_add_addresses_of(struct access *access, const struct access *other)
+{
+    for (size_t i = 0; i < other->name_count; i++)
+        if (other->is_address[i] && !add_listener_name(access, other->names[i]))
+            return false;
+    return true;
 }
 
 static int write_token(int fd, char token[TOKEN_LEN + 1])

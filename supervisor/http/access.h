@@ -29,6 +29,9 @@ void access_free(struct access *access);
 /* Adds the address of a listener, "127.0.0.1" or "::1", to the known names. False: no memory. */
 bool access_add_address(struct access *access, const char *address);
 
+/* Adds those that were added to the other one. */
+bool access_add_addresses_of(struct access *access, const struct access *other);
+
 /* The value of a Host field, with or without a port; data NULL when absent. */
 bool access_host_is_known(const struct access *access, struct span host);
 /* Origin and Sec-Fetch-Site as received; data NULL when absent. */

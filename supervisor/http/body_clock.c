@@ -46,15 +46,24 @@ static void on_window_end(void *arg)
                        clock);
 }
 
-void body_clock_init(struct body_clock *clock, struct loop *loop, uint64_t timeout_ns,
-                     uint64_t keepalive_ns, uint64_t rate_min)
+void body_clock_configure(struct body_clock *clock, uint64_t timeout_ns, uint64_t keepalive_ns,
+                          uint64_t rate_min)
 {
     /* libmicrohttpd drops an idle connection without a word: before that comes our answer. */
     uint64_t longest_ns = keepalive_ns / 4 * 3;
     uint64_t window_ns = timeout_ns < longest_ns ? timeout_ns : longest_ns;
     uint64_t bytes = (uint64_t)((double)rate_min * (double)window_ns / (double)NS_PER_S);
-    *clock =
-        (struct body_clock){.loop = loop, .window_ns = window_ns, .bytes_min = bytes ? bytes : 1};
+    clock->window_ns = window_ns;
+    clock->bytes_min = bytes ? bytes : 1;
+    if (clock->oldest)
+        loop_timer_set(clock->loop, &clock->timer, 0, on_window_end, clock);
+}
+
+void body_clock_init(struct body_clock *clock, struct loop *loop, uint64_t timeout_ns,
+                     uint64_t keepalive_ns, uint64_t rate_min)
+{
+    *clock = (struct body_clock){.loop = loop};
+    body_clock_configure(clock, timeout_ns, keepalive_ns, rate_min);
 }
 
 void body_clock_free(struct body_clock *clock)

@@ -32,6 +32,9 @@ struct body_window {
 
 void body_clock_init(struct body_clock *clock, struct loop *loop, uint64_t timeout_ns,
                      uint64_t keepalive_ns, uint64_t rate_min);
+/* Windows under way get the new length and rate. */
+void body_clock_configure(struct body_clock *clock, uint64_t timeout_ns, uint64_t keepalive_ns,
+                          uint64_t rate_min);
 void body_clock_free(struct body_clock *clock);
 void body_clock_start(struct exchange *x);
 /* Its body is complete, or of no interest any more. */

@@ -21,7 +21,6 @@ enum {
     /* Its read buffer is half of it, and it is cleared for every request: no larger than needed. */
     POOL_SIZE = 16 * 1024,
     RUNS_PER_ROUND = 16,
-    ACCEPTS_PER_ROUND = 64,
 };
 
 static void on_log(void *arg, const char *format, va_list ap)
@@ -87,87 +86,6 @@ static void on_tick(void *arg)
     loop_timer_set(front->loop, &front->tick, NS_PER_S, on_tick, front);
 }
 
-/* --- listening --- */
-
-static void on_accept_resumed(void *arg)
-{
-    struct front *front = arg;
-    for (size_t i = 0; i < front->listener_count; i++) {
-        if (front->listeners[i].source)
-            loop_rewatch(front->listeners[i].source, EPOLLIN);
-    }
-}
-
-static void pause_accepting(struct front *front)
-{
-    log_warn("cannot accept connections: %m");
-    for (size_t i = 0; i < front->listener_count; i++) {
-        if (front->listeners[i].source)
-            loop_rewatch(front->listeners[i].source, 0);
-    }
-    loop_timer_set(front->loop, &front->accept_pause, 100 * NS_PER_MS, on_accept_resumed, front);
-}
-
-static void on_accept(void *arg, uint32_t events)
-{
-    (void)events;
-    struct front_listener *l = arg;
-    for (int i = 0; i < ACCEPTS_PER_ROUND; i++) {
-        struct sockaddr_storage address = {0};
-        socklen_t size = sizeof(address);
-        int fd = accept4(l->listener.fd, (struct sockaddr *)&address, &size,
-                         SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd >= 0) {
-            connection_accept(l->front, fd, (struct sockaddr *)&address, size);
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-            pause_accepting(l->front);
-            return;
-        } else if (errno == EAGAIN) {
-            return;
-        }
-    }
-}
-
-static int open_listeners(struct front *front, char *error, size_t error_size)
-{
-    for (size_t i = 0; i < front->config->listen_count; i++) {
-        struct front_listener *l = &front->listeners[i];
-        int err = listener_open(&l->listener, front->config->listen[i], error, error_size);
-        if (err)
-            return err;
-        l->front = front;
-        front->listener_count++;
-        if (!l->listener.is_unix && !access_add_address(front->access, l->listener.address)) {
-            snprintf(error, error_size, "no memory for the listeners");
-            return -ENOMEM;
-        }
-    }
-    return 0;
-}
-
-static int watch_listeners(struct front *front, char *error, size_t error_size)
-{
-    for (size_t i = 0; i < front->listener_count; i++) {
-        struct front_listener *l = &front->listeners[i];
-        l->source = loop_watch(front->loop, l->listener.fd, EPOLLIN, on_accept, l);
-        if (!l->source) {
-            snprintf(error, error_size, "cannot watch %s: %s", l->listener.name, strerror(errno));
-            return -errno;
-        }
-    }
-    return 0;
-}
-
-static void close_listeners(struct front *front)
-{
-    loop_timer_cancel(&front->accept_pause);
-    for (size_t i = 0; i < front->listener_count; i++) {
-        loop_unwatch(front->listeners[i].source);
-        front->listeners[i].source = NULL;
-        listener_close(&front->listeners[i].listener);
-    }
-}
-
 /* --- birth and death --- */
 
 static int start_daemon(struct front *front, char *error, size_t error_size)
@@ -213,11 +131,60 @@ static bool guard_is_in_the_path(struct front *front)
     return ok;
 }
 
+/* --- addresses and names --- */
+
+/* Names that Host may hold: those of listeners that go, too, for their connections live on. */
+static struct access *make_access(const struct front *front, const struct config *config,
+                                  char *error, size_t error_size)
+{
+    struct access *access = access_new(config, error, error_size);
+    bool ok = access != NULL;
+    const struct listener *l;
+    for (size_t i = 0; ok && (l = listeners_at(&front->listeners, i)); i++)
+        ok = l->is_unix || access_add_address(access, l->address);
+    if (ok && (!front->access || access_add_addresses_of(access, front->access)))
+        return access;
+    if (access)
+        snprintf(error, error_size, "no memory for the names of the station");
+    access_free(access);
+    return NULL;
+}
+
+int front_prepare(struct front *front, const struct config *config, char *error, size_t error_size)
+{
+    int err = listeners_prepare(&front->listeners, config, error, error_size);
+    if (err)
+        return err;
+    front->next_access = make_access(front, config, error, error_size);
+    if (front->next_access)
+        return 0;
+    listeners_abandon(&front->listeners);
+    return -EACCES;
+}
+
+void front_abandon(struct front *front)
+{
+    listeners_abandon(&front->listeners);
+    access_free(front->next_access);
+    front->next_access = NULL;
+}
+
+static void commit_addresses(struct front *front)
+{
+    listeners_commit(&front->listeners);
+    access_free(front->access);
+    front->access = front->next_access;
+    front->next_access = NULL;
+}
+
+static struct guard_limits limits_of(const struct config *c)
+{
+    return (struct guard_limits){c->head_max, c->fields_max, c->target_max, c->body_max,
+                                 c->upload_max};
+}
+
 static int start(struct front *front, char *error, size_t error_size)
 {
-    front->access = access_new(front->config, error, error_size);
-    if (!front->access)
-        return -EACCES;
     int err = start_daemon(front, error, error_size);
     if (!err && !guard_is_in_the_path(front)) {
         snprintf(error, error_size,
@@ -226,9 +193,9 @@ static int start(struct front *front, char *error, size_t error_size)
         err = -EPROTO;
     }
     if (!err)
-        err = open_listeners(front, error, error_size);
+        err = front_prepare(front, front->config, error, error_size);
     if (!err)
-        err = watch_listeners(front, error, error_size);
+        commit_addresses(front);
     return err;
 }
 
@@ -247,8 +214,8 @@ struct front *front_new(struct loop *loop, const struct config *config,
     front->arg = arg;
     front->id_base = clock_wall_us();
     signal(SIGPIPE, SIG_IGN); /* sendfile() cannot be told per call */
-    struct guard_limits limits = {config->head_max, config->fields_max, config->target_max,
-                                  config->body_max, config->upload_max};
+    front->listeners = (struct listeners){.front = front, .loop = loop};
+    struct guard_limits limits = limits_of(config);
     guard_set_init(&front->guards, loop, &limits, config->head_timeout_ns);
     body_clock_init(&front->body_clock, loop, config->body_timeout_ns, config->keepalive_timeout_ns,
                     config->body_rate_min);
@@ -261,6 +228,16 @@ struct front *front_new(struct loop *loop, const struct config *config,
     return front;
 }
 
+void front_commit(struct front *front)
+{
+    const struct config *c = front->config;
+    struct guard_limits limits = limits_of(c);
+    commit_addresses(front);
+    guard_set_configure(&front->guards, &limits, c->head_timeout_ns);
+    body_clock_configure(&front->body_clock, c->body_timeout_ns, c->keepalive_timeout_ns,
+                         c->body_rate_min);
+}
+
 void front_set_receiver(struct front *front, void (*receiver)(struct exchange *x, void *arg))
 {
     front->receiver = receiver;
@@ -268,7 +245,7 @@ void front_set_receiver(struct front *front, void (*receiver)(struct exchange *x
 
 void front_stop_accepting(struct front *front)
 {
-    close_listeners(front);
+    listeners_close(&front->listeners);
 }
 
 size_t front_open_exchanges(const struct front *front)
@@ -278,7 +255,8 @@ size_t front_open_exchanges(const struct front *front)
 
 const char *front_listener_name(const struct front *front, size_t i)
 {
-    return i < front->listener_count ? front->listeners[i].listener.name : NULL;
+    const struct listener *l = listeners_at(&front->listeners, i);
+    return l ? l->name : NULL;
 }
 
 /* Replies under way get their time; the loop does not run any more. */
@@ -317,7 +295,7 @@ static void close_connections(struct front *front)
 
 void front_close(struct front *front, uint64_t grace_ns)
 {
-    close_listeners(front);
+    listeners_close(&front->listeners);
     if (front->daemon) {
         drain(front, grace_ns);
         close_connections(front);
@@ -327,7 +305,6 @@ void front_close(struct front *front, uint64_t grace_ns)
     front->source = NULL;
     loop_timer_cancel(&front->tick);
     loop_timer_cancel(&front->again);
-    loop_timer_cancel(&front->accept_pause);
 }
 
 void front_free(struct front *front)
@@ -343,6 +320,7 @@ void front_free(struct front *front)
     guard_set_free(&front->guards);
     exchange_free_list(front);
     access_free(front->access);
+    access_free(front->next_access);
     free(front);
 }
 

@@ -26,6 +26,14 @@ struct front *front_new(struct loop *loop, const struct config *config,
 void front_set_receiver(struct front *front, void (*receiver)(struct exchange *x, void *arg));
 /* "127.0.0.1:8001", with the port that was bound; NULL beyond the last listener. */
 const char *front_listener_name(const struct front *front, size_t i);
+/*
+ * A new configuration, in two steps. Prepared: addresses are opened and the token is read, what
+ * fails is told in one line. Then front_commit(), once the configuration given to front_new() has
+ * changed, uses all that and closes addresses that are not named any more; or front_abandon().
+ */
+int front_prepare(struct front *front, const struct config *config, char *error, size_t error_size);
+void front_commit(struct front *front);
+void front_abandon(struct front *front);
 /* Stops accepting; requests under way go on. */
 void front_stop_accepting(struct front *front);
 /* Exchanges handed to the handler and not yet answered, streams included. */

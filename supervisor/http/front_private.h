@@ -9,7 +9,7 @@
 #include "supervisor/http/body_clock.h"
 #include "supervisor/http/connection.h"
 #include "supervisor/http/front.h"
-#include "supervisor/http/listener.h"
+#include "supervisor/http/listeners.h"
 
 #include <microhttpd.h>
 
@@ -19,12 +19,6 @@ enum front_rejection {
     FRONT_REJECTIONS
 };
 
-struct front_listener {
-    struct listener listener;
-    struct front *front;
-    struct loop_source *source;
-};
-
 struct front {
     struct loop *loop;
     const struct config *config;
@@ -32,15 +26,14 @@ struct front {
     void (*receiver)(struct exchange *x, void *arg); /* NULL: none */
     void *arg;
     struct access *access;
+    struct access *next_access; /* of a configuration that was prepared */
     struct MHD_Daemon *daemon;
     struct guard_set guards;
     struct body_clock body_clock;
-    struct front_listener listeners[CONFIG_LISTEN_MAX];
-    size_t listener_count;
+    struct listeners listeners;
     struct loop_source *source;     /* libmicrohttpd's epoll descriptor */
     struct loop_timer tick;         /* its timeouts */
     struct loop_timer again;        /* it has more to do than one round should spend */
-    struct loop_timer accept_pause; /* descriptors are short */
     bool run_wanted;                /* a reply was queued since it last ran */
     bool stopping;
 

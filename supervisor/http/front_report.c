@@ -14,11 +14,11 @@ static void put_list(const struct front *front, struct buf *json)
 {
     json_put_key(json, "listen");
     buf_putc(json, '[');
-    for (size_t i = 0; i < front->listener_count; i++) {
-        const char *name = front->listeners[i].listener.name;
+    const struct listener *l;
+    for (size_t i = 0; (l = listeners_at(&front->listeners, i)); i++) {
         if (i > 0)
             buf_putc(json, ',');
-        json_put_string(json, name, strlen(name));
+        json_put_string(json, l->name, strlen(l->name));
     }
     buf_putc(json, ']');
 }

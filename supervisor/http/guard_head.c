@@ -299,7 +299,7 @@ enum guard_violation guard_head_field(struct guard *g, struct guard_slice line)
     const char *text = slice_text(g, line);
     if (text[0] == ' ' || text[0] == '\t')
         return GUARD_BAD_obs_fold;
-    if (g->head.field_count == g->limits->fields_max)
+    if (g->head.field_count >= g->limits->fields_max)
         return GUARD_BAD_fields_many;
     g->head.field_count++;
     uint32_t colon = 0;

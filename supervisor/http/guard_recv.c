@@ -150,6 +150,15 @@ void guard_set_init(struct guard_set *set, struct loop *loop, const struct guard
     lingers_init(&set->lingers, loop);
 }
 
+void guard_set_configure(struct guard_set *set, const struct guard_limits *limits,
+                         uint64_t head_timeout_ns)
+{
+    set->limits = *limits;
+    set->head_timeout_ns = head_timeout_ns;
+    if (set->oldest)
+        loop_timer_set(set->loop, &set->head_timer, 0, expire_heads, set);
+}
+
 void guard_set_free(struct guard_set *set)
 {
     loop_timer_cancel(&set->head_timer);

@@ -54,6 +54,9 @@ struct guarded {
 
 void guard_set_init(struct guard_set *set, struct loop *loop, const struct guard_limits *limits,
                     uint64_t head_timeout_ns);
+/* For heads and bodies under way too. */
+void guard_set_configure(struct guard_set *set, const struct guard_limits *limits,
+                         uint64_t head_timeout_ns);
 /* Every guarded connection must be closed by then. */
 void guard_set_free(struct guard_set *set);
 

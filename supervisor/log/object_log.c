@@ -30,6 +30,16 @@ static void on_flush(void *arg);
 
 /* --- the objects --- */
 
+void object_logs_configure(struct object_logs *logs, const struct config *config)
+{
+    logs->turn_lines_per_s = config->turn_lines_per_s;
+    logs->object_lines_per_s = config->object_lines_per_s;
+    logs->line_max = config->log_line_max;
+    logs->file_max = config->log_file_max;
+    logs->files_max = config->log_files_max;
+    logs->keep_seconds = config->log_keep_ns / NS_PER_S;
+}
+
 struct object_logs *object_logs_new(struct loop *loop, const struct config *config)
 {
     struct object_logs *logs = calloc(1, sizeof(*logs));
@@ -41,12 +51,7 @@ struct object_logs *object_logs_new(struct loop *loop, const struct config *conf
         free(logs);
         return NULL;
     }
-    logs->turn_lines_per_s = config->turn_lines_per_s;
-    logs->object_lines_per_s = config->object_lines_per_s;
-    logs->line_max = config->log_line_max;
-    logs->file_max = config->log_file_max;
-    logs->files_max = config->log_files_max;
-    logs->keep_seconds = config->log_keep_ns / NS_PER_S;
+    object_logs_configure(logs, config);
     return logs;
 }
 

@@ -25,6 +25,8 @@ struct object_log; /* lives as long as the object_logs it came from */
 
 /* NULL when memory is short. The limits are copied. */
 struct object_logs *object_logs_new(struct loop *loop, const struct config *config);
+/* Takes the rates and limits of section log; what is gathered already stays. */
+void object_logs_configure(struct object_logs *logs, const struct config *config);
 /* Writes what has gathered, then frees all. */
 void object_logs_free(struct object_logs *logs);
 /* The log of an object, made when missing. NULL when memory is short. */

@@ -22,7 +22,8 @@ static void keep_partial(struct object_log *log, enum object_log_stream stream, 
                          size_t len)
 {
     struct log_partial *p = &log->partial[stream];
-    size_t room = (size_t)log->logs->line_max - p->text.len, n = len < room ? len : room;
+    size_t max = (size_t)log->logs->line_max; /* a reload may have made it smaller */
+    size_t room = max > p->text.len ? max - p->text.len : 0, n = len < room ? len : room;
     buf_append(&p->text, bytes, n);
     p->beyond += len - n;
 }

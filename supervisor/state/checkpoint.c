@@ -253,6 +253,13 @@ size_t checkpoint_settle(struct checkpoint *c, uint64_t timeout_ns)
     return c->counters.dirty;
 }
 
+void checkpoint_configure(struct checkpoint *c, const struct config *config)
+{
+    c->idle_ns = config->checkpoint_idle_ns;
+    c->max_ns = config->checkpoint_max_ns;
+    c->journal_max = config->journal_max;
+}
+
 struct checkpoint *checkpoint_new(struct loop *loop, const struct config *config,
                                   struct scribe *scribe, struct journal *journal)
 {
@@ -262,9 +269,7 @@ struct checkpoint *checkpoint_new(struct loop *loop, const struct config *config
     c->loop = loop;
     c->scribe = scribe;
     c->journal = journal;
-    c->idle_ns = config->checkpoint_idle_ns;
-    c->max_ns = config->checkpoint_max_ns;
-    c->journal_max = config->journal_max;
+    checkpoint_configure(c, config);
     c->data_dir = strdup(config->data_dir);
     if (!c->data_dir) {
         free(c);

@@ -26,6 +26,8 @@ struct checkpoint;
 struct checkpoint *checkpoint_new(struct loop *loop, const struct config *config,
                                   struct scribe *scribe, struct journal *journal);
 void checkpoint_free(struct checkpoint *c);
+/* Takes the times and sizes of section state. */
+void checkpoint_configure(struct checkpoint *c, const struct config *config);
 
 /* A record was put into o->active. */
 void checkpoint_wrote(struct checkpoint *c, struct object_state *o);

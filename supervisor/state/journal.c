@@ -106,9 +106,24 @@ uint64_t journal_closed_bytes(const struct journal *j)
     return j->closed_bytes;
 }
 
+static void want_sync(void *arg)
+{
+    struct journal *j = arg;
+    j->sync_wanted = true;
+}
+
 const struct journal_counters *journal_counters(const struct journal *j)
 {
     return &j->counters;
+}
+
+/* The spare segment that is there keeps its size. */
+void journal_configure(struct journal *j, uint64_t sync_interval_ns, uint64_t segment_size)
+{
+    j->options.sync_interval_ns = sync_interval_ns;
+    j->options.segment_size = segment_size;
+    if (loop_timer_armed(&j->sync_timer)) /* for what is written already */
+        loop_timer_set(j->options.loop, &j->sync_timer, sync_interval_ns, want_sync, j);
 }
 
 /* --- the spare segment --- */
@@ -280,12 +295,6 @@ static void write_idle_line(void *arg)
         return;
     if (record_position_compare(j->claimed, j->synced) < 0)
         submit_write(j, true);
-}
-
-static void want_sync(void *arg)
-{
-    struct journal *j = arg;
-    j->sync_wanted = true;
 }
 
 /* --- results --- */

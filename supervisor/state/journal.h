@@ -40,6 +40,8 @@ struct journal_options {
 /* Goes on where `found` (already cut) ended, with numbers above floor_seq. NULL: errno. */
 struct journal *journal_open(const struct journal_options *options, const struct recovery *found,
                              uint64_t floor_seq);
+/* From now on these two; the mode stays. */
+void journal_configure(struct journal *j, uint64_t sync_interval_ns, uint64_t segment_size);
 /* Makes everything appended durable, whatever the mode, and frees. */
 void journal_close(struct journal *j);
 

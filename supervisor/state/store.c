@@ -460,6 +460,21 @@ static void free_store(struct store *store)
     free(store);
 }
 
+static void take_limits(struct store *store, const struct config *config)
+{
+    store->turn_writes_max = config->turn_writes_max;
+    store->settle_ns = config->stop_timeout_ns;
+    if (store->settle_ns < SETTLE_MIN_S * NS_PER_S)
+        store->settle_ns = SETTLE_MIN_S * NS_PER_S;
+}
+
+void store_configure(struct store *store, const struct config *config)
+{
+    take_limits(store, config);
+    journal_configure(store->journal, config->sync_interval_ns, config->segment_size);
+    checkpoint_configure(store->checkpoint, config);
+}
+
 static struct store *new_store(struct loop *loop, const struct config *config,
                                struct scribe *scribe)
 {
@@ -469,10 +484,7 @@ static struct store *new_store(struct loop *loop, const struct config *config,
     store->loop = loop;
     store->scribe = scribe;
     store->durability = config->durability;
-    store->turn_writes_max = config->turn_writes_max;
-    store->settle_ns = config->stop_timeout_ns;
-    if (store->settle_ns < SETTLE_MIN_S * NS_PER_S)
-        store->settle_ns = SETTLE_MIN_S * NS_PER_S;
+    take_limits(store, config);
     store->data_fd = store->folder_fd = -1;
     store->data_dir = strdup(config->data_dir);
     store->station = strdup(config->station_id);

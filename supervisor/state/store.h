@@ -36,6 +36,8 @@ struct store_report {
 struct store *store_open(struct loop *loop, const struct config *config, struct scribe *scribe,
                          void (*on_durable)(void *arg), void *arg, struct store_report *report,
                          char *error, size_t error_size);
+/* Takes the limits and times of the configuration; the durability mode stays. */
+void store_configure(struct store *store, const struct config *config);
 /* Waits for what is queued to become durable, checkpoints everything dirty, closes. */
 void store_close(struct store *store);
 

@@ -71,8 +71,8 @@ def test_output_is_compared():
 
 def config_keys():
     text = (REPOSITORY / "supervisor/config_keys.def").read_text()
-    rows = re.findall(r'^KEY\((\w+), (\w+), (\w+), \w+, (NULL|"[^"]*"), ([\d.]+),\s*([\d.]+)\)', text, re.M)
-    assert len(rows) == len(re.findall(r"^KEY\(", text, re.M))
+    rows = re.findall(r'^(?:KEY|FIXED)\((\w+), (\w+), (\w+), \w+, (NULL|"[^"]*"), ([\d.]+),\s*([\d.]+)\)', text, re.M)
+    assert len(rows) == len(re.findall(r"^(?:KEY|FIXED)\(", text, re.M))
     return rows
 
 

@@ -5,8 +5,8 @@
  * supervisor/http/stream.c supervisor/http/guard.c links: supervisor/http/guard_head.c
  * supervisor/http/guard_body.c supervisor/http/guard_recv.c links: supervisor/http/head.c
  * supervisor/http/target.c supervisor/http/access.c links: supervisor/http/linger.c
- * supervisor/http/listener.c supervisor/http/port_owner.c links: supervisor/loop.c common/buf.c
- * common/codec.c common/json_text.c common/utf8.c common/log.c links: common/clock.c common/memfd.c
+ * supervisor/http/listener.c supervisor/http/listeners.c supervisor/http/port_owner.c
+ * links: supervisor/loop.c common/buf.c common/codec.c common/json_text.c common/utf8.c common/log.c links: common/clock.c common/memfd.c
  * libs: -lmicrohttpd -ljansson */
 /*
  * A real front in a child process, a raw client here. Every test ends by stopping the child, which
