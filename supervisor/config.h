@@ -81,6 +81,7 @@ struct config {
     /* workers {} */
     uint64_t timeout_ns;             /* 30 s, execution */
     uint64_t timeout_grace_ns;       /* 2 s from TimeoutError to SIGKILL */
+    uint64_t backoff_wait_ns;        /* 1 s, for the next start of what has failed */
     uint64_t queue_timeout_ns;       /* 30 s, waiting for a worker */
     uint64_t start_timeout_ns;       /* 30 s, import of an object */
     uint64_t stop_timeout_ns;        /* 30 s, graceful stop of the station */

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = 1000, COLUMNS = 5 };
+enum { PAGE = 1000, COLUMNS = 5, REMARKS = 4 };
 
 /* What a column shows: the first of these members that is there. */
 static const struct {
     const char *head;
-    const char *members[4];
+    const char *members[REMARKS];
 } columns[COLUMNS] = {
     {"ID", {"object_id"}},
     {"STATE", {"phase", "state"}},
@@ -65,7 +65,7 @@ static void print_table(const json_t *objects)
         char *cells[COLUMNS];
         for (size_t i = 0; i < COLUMNS; i++) {
             json_t *value = NULL;
-            for (size_t m = 0; m < 3 && !value && columns[i].members[m]; m++)
+            for (size_t m = 0; m < REMARKS && !value && columns[i].members[m]; m++)
                 value = json_object_get(object, columns[i].members[m]);
             cells[i] = table_cell(value);
         }

@@ -212,13 +212,25 @@ void exchange_put_error(struct buf *body, const char *extra, const char *format,
     buf_free(&text);
 }
 
+void exchange_retry_after(struct exchange *x, uint64_t seconds)
+{
+    x->retry_after = seconds;
+}
+
+static const char *retry_after(const struct exchange *x, char text[24])
+{
+    snprintf(text, 24, "%llu", (unsigned long long)(x->retry_after ? x->retry_after : 1));
+    return text;
+}
+
 /* Takes the text; allow: NULL or the value of the Allow field. */
 static void send_error(struct exchange *x, unsigned status, const char *allow, struct buf *body)
 {
     struct exchange_field fields[3];
+    char text[24];
     size_t n = 0;
     if (status == 503 || status == 429)
-        fields[n++] = (struct exchange_field){"Retry-After", "1"};
+        fields[n++] = (struct exchange_field){"Retry-After", retry_after(x, text)};
     if (allow)
         fields[n++] = (struct exchange_field){"Allow", allow};
     if (!x->keeps_id)

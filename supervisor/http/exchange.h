@@ -66,11 +66,13 @@ struct exchange_reply {
 void exchange_reply(struct exchange *x, const struct exchange_reply *reply);
 /*
  * {"status":"error","error":message, …extra} with that status. `extra` is NULL or further members
- * as JSON text, such as "\"limit\":\"queue_object\"". Adds Retry-After: 1 to 503 and 429, and
- * X-Request-Id.
+ * as JSON text, such as "\"limit\":\"queue_object\"". Adds Retry-After (1, or what was given) to
+ * 503 and 429, and X-Request-Id.
  */
 void exchange_error(struct exchange *x, unsigned status, const char *extra, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* Seconds for that field of a later exchange_error(). */
+void exchange_retry_after(struct exchange *x, uint64_t seconds);
 /* The text of that. */
 void exchange_error_text(struct buf *json, const char *extra, const char *text);
 

@@ -39,6 +39,7 @@ struct exchange {
     bool in_handler; /* libmicrohttpd's callback is on the stack */
     bool suspended;
     bool dispatched;                  /* the handler was called */
+    uint64_t retry_after;             /* seconds, of an error that is to be; 0: 1 */
     bool keeps_id;                    /* the client sent an X-Request-Id */
     struct MHD_Response *response;    /* made, not yet queued */
     struct exchange_pull *pull;       /* of a streamed reply */

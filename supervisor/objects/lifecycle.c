@@ -8,6 +8,7 @@
 #include "supervisor/objects/load_error.h"
 #include "supervisor/objects/loading.h"
 #include "supervisor/objects/renew.h"
+#include "supervisor/process/worker_death.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/test_run.h"
@@ -62,6 +63,14 @@ static void discard_candidate(struct object *o)
         worker_kill(w, WORKER_BLAME_UNWANTED);
 }
 
+/* It has lived for a while: calls that take long do not hold the others back any more. */
+static void on_proof(void *arg)
+{
+    struct object *o = arg;
+    if (o->phase == OBJECT_SERVING || o->phase == OBJECT_DEPLOYING)
+        lifecycle_proven(o);
+}
+
 static void serve(struct object *o)
 {
     struct station *station = o->station;
@@ -79,6 +88,8 @@ static void serve(struct object *o)
     if (is_new)
         deploy_served(o);
     call_queue_sort(&o->queue); /* what is declared readonly may be other methods than before */
+    if (o->outage.lasts)
+        loop_timer_set(station->loop, &o->retry_timer, OUTAGE_PROOF_NS, on_proof, o);
     replicas_fill(o);
     waiters_run(&o->waiters);
     turn_dispatch(station->turns, o);
@@ -124,8 +135,7 @@ static void on_retry(void *arg);
 static void wait_before_retry(struct object *o)
 {
     struct station *station = o->station;
-    loop_timer_set(station->loop, &o->retry_timer, backoff_delay(&o->backoff, backoff_jitter()),
-                   on_retry, o);
+    loop_timer_set(station->loop, &o->retry_timer, outage_wait(&o->outage), on_retry, o);
 }
 
 /* A start failed. With an accepted version to fall back on, that one is tried at once. */
@@ -139,7 +149,7 @@ static void fail_start(struct object *o)
         lifecycle_event(o, OBJECT_EV_RETRY);
         return;
     }
-    backoff_count(&o->backoff, 0);
+    outage_failed(&o->outage, o->load_error ? o->load_error : "no worker could be started");
     wait_before_retry(o);
     turn_fail_queue(station->turns, o);
     waiters_run(&o->waiters);
@@ -159,18 +169,33 @@ static void lose_worker(struct object *o)
         lifecycle_event(o, OBJECT_EV_READY);
 }
 
+static bool is_waited_for(const struct object *o)
+{
+    return call_queue_count(&o->queue) || o->waiters || o->deploy;
+}
+
+/* It served until it failed, and is used: the next call is not to wait for its start. */
+static bool is_missed(const struct object *o)
+{
+    uint64_t unused_ns = loop_now(o->station->loop) - o->used_ns;
+    return o->outage.lasts && o->accepted && unused_ns < o->endpoint.idle_timeout_ns &&
+           !o->station->stopping;
+}
+
 static void probe(struct object *o)
 {
-    if (call_queue_count(&o->queue) || o->waiters || o->deploy)
+    if (is_waited_for(o) || is_missed(o))
         lifecycle_event(o, OBJECT_EV_DEMAND);
 }
 
 static void revive(struct object *o)
 {
+    bool is_wanted = is_waited_for(o) || is_missed(o);
     loop_timer_cancel(&o->retry_timer);
-    backoff_reset(&o->backoff);
+    outage_forget(&o->outage);
     load_error_forget(o);
-    probe(o);
+    if (is_wanted)
+        lifecycle_event(o, OBJECT_EV_DEMAND);
 }
 
 static void cool(struct object *o)
@@ -178,6 +203,8 @@ static void cool(struct object *o)
     struct station *station = o->station;
     struct worker *w = worker_get(station->workers, o->worker);
     o->worker = (struct worker_ref){0};
+    loop_timer_cancel(&o->retry_timer);
+    outage_forget(&o->outage);
     if (w)
         worker_event(w, WORKER_EV_DRAIN);
     replicas_drain(o);
@@ -187,7 +214,6 @@ static void end(struct object *o)
 {
     struct station *station = o->station;
     log_info("object %s is gone", o->id);
-    loop_timer_cancel(&o->retry_timer);
     deploy_drop(o);
     discard_candidate(o);
     loading_drop(o);
@@ -298,6 +324,16 @@ void lifecycle_demand(struct object *o)
         lifecycle_event(o, OBJECT_EV_DEMAND);
 }
 
+void lifecycle_proven(struct object *o)
+{
+    if (!o->outage.lasts)
+        return;
+    outage_proven(&o->outage);
+    loop_timer_cancel(&o->retry_timer);
+    replicas_fill(o);
+    turn_dispatch(o->station->turns, o);
+}
+
 static bool is_candidate(const struct worker *w)
 {
     return worker_ref_is(w->object->candidate, w);
@@ -382,14 +418,14 @@ static void serve_leftovers(struct object *o)
     turn_dispatch(o->station->turns, o);
 }
 
-static void note_death(struct worker *w, int wait_status)
+static void note_death(struct worker *w, const char *reason)
 {
     struct object *o = w->object;
     o->crashes++;
     o->restarts++;
-    object_note(o, "ERROR", "worker %d died: %s", (int)w->pid, worker_death_text(wait_status));
+    object_note(o, "ERROR", "worker %d died: %s", (int)w->pid, reason);
     if (!w->station->stopping)
-        log_info("worker %d of %s died: %s", (int)w->pid, o->id, worker_death_text(wait_status));
+        log_info("worker %d of %s died: %s", (int)w->pid, o->id, reason);
 }
 
 /* A replica takes the place of the dead owner. */
@@ -421,8 +457,10 @@ void lifecycle_worker_dead(struct worker *w, int wait_status)
         serve_leftovers(o);
         return;
     }
+    char reason[WORKER_DEATH_SIZE];
+    worker_death_reason(w, wait_status, reason);
     if (w->blame != WORKER_BLAME_UNWANTED)
-        note_death(w, wait_status);
+        note_death(w, reason);
     if (is_replica) {
         replicas_dead(w);
         return;
@@ -430,6 +468,6 @@ void lifecycle_worker_dead(struct worker *w, int wait_status)
     if (carry_on(o, w))
         return;
     if (w->blame != WORKER_BLAME_UNWANTED)
-        backoff_count(&o->backoff, clock_mono_ns() - w->born_ns);
+        outage_died(&o->outage, clock_mono_ns() - w->born_ns, reason);
     lifecycle_event(o, OBJECT_EV_WORKER_DIED);
 }

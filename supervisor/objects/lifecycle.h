@@ -14,6 +14,8 @@ void lifecycle_event(struct object *o, enum object_event event);
 
 /* A call was queued. */
 void lifecycle_demand(struct object *o);
+/* The worker has answered a turn, or lived for a while: an outage is over. */
+void lifecycle_proven(struct object *o);
 
 /*
  * Runs fn(arg) once the object has loaded and its metadata is there, or has failed to (metadata is

@@ -197,7 +197,7 @@ void loading_accept(struct object *o, uint64_t version)
     if (!o->loading_is_fallback) /* else the error of the file that does not load stays */
         load_error_forget(o);
     if (version != o->version)
-        backoff_reset(&o->backoff);
+        outage_forget(&o->outage);
     o->version = version;
     endpoint_free(&o->endpoint);
     o->endpoint = o->next_endpoint;

@@ -12,10 +12,10 @@
 #include "supervisor/objects/endpoint.h"
 #include "supervisor/objects/history.h"
 #include "supervisor/objects/object_fsm.h"
+#include "supervisor/objects/outage.h"
 #include "supervisor/objects/replicas.h"
 #include "supervisor/objects/source.h"
 #include "supervisor/objects/waiters.h"
-#include "supervisor/process/backoff.h"
 #include "supervisor/process/worker.h"
 #include "supervisor/turn/call_queue.h"
 
@@ -69,8 +69,8 @@ struct object {
     struct call_queue queue;                  /* not yet sent to a worker */
     struct object *next_queued, *prev_queued; /* list of objects with a queue */
     bool in_queued;
-    struct backoff backoff;
-    struct loop_timer retry_timer;   /* end of the backoff */
+    struct outage outage;
+    struct loop_timer retry_timer;   /* end of the backoff; then of the probe */
     struct loop_timer removal_timer; /* the file is missing */
     struct waiter *waiters;          /* lifecycle_when_loaded */
     struct waiter *renewals;         /* renew_object */

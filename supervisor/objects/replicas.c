@@ -82,7 +82,7 @@ static void on_start(void *arg)
 
 static void start_later(struct object *o)
 {
-    uint64_t delay = backoff_delay(&o->replicas.backoff, backoff_jitter());
+    uint64_t delay = backoff_delay(&o->replicas.backoff, clock_mono_ns(), backoff_jitter());
     if (!o->station->stopping && !loop_timer_armed(&o->replicas.start_timer))
         loop_timer_set(o->station->loop, &o->replicas.start_timer, delay, on_start, o);
 }
@@ -102,7 +102,7 @@ static int start_one(struct object *o)
 static bool are_wanted(const struct object *o)
 {
     return (o->phase == OBJECT_SERVING || o->phase == OBJECT_DEPLOYING) && !o->station->stopping &&
-           worker_ref_set(o->worker);
+           !o->outage.lasts && worker_ref_set(o->worker);
 }
 
 void replicas_fill(struct object *o)
@@ -112,7 +112,7 @@ void replicas_fill(struct object *o)
         if (!err)
             continue;
         log_warn("no replica of %s: %s", o->id, strerror(-err));
-        backoff_count(&o->replicas.backoff, 0);
+        backoff_failed(&o->replicas.backoff, clock_mono_ns());
         start_later(o);
         return;
     }
@@ -242,7 +242,7 @@ bool replicas_promote(struct object *o, uint64_t lived_ns)
     best->is_replica = false;
     o->worker = best->ref;
     send_promote(best);
-    backoff_count(&o->replicas.backoff, lived_ns);
+    backoff_died(&o->replicas.backoff, clock_mono_ns(), lived_ns);
     start_later(o);
     return true;
 }
@@ -253,7 +253,7 @@ void replicas_load_failed(struct worker *w, const struct rpc_load_failed *why)
     take_out(o, w);
     object_note(o, "ERROR", "a replica does not load: %.*s", (int)why->error.len, why->error.data);
     log_warn("a replica of %s does not load: %.*s", o->id, (int)why->error.len, why->error.data);
-    backoff_count(&o->replicas.backoff, 0);
+    backoff_failed(&o->replicas.backoff, clock_mono_ns());
     start_later(o);
 }
 
@@ -261,7 +261,8 @@ void replicas_dead(struct worker *w)
 {
     struct object *o = w->object;
     take_out(o, w);
-    backoff_count(&o->replicas.backoff, clock_mono_ns() - w->born_ns);
+    uint64_t now_ns = clock_mono_ns();
+    backoff_died(&o->replicas.backoff, now_ns, now_ns - w->born_ns);
     start_later(o);
     turn_dispatch(o->station->turns, o);
 }

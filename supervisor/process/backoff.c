@@ -5,30 +5,45 @@
 
 #include <sys/random.h>
 
-void backoff_count(struct backoff *b, uint64_t lived_ns)
+enum { FAILURES_MAX = 1000000 /* far beyond the last delay */ };
+
+static void count(struct backoff *b, uint64_t now_ns, unsigned failures)
 {
-    if (lived_ns >= BACKOFF_STABLE_NS)
-        b->deaths = 0;
-    b->deaths++;
+    b->newest_ns = now_ns;
+    b->failures = failures < FAILURES_MAX ? failures : FAILURES_MAX;
+}
+
+void backoff_died(struct backoff *b, uint64_t now_ns, uint64_t lived_ns)
+{
+    count(b, now_ns, lived_ns >= BACKOFF_STABLE_NS ? 1 : b->failures + 1);
+}
+
+void backoff_failed(struct backoff *b, uint64_t now_ns)
+{
+    count(b, now_ns, (b->failures ? b->failures : 1) + 1);
 }
 
 void backoff_reset(struct backoff *b)
 {
-    b->deaths = 0;
+    *b = (struct backoff){0};
 }
 
-uint64_t backoff_delay(const struct backoff *b, uint32_t jitter)
+static uint64_t nominal(unsigned failures)
 {
-    if (b->deaths == 0)
-        return 0;
     uint64_t delay = BACKOFF_FIRST_NS;
-    for (unsigned i = 1; i < b->deaths && delay < BACKOFF_LAST_NS; i++)
+    if (failures < 2)
+        return 0;
+    for (unsigned i = 2; i < failures && delay < BACKOFF_LAST_NS; i++)
         delay *= 2;
-    if (delay > BACKOFF_LAST_NS)
-        delay = BACKOFF_LAST_NS;
-    uint64_t quarter = delay / 4;
+    return delay < BACKOFF_LAST_NS ? delay : BACKOFF_LAST_NS;
+}
+
+uint64_t backoff_delay(const struct backoff *b, uint64_t now_ns, uint32_t jitter)
+{
+    uint64_t delay = nominal(b->failures), quarter = delay / 4;
     uint64_t jittered = delay - quarter + jitter % (2 * quarter + 1);
-    return jittered > BACKOFF_LAST_NS ? BACKOFF_LAST_NS : jittered;
+    uint64_t until_ns = b->newest_ns + (jittered < BACKOFF_LAST_NS ? jittered : BACKOFF_LAST_NS);
+    return until_ns > now_ns ? until_ns - now_ns : 0;
 }
 
 uint32_t backoff_jitter(void)

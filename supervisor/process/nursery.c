@@ -87,7 +87,7 @@ static void send_waiting(struct nursery *n)
 
 static void start_again_later(struct nursery *n)
 {
-    uint64_t delay_ns = backoff_delay(&n->backoff, backoff_jitter());
+    uint64_t delay_ns = backoff_delay(&n->backoff, clock_mono_ns(), backoff_jitter());
     if (delay_ns > RESTART_MAX_NS)
         delay_ns = RESTART_MAX_NS; /* every cold object of the station waits for it */
     loop_timer_set(n->station->loop, &n->restart, delay_ns, start, n);
@@ -104,7 +104,7 @@ static void start(void *arg)
         return;
     }
     log_error("cannot start %s: %s", program, strerror(-err));
-    backoff_count(&n->backoff, 0);
+    backoff_failed(&n->backoff, clock_mono_ns());
     start_again_later(n);
 }
 
@@ -124,7 +124,7 @@ static void current_died(struct nursery *n, uint64_t lived_ns, int wait_status)
 {
     if (!n->station->stopping)
         log_warn("the nursery died (%s); starting another", worker_death_text(wait_status));
-    backoff_count(&n->backoff, lived_ns);
+    backoff_died(&n->backoff, clock_mono_ns(), lived_ns);
     start_again_later(n); /* while stopping too: what is queued for cold objects is still served */
 }
 

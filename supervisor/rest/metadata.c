@@ -59,6 +59,15 @@ static void set_declared(json_t *m, const struct object *o)
     set_default(m, "author", "unknown");
 }
 
+static json_t *backoff_json(const struct object *o)
+{
+    struct buf text = BUF_INIT;
+    outage_put(&text, &o->outage);
+    json_t *json = json_loads(buf_str(&text), 0, NULL);
+    buf_free(&text);
+    return json;
+}
+
 static void set_known(json_t *m, const struct object *o)
 {
     json_object_set_new(m, "object_id", json_string(o->id));
@@ -72,6 +81,8 @@ static void set_known(json_t *m, const struct object *o)
     json_object_set_new(worker, "all", workers_json(o));
     json_object_set_new(m, "worker", worker);
     json_object_set_new(m, "owner", json_string(o->station->config.station_id));
+    if (o->phase == OBJECT_BACKOFF)
+        json_object_set_new(m, "backoff", backoff_json(o));
     if (o->load_error)
         json_object_set_new(m, "load_error", json_string(o->load_error));
     if (o->conflict)

@@ -64,6 +64,11 @@ static void put_object(struct buf *json, const struct object *o)
     json_put_number(json, "turns", o->turns);
     if (o->load_error)
         json_put_member(json, "load_error", o->load_error);
+    if (o->phase == OBJECT_BACKOFF) {
+        json_put_member(json, "reason", o->outage.reason);
+        json_put_key(json, "next_attempt_seconds");
+        buf_printf(json, "%.3f", (double)outage_left(&o->outage) / 1e9);
+    }
     if (o->conflict)
         json_put_member(json, "conflict", o->conflict);
     buf_putc(json, '}');

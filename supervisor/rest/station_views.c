@@ -93,6 +93,31 @@ static void put_worker(struct worker *w, void *arg)
     buf_putc(json, '}');
 }
 
+static void put_failed(struct object *o, void *arg)
+{
+    struct buf *json = arg;
+    if (o->phase != OBJECT_BACKOFF || !buf_ok(json))
+        return;
+    if (json->data[json->len - 1] != '[')
+        buf_putc(json, ',');
+    buf_putc(json, '{');
+    json_put_member(json, "object_id", o->id);
+    json_put_key(json, "next_attempt_seconds");
+    buf_printf(json, "%.3f", (double)outage_left(&o->outage) / 1e9);
+    json_put_number(json, "failures", o->outage.backoff.failures);
+    json_put_member(json, "reason", o->outage.reason);
+    buf_putc(json, '}');
+}
+
+/* What failed and waits for its next start. */
+static void put_backoff(struct station *station, struct buf *json)
+{
+    json_put_key(json, "backoff");
+    buf_putc(json, '[');
+    object_each(station->objects, put_failed, json);
+    buf_putc(json, ']');
+}
+
 static void put_processes(struct station *station, struct buf *json)
 {
     json_put_key(json, "processes");
@@ -131,6 +156,7 @@ void view_status(struct station *station, struct exchange *x)
     buf_printf(&json, "%.3f", uptime_seconds(station));
     json_put_number(&json, "objects", object_count(station->objects));
     put_processes(station, &json);
+    put_backoff(station, &json);
     turn_status(station->turns, &json);
     store_status(station->store, &json);
     put_logs(station, &json);

@@ -21,6 +21,10 @@ void view_object_status(struct object *o, struct exchange *x)
     json_put_member(&json, "phase", object_phase_name(o->phase));
     if (o->load_error)
         json_put_member(&json, "load_error", o->load_error);
+    if (o->phase == OBJECT_BACKOFF) {
+        json_put_key(&json, "backoff");
+        outage_put(&json, &o->outage);
+    }
     json_put_key(&json, "schedules");
     buf_puts(&json, "[]}");
     json_reply(x, 200, &json);

@@ -85,7 +85,7 @@ static int start_process(struct scribe *s)
 
 static void hold_back(struct scribe *s)
 {
-    uint64_t delay_ns = backoff_delay(&s->backoff, backoff_jitter());
+    uint64_t delay_ns = backoff_delay(&s->backoff, clock_mono_ns(), backoff_jitter());
     if (!s->stopping)
         loop_timer_set(s->loop, &s->restart, delay_ns, on_restart, s);
 }
@@ -96,7 +96,7 @@ static void on_restart(void *arg)
     int err = s->pid ? 0 : start_process(s);
     if (err) {
         log_error("cannot start " SCRIBE_PROGRAM_NAME ": %s", strerror(-err));
-        backoff_count(&s->backoff, 0);
+        backoff_failed(&s->backoff, clock_mono_ns());
         hold_back(s);
     }
 }
@@ -257,7 +257,8 @@ void scribe_reaped(struct scribe *s, int wait_status)
     else if (!s->stopping)
         log_warn(SCRIBE_PROGRAM_NAME " exited with %d", WEXITSTATUS(wait_status));
     s->pid = 0;
-    backoff_count(&s->backoff, clock_mono_ns() - s->started_ns);
+    uint64_t now_ns = clock_mono_ns();
+    backoff_died(&s->backoff, now_ns, now_ns - s->started_ns);
     if (s->child_fd < 0 && s->channel.fd >= 0) { /* not yet replaced: its last answers count */
         take_answers(s);
         lose_process(s, "it ended");

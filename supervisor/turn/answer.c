@@ -372,6 +372,8 @@ bool answer_turn_done(struct worker *w, const struct frame *f, const char **reas
     if (!w->is_test)
         count_outcome(turns, w->object, m.outcome);
     bool taken = false;
+    if (!w->is_test)
+        lifecycle_proven(w->object);
     if (!call->exchange || call->id <= w->refuse_through) {
         if (body_fd >= 0)
             close(body_fd);

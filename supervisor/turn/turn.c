@@ -120,6 +120,35 @@ void turn_fail_queue(struct turns *turns, struct object *o)
         answer_unservable(turns, dequeue(turns, o, true));
 }
 
+/* Whoever would wait long is told at once, and when it is worth asking again. */
+static void answer_backoff(struct turns *turns, struct call *call, uint64_t left_ns)
+{
+    const struct outage *outage = &call->object->outage;
+    struct buf extra = BUF_INIT;
+    uint64_t seconds = (left_ns + NS_PER_S - 1) / NS_PER_S;
+    buf_puts(&extra, "\"limit\":\"backoff_wait\",\"retryable\":true,\"backoff\":");
+    outage_put(&extra, outage);
+    turns->rejected_backoff++;
+    exchange_retry_after(call->exchange, seconds);
+    answer_error(turns, call, 503, buf_str(&extra),
+                 "%s has failed (%s) and is started again in %.3g s (workers.backoff_wait)",
+                 call->object->id, outage->reason, (double)left_ns / 1e9);
+    buf_free(&extra);
+}
+
+static bool refuse_in_backoff(struct turns *turns, struct call *call)
+{
+    const struct object *o = call->object;
+    uint64_t left_ns = outage_left(&o->outage);
+    if (o->load_error && !o->accepted)
+        turn_answer_unloadable(turns, call);
+    else if (left_ns > turns->station->config.backoff_wait_ns)
+        answer_backoff(turns, call, left_ns);
+    else
+        return false;
+    return true;
+}
+
 void turn_admit(struct turns *turns, struct object *o, struct exchange *x,
                 const struct call_origin *origin)
 {
@@ -133,10 +162,9 @@ void turn_admit(struct turns *turns, struct object *o, struct exchange *x,
     turns->outstanding++;
     if (origin->ask)
         origin->ask->callee = call;
-    if (o->phase == OBJECT_BACKOFF && o->load_error && !o->accepted) {
-        turn_answer_unloadable(turns, call);
+    o->used_ns = loop_now(turns->station->loop);
+    if (o->phase == OBJECT_BACKOFF && refuse_in_backoff(turns, call))
         return;
-    }
     enqueue(turns, call);
     deadline_arm(turns);
     if (o->phase == OBJECT_SERVING || o->phase == OBJECT_DEPLOYING)
@@ -227,6 +255,8 @@ static int send_call(struct worker *w, struct call *call)
  */
 static size_t window_of(const struct object *o, const struct worker *w)
 {
+    if (o->outage.lasts)
+        return 1; /* a probe: what it dies of costs one call */
     if (w->concurrent > 1)
         return w->concurrent;
     if (o->endpoint.workers == 1)
@@ -431,6 +461,8 @@ void turn_metrics(const struct turns *turns, struct buf *text)
                    turns->rejected_queue_station);
     metric_counter(text, "rejected_queue_timeout_total", "Calls refused: workers.queue_timeout.",
                    turns->rejected_queue_timeout);
+    metric_counter(text, "rejected_backoff_total", "Calls refused: workers.backoff_wait.",
+                   turns->rejected_backoff);
     metric_gauge(text, "queued_calls", "Calls that wait for their turn.", (double)turns->queued);
     metric_gauge(text, "gated_replies", "Replies that wait for the disk.",
                  (double)turns->gated.count);

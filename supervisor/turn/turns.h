@@ -33,6 +33,7 @@ struct turns {
     struct histogram latency; /* admission to reply */
     uint64_t done, raised, timed_out, crashed, refused, commits;
     uint64_t rejected_queue_object, rejected_queue_station, rejected_queue_timeout;
+    uint64_t rejected_backoff;
 };
 
 /* turn.c: a call goes to its worker, and comes back one way or another. */
