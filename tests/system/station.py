@@ -170,32 +170,44 @@ class ProcessInfo:
         return f"{self.pid}({self.state}) {self.command}"
 
 
-def all_processes():
-    found = (ProcessInfo.of(name) for name in os.listdir("/proc") if name.isdigit())
-    return [p for p in found if p is not None]
+def read_proc(*path):
+    """A file of /proc as bytes; empty when the process is gone or not ours."""
+    try:
+        with open("/proc/" + "/".join(map(str, path)), "rb", buffering=0) as f:
+            return f.read()
+    except OSError:
+        return b""
+
+
+def child_pids(pid):
+    """The children of all threads of a process."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+    return [int(child) for t in threads for child in read_proc(pid, "task", t, "children").split()]
+
+
+def children_of(pid):
+    found = (ProcessInfo.of(child) for child in child_pids(pid))
+    return [p for p in found if p is not None and p.parent == pid]
 
 
 def descendants(pid):
-    children = {}
-    for process in all_processes():
-        children.setdefault(process.parent, []).append(process)
     found, queue = [], [pid]
     while queue:
-        for process in children.get(queue.pop(), []):
-            found.append(process)
-            queue.append(process.pid)
+        children = children_of(queue.pop())
+        found += children
+        queue += [p.pid for p in children]
     return found
 
 
 def processes_marked(mark):
     """Processes whose environment holds the mark: finds what escaped from the process tree."""
     needle = f"OBJECTD_TEST_MARK={mark}".encode()
-    found = []
-    for process in all_processes():
-        with contextlib.suppress(OSError):
-            if needle in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
-                found.append(process)
-    return found
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    found = (ProcessInfo.of(pid) for pid in pids if needle in read_proc(pid, "environ").split(b"\0"))
+    return [p for p in found if p is not None]
 
 
 def descriptors(pid):
@@ -244,6 +256,8 @@ class Station:
         self.data = Path(data or self.folder / "data")
         self.log_file = self.folder / "objectd.log"
         self.config = {section: dict(keys) for section, keys in (config or {}).items()}
+        # Each start writes a spare segment: small ones, but for the tests that name another size.
+        self.config.setdefault("state", {}).setdefault("segment_size", "1M")
         self.env = dict(env or {})
         self.arguments, self.prefix = list(arguments), list(prefix)
         self.build = Path(build or BUILD)
@@ -438,8 +452,7 @@ class Station:
     # --- looking at it ---
 
     def children(self, role=None):
-        found = [p for p in all_processes() if p.parent == self.pid]
-        return [p for p in found if role is None or role_of(p) == role]
+        return [p for p in children_of(self.pid) if role is None or role_of(p) == role]
 
     def workers(self):
         return [p for p in self.children("worker") if p.state != "Z"]
