@@ -10,6 +10,12 @@
 #ifndef OBJECTD_VERSION
 #define OBJECTD_VERSION "0-unconfigured"
 #endif
+#ifndef OBJECTD_PYTHON_VERSION
+#define OBJECTD_PYTHON_VERSION "3.11" /* that the workers embed */
+#endif
+#ifndef OBJECTD_PYTHON
+#define OBJECTD_PYTHON "/usr/bin/python3" /* the program of the same */
+#endif
 #ifndef OBJECTD_LIBEXECDIR
 #define OBJECTD_LIBEXECDIR "/usr/libexec/objectd"
 #endif

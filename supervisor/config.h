@@ -88,6 +88,7 @@ struct config {
     uint64_t idle_timeout_ns;        /* 600 s */
     uint64_t replica_lag_timeout_ns; /* 5 s without following the object's writes */
     enum cgroups_mode cgroups;
+    char *venv;           /* "": the packages of the system */
     char *worker_program; /* objectd-worker */
 
     /* state {} */

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/config_value.h"
 
+#include "common/build.h"
 #include "common/clock.h"
+#include "common/venv.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -141,6 +143,10 @@ void config_value_allowed(const struct config_key *key, char *text, size_t size)
         return;
     case CONFIG_PATH:
         snprintf(text, size, "the path of a file or folder");
+        return;
+    case CONFIG_VENV:
+        snprintf(text, size, "the folder of a virtual environment of Python %s, or \"\" for none",
+                 OBJECTD_PYTHON_VERSION);
         return;
     case CONFIG_LISTEN:
         snprintf(text, size,
@@ -306,18 +312,40 @@ static char *absolute(const char *base, const char *path)
     return whole;
 }
 
+/* The same without slashes at its end. */
+static char *path_of(const char *base, const char *text)
+{
+    char *path = absolute(base, text);
+    size_t len = path ? strlen(path) : 0;
+    while (len > 1 && path[len - 1] == '/')
+        path[--len] = 0;
+    return path;
+}
+
 static int set_text(const struct config_key *key, const char *text, const char *base, char **field)
 {
     if (!item_is_valid(key, text))
         return -EINVAL;
-    char *copy = key->kind == CONFIG_PATH ? absolute(base, text) : strdup(text);
+    char *copy = key->kind == CONFIG_PATH ? path_of(base, text) : strdup(text);
     if (!copy)
         return -ENOMEM;
-    size_t len = strlen(copy);
-    while (key->kind == CONFIG_PATH && len > 1 && copy[len - 1] == '/')
-        copy[--len] = 0;
     free(*field);
     *field = copy;
+    return 0;
+}
+
+static int set_venv(const char *text, const char *base, char **field)
+{
+    char problem[VENV_PROBLEM_SIZE];
+    char *path = text[0] ? path_of(base, text) : strdup("");
+    if (!path)
+        return -ENOMEM;
+    if (path[0] && !venv_check(path, problem, sizeof(problem))) {
+        free(path);
+        return -EINVAL;
+    }
+    free(*field);
+    *field = path;
     return 0;
 }
 
@@ -345,6 +373,8 @@ static int set_one(struct config *config, const struct config_key *key, const ch
     case CONFIG_STATION:
     case CONFIG_PATH:
         return set_text(key, text, base, field);
+    case CONFIG_VENV:
+        return set_venv(text, base, field);
     case CONFIG_DURATION:
     case CONFIG_SIZE:
     case CONFIG_COUNT:
@@ -354,13 +384,29 @@ static int set_one(struct config *config, const struct config_key *key, const ch
     }
 }
 
-static void explain(const struct config_key *key, int err, const char *bad, char *why, size_t size)
+/* What is wrong with a virtual environment, and the way out, say more than what would be right. */
+static bool explain_venv(const struct config_key *key, const char *bad, const char *base, char *why,
+                         size_t size)
+{
+    char problem[VENV_PROBLEM_SIZE];
+    char *path = key->kind == CONFIG_VENV && bad ? path_of(base, bad) : NULL;
+    bool is_bad = path && !venv_check(path, problem, sizeof(problem));
+    if (is_bad)
+        snprintf(why, size, "%s.%s: %s", key->section, key->name, problem);
+    free(path);
+    return is_bad;
+}
+
+static void explain(const struct config_key *key, int err, const char *bad, const char *base,
+                    char *why, size_t size)
 {
     char allowed[256];
     if (err == -ENOMEM) {
         snprintf(why, size, "%s.%s: no memory", key->section, key->name);
         return;
     }
+    if (explain_venv(key, bad, base, why, size))
+        return;
     config_value_allowed(key, allowed, sizeof(allowed));
     if (bad)
         snprintf(why, size, "%s.%s = \"%.80s\" is not allowed; it takes %s", key->section,
@@ -379,7 +425,7 @@ int config_value_set(struct config *config, const struct config_key *key, const 
     else if (count == 1)
         err = set_one(config, key, bad = values[0], base);
     if (err < 0)
-        explain(key, err, bad, why, why_size);
+        explain(key, err, bad, base, why, why_size);
     return err;
 }
 
@@ -412,6 +458,7 @@ void config_value_show(const struct config *config, const struct config_key *key
     switch (key->kind) {
     case CONFIG_STATION:
     case CONFIG_PATH:
+    case CONFIG_VENV:
         snprintf(text, size, "\"%s\"", *(char *const *)field ? *(char *const *)field : "");
         return;
     case CONFIG_LISTEN:
@@ -436,7 +483,7 @@ void config_value_show(const struct config *config, const struct config_key *key
 
 static bool is_text(const struct config_key *key)
 {
-    return key->kind == CONFIG_PATH || key->kind == CONFIG_STATION;
+    return key->kind == CONFIG_PATH || key->kind == CONFIG_VENV || key->kind == CONFIG_STATION;
 }
 
 static bool is_number(const struct config_key *key)

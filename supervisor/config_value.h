@@ -17,6 +17,7 @@
 enum config_kind {
     CONFIG_STATION,
     CONFIG_PATH,
+    CONFIG_VENV, /* a path; "": none */
     CONFIG_LISTEN,
     CONFIG_HOSTS,
     CONFIG_DURATION,

@@ -2,8 +2,8 @@
 /*
  * objectd-worker - the program that runs object code.
  *
- * Started by the supervisor as `objectd-worker --nursery` with its socket at FD_RPC; everything
- * else of its life is in nursery.c (before the fork) and worker.c (after it).
+ * Started by the supervisor as `objectd-worker --nursery [--venv FOLDER]` with its socket at
+ * FD_RPC; everything else of its life is in nursery.c (before the fork) and worker.c (after it).
  */
 #include "common/build.h"
 #include "common/log.h"
@@ -15,7 +15,7 @@
 
 static int usage(FILE *out, int code)
 {
-    fputs("usage: objectd-worker --nursery\n"
+    fputs("usage: objectd-worker --nursery [--venv FOLDER]\n"
           "Runs the objects of a station; started by objectd, not by people.\n",
           out);
     return code;
@@ -28,8 +28,10 @@ int main(int argc, char **argv)
         return printf("objectd-worker %s\n", OBJECTD_VERSION) < 0;
     if (argc == 2 && strcmp(argv[1], "--help") == 0)
         return usage(stdout, EXIT_CODE_OK);
-    if (argc != 2 || strcmp(argv[1], "--nursery") != 0)
+    bool has_venv = argc == 4 && strcmp(argv[2], "--venv") == 0;
+    if ((argc != 2 && !has_venv) || strcmp(argv[1], "--nursery") != 0)
         return usage(stderr, EXIT_CODE_USAGE);
+    const char *venv = has_venv ? strdup(argv[3]) : NULL; /* the title takes its place */
     title_init(argc, argv);
-    return nursery_run();
+    return nursery_run(venv);
 }

@@ -154,11 +154,11 @@ static void leave_with_supervisor(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-int nursery_run(void)
+int nursery_run(const char *venv)
 {
     static struct channel channel;
     leave_with_supervisor();
-    if (py_embed_start() < 0)
+    if (py_embed_start(venv) < 0)
         return EXIT_CODE_ENVIRONMENT;
     deadline_install();
     channel_init(&channel, FD_RPC, RPC_FROM_NURSERY, RPC_FROM_SUPERVISOR, NURSERY_PAYLOAD_MAX);

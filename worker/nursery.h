@@ -9,7 +9,7 @@
 #ifndef WORKER_NURSERY_H
 #define WORKER_NURSERY_H
 
-/* Returns the exit code of the process. */
-int nursery_run(void);
+/* venv: the station's virtual environment, borrowed for good; NULL: none. The exit code. */
+int nursery_run(const char *venv);
 
 #endif

@@ -21,12 +21,9 @@
 #include "worker/py_runtime.h"
 #include "worker/py_scope.h"
 #include "worker/py_state.h"
+#include "worker/py_venv.h"
 
 #include <signal.h>
-
-#ifndef OBJECTD_PYTHON
-#define OBJECTD_PYTHON "/usr/bin/python3"
-#endif
 
 static PyThreadState *idle_state;
 
@@ -46,7 +43,8 @@ static PyStatus preconfigure(void)
     return Py_PreInitialize(&pre);
 }
 
-/* Isolated from the environment and the user's site; the system's packages stay importable. */
+/* Isolated from the environment and the user's site; the packages of the system, or of the
+ * station's virtual environment, stay importable. */
 static PyStatus configure(PyConfig *config)
 {
     char *argv[] = {"objectd-worker"};
@@ -54,7 +52,7 @@ static PyStatus configure(PyConfig *config)
     config->install_signal_handlers = 0;
     config->write_bytecode = 0; /* the objects tree belongs to its authors */
     config->pathconfig_warnings = 0;
-    PyStatus status = PyConfig_SetBytesString(config, &config->program_name, OBJECTD_PYTHON);
+    PyStatus status = PyConfig_SetBytesString(config, &config->program_name, py_venv_program());
     if (!PyStatus_Exception(status))
         status = PyConfig_SetBytesArgv(config, 1, argv);
     if (!PyStatus_Exception(status))
@@ -153,8 +151,10 @@ static int start_parts(void)
     return line_buffer("stdout") < 0 || line_buffer("stderr") < 0 ? -1 : 0;
 }
 
-int py_embed_start(void)
+int py_embed_start(const char *venv)
 {
+    if (py_venv_start(venv) < 0)
+        return -1;
     PyStatus status = preconfigure();
     if (PyStatus_Exception(status))
         return config_failed(status);

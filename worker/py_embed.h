@@ -7,8 +7,11 @@
 
 #include <stdbool.h>
 
-/* Initialises Python and imports what every object needs. 0, or -1 after a line on stderr. */
-int py_embed_start(void);
+/*
+ * Initialises Python and imports what every object needs. venv: of the station, borrowed for good;
+ * NULL: none. 0, or -1 after a line on stderr.
+ */
+int py_embed_start(const char *venv);
 /* Last thing before the first fork: what lives now is never looked at by the collector again. */
 void py_embed_freeze(void);
 

@@ -4,7 +4,9 @@
 #include "worker/py_imports.h"
 
 #include "common/clock.h"
+#include "common/venv.h"
 #include "worker/py_runtime.h"
+#include "worker/py_venv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -97,6 +99,15 @@ static uint32_t report_file(struct buf *out, PyObject *file)
     return 1;
 }
 
+/* The packages of a virtual environment are too many to be watched, and nobody writes them by hand.
+ */
+static uint32_t report_module(struct buf *out, PyObject *file)
+{
+    const char *path = file && PyUnicode_Check(file) ? PyUnicode_AsUTF8(file) : NULL;
+    const char *relative = path ? below_objects(path) : NULL;
+    return relative && !venv_holds(relative) ? report_file(out, file) : 0;
+}
+
 uint32_t py_imports_report(struct buf *out)
 {
     PyObject *modules = PyImport_GetModuleDict(), *name, *module;
@@ -107,7 +118,7 @@ uint32_t py_imports_report(struct buf *out)
     imports.modules = PyDict_GET_SIZE(modules);
     while (PyDict_Next(modules, &at, &name, &module))
         if (PyModule_Check(module))
-            count += report_file(out, PyDict_GetItemString(PyModule_GetDict(module), "__file__"));
+            count += report_module(out, PyDict_GetItemString(PyModule_GetDict(module), "__file__"));
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(imports.failed); i++)
         count += report_file(out, PyList_GET_ITEM(imports.failed, i));
     PyErr_Clear();
@@ -170,10 +181,14 @@ static void add_missing_module(PyObject *exception)
     const char *module = name && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
     const char *dir = PyUnicode_AsUTF8(py_runtime_facts()->objects_dir);
     const char *slash = strrchr(imports.own, '/');
+    struct buf packages = BUF_INIT;
     if (module && dir && slash) {
         add_candidates(imports.own, (size_t)(slash - imports.own), module);
         add_candidates(dir, strlen(dir), module);
+        if (py_venv_packages(&packages))
+            add_candidates(packages.data, packages.len, module);
     }
+    buf_free(&packages);
     Py_XDECREF(name);
 }
 

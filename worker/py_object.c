@@ -14,6 +14,7 @@
 #include "worker/py_scope.h"
 #include "worker/py_state.h"
 #include "worker/py_test.h"
+#include "worker/py_venv.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -202,11 +203,18 @@ static void set_role(PyObject *names)
         py_state_set_role(py_runtime_facts()->is_replica ? STATE_REPLICA : STATE_OWNER);
 }
 
+static const char *objects_dir(void)
+{
+    PyObject *dir = py_runtime_facts()->objects_dir; /* NULL: malformed settings */
+    return dir ? PyUnicode_AsUTF8(dir) : "";
+}
+
 static int load_module(struct loading *l, struct buf *metadata)
 {
     l->filename = PyUnicode_DecodeFSDefault(l->path);
     l->injected = make_injected();
-    if (!l->filename || !l->injected || register_source(l) < 0 || extend_path(l) < 0)
+    if (!l->filename || !l->injected || register_source(l) < 0 ||
+        py_venv_enter(objects_dir(), l->path) < 0 || extend_path(l) < 0)
         return -1;
     py_scope_enter(SCOPE_LOADING, 0, NULL);
     int err = make_module(l);
@@ -228,8 +236,12 @@ static int load_module(struct loading *l, struct buf *metadata)
 static void describe_failure(struct loading *l, struct object_load_error *error)
 {
     struct py_error e;
+    struct buf hint = BUF_INIT;
     py_imports_failed();
+    py_venv_hint(objects_dir(), &hint);
     py_error_take(&e, l->path);
+    buf_puts(&e.summary, buf_str(&hint));
+    buf_free(&hint);
     error->error = e.summary;
     error->traceback = e.traceback;
     error->line = e.line;

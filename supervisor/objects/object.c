@@ -2,6 +2,7 @@
 #include "supervisor/objects/object.h"
 
 #include "common/clock.h"
+#include "common/venv.h"
 #include "supervisor/log/object_log.h"
 #include "supervisor/objects/deploy.h"
 #include "supervisor/objects/imports.h"
@@ -199,7 +200,7 @@ static bool part_is_hidden(const char *path, size_t at)
 bool object_id_of_path(const char *path, char *id)
 {
     size_t len = strlen(path);
-    if (len <= 3 || strcmp(path + len - 3, ".py") != 0)
+    if (len <= 3 || strcmp(path + len - 3, ".py") != 0 || venv_holds(path))
         return false;
     len -= 3;
     if (len > OBJECT_ID_MAX)

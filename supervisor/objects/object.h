@@ -111,7 +111,8 @@ struct object *object_first_queued(const struct object_table *table);
 
 /*
  * Object id of a path below the objects folder, into id (OBJECT_ID_MAX + 1 bytes). False when the
- * path is no object: not *.py, a part begins with '_' or '.', a character that ids do not have.
+ * path is no object: not *.py, a part begins with '_' or '.', it lies in a virtual environment, a
+ * character that ids do not have.
  */
 bool object_id_of_path(const char *path, char *id);
 /* Is it made of [A-Za-z0-9_.-], 1..OBJECT_ID_MAX bytes? */

@@ -4,6 +4,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/venv.h"
 #include "supervisor/objects/imports.h"
 #include "supervisor/objects/saved.h"
 #include "supervisor/station.h"
@@ -47,6 +48,12 @@ static void scan_folder(struct tree_watch *t, const char *prefix, unsigned depth
 static bool is_hidden(const char *name)
 {
     return name[0] == '.' || name[0] == '_';
+}
+
+/* A folder that holds no objects. */
+static bool is_hidden_folder(const char *name)
+{
+    return is_hidden(name) || strcmp(name, VENV_FOLDER) == 0;
 }
 
 /* --- files --- */
@@ -226,6 +233,8 @@ static void scan_entry(struct tree_watch *t, const char *prefix, const struct di
     if (lstat(full, &st) < 0)
         return;
     if (S_ISDIR(st.st_mode)) {
+        if (is_hidden_folder(entry->d_name))
+            return;
         strcat(path, "/");
         scan_folder(t, path, depth + 1);
     } else {
@@ -362,7 +371,7 @@ static void note_import(struct tree_watch *t, char *path, uint32_t mask)
 /* It is watched for what was imported from it, and no more. */
 static bool holds_no_objects(const struct folder *f)
 {
-    if (is_hidden(f->prefix))
+    if (is_hidden(f->prefix) || venv_holds(f->prefix))
         return true;
     for (const char *slash = strchr(f->prefix, '/'); slash && slash[1];
          slash = strchr(slash + 1, '/'))
@@ -396,9 +405,9 @@ static void on_event(struct tree_watch *t, const struct inotify_event *event)
     note_import(t, path, event->mask);
     if (is_hidden(event->name) || holds_no_objects(f))
         return;
-    if (event->mask & IN_ISDIR)
+    if (event->mask & IN_ISDIR && !is_hidden_folder(event->name))
         on_folder_event(t, path, event->mask);
-    else
+    else if (!(event->mask & IN_ISDIR))
         on_file_event(t, path, event->mask);
 }
 

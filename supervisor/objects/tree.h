@@ -4,7 +4,8 @@
  * then inotify (new, written, renamed, removed files and folders); after a queue overflow, a
  * rescan.
  *
- * Folders that begin with '_' or '.' are not entered; symbolic links to folders are not followed.
+ * Folders that begin with '_' or '.', and virtual environments (VENV_FOLDER), are not entered;
+ * symbolic links to folders are not followed.
  */
 #ifndef SUPERVISOR_OBJECTS_TREE_H
 #define SUPERVISOR_OBJECTS_TREE_H

@@ -66,9 +66,9 @@ static void on_heard(struct nursery_process *p, void *arg)
     end_if_retired(n, p);
 }
 
-static struct nursery_process *add(struct nursery *n, const char *program, int *error)
+static struct nursery_process *add(struct nursery *n, const struct config *config, int *error)
 {
-    struct nursery_process *p = nursery_process_new(n->station, program, on_heard, n, error);
+    struct nursery_process *p = nursery_process_new(n->station, config, on_heard, n, error);
     if (!p)
         return NULL;
     p->next = n->all;
@@ -96,14 +96,14 @@ static void start_again_later(struct nursery *n)
 static void start(void *arg)
 {
     struct nursery *n = arg;
-    const char *program = n->station->config.worker_program;
+    const struct config *config = &n->station->config;
     int err;
-    n->current = add(n, program, &err);
+    n->current = add(n, config, &err);
     if (n->current) {
         send_waiting(n);
         return;
     }
-    log_error("cannot start %s: %s", program, strerror(-err));
+    log_error("cannot start %s: %s", config->worker_program, strerror(-err));
     backoff_failed(&n->backoff, clock_mono_ns());
     start_again_later(n);
 }
@@ -227,12 +227,12 @@ static void on_warm_late(void *arg)
     tell_ready(n, "the new nursery was not ready within workers.start_timeout");
 }
 
-int nursery_warm(struct nursery *n, const char *program, void (*ready)(void *arg, const char *why),
-                 void *arg)
+int nursery_warm(struct nursery *n, const struct config *config,
+                 void (*ready)(void *arg, const char *why), void *arg)
 {
     int err = 0;
     nursery_cool(n);
-    n->warm = add(n, program, &err);
+    n->warm = add(n, config, &err);
     if (!n->warm)
         return err;
     n->ready = ready;

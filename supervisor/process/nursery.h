@@ -7,6 +7,7 @@
 #define SUPERVISOR_PROCESS_NURSERY_H
 
 #include "common/worker_fds.h"
+#include "supervisor/config.h"
 #include "supervisor/process/worker.h"
 
 struct nursery;
@@ -30,10 +31,10 @@ bool nursery_owes_pid(const struct nursery *nursery);
 bool nursery_ready(const struct nursery *nursery);
 
 /*
- * Starts another one with that program beside the one that is asked. Later ready(arg, NULL) says
+ * Starts another one, as config says, beside the one that is asked. Later ready(arg, NULL) says
  * that Python is up in it, or ready(arg, why) that it never will be; then it is gone. 0 or -errno.
  */
-int nursery_warm(struct nursery *nursery, const char *program,
+int nursery_warm(struct nursery *nursery, const struct config *config,
                  void (*ready)(void *arg, const char *why), void *arg);
 /* The warm one is asked from now on; the other ends once it has answered what it was asked. */
 void nursery_switch(struct nursery *nursery);

@@ -205,11 +205,12 @@ bool nursery_process_ready(const struct nursery_process *p)
 
 /* --- birth and death --- */
 
-struct nursery_process *nursery_process_new(struct station *station, const char *program,
+struct nursery_process *nursery_process_new(struct station *station, const struct config *config,
                                             void (*heard)(struct nursery_process *p, void *arg),
                                             void *arg, int *error)
 {
-    char *argv[] = {"objectd-worker", "--nursery", NULL};
+    char *venv = config->venv;
+    char *argv[] = {"objectd-worker", "--nursery", venv[0] ? "--venv" : NULL, venv, NULL};
     struct nursery_process *p = calloc(1, sizeof(*p));
     *error = -ENOMEM;
     if (!p)
@@ -217,7 +218,7 @@ struct nursery_process *nursery_process_new(struct station *station, const char 
     p->station = station;
     p->heard = heard;
     p->arg = arg;
-    int fd = program_start(program, argv, &p->pid);
+    int fd = program_start(config->worker_program, argv, &p->pid);
     if (fd < 0) {
         *error = fd;
         free(p);

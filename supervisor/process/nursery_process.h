@@ -8,6 +8,7 @@
 #define SUPERVISOR_PROCESS_NURSERY_PROCESS_H
 
 #include "common/worker_fds.h"
+#include "supervisor/config.h"
 #include "supervisor/process/worker.h"
 
 /* A request for a fork; its descriptors are its own until it was sent. */
@@ -31,10 +32,10 @@ struct nursery_process {
 };
 
 /*
- * Starts the program; heard(p, arg) is called after each message of it and when it was given up.
- * NULL and *error (-errno) when it cannot be started.
+ * Starts the program with the virtual environment that config names; heard(p, arg) is called after
+ * each message of it and when it was given up. NULL and *error (-errno) when it cannot be started.
  */
-struct nursery_process *nursery_process_new(struct station *station, const char *program,
+struct nursery_process *nursery_process_new(struct station *station, const struct config *config,
                                             void (*heard)(struct nursery_process *p, void *arg),
                                             void *arg, int *error);
 /* Takes the list of spawns; those that cannot be sent are answered as failed. */

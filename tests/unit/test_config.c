@@ -312,7 +312,7 @@ START_TEST(shipped_file_shows_the_defaults)
     char *shipped = source_text("packaging/objectd.conf");
     for (size_t i = 0; i < config_key_count; i++) {
         const struct config_key *key = &config_keys[i];
-        bool words = key->kind >= CONFIG_DURABILITY;
+        bool words = key->kind >= CONFIG_DURABILITY || key->kind == CONFIG_VENV;
         if (!key->fallback || config_key_is_list(key))
             continue;
         snprintf(expected, sizeof(expected), "    # %s = %s%s%s\n", key->name, words ? "\"" : "",
