@@ -16,6 +16,7 @@
 #include "supervisor/options.h"
 #include "supervisor/process/nursery.h"
 #include "supervisor/process/reaper.h"
+#include "supervisor/reload.h"
 #include "supervisor/rest/router.h"
 #include "supervisor/scribe/scribe.h"
 #include "supervisor/signals.h"
@@ -71,7 +72,7 @@ static void on_signal(void *arg, int signo)
         stop_begin(s);
         break;
     case SIGHUP:
-        log_info("reload: a new configuration is used from the next start");
+        reload_ask(s->reload);
         break;
     case SIGUSR1:
         object_logs_reopen(s->logs);
@@ -182,7 +183,7 @@ static void announce(void)
         log_info("no objects yet: save .py files below %s%s", station.config.objects_dir,
                  access(OBJECTD_EXAMPLESDIR, R_OK) == 0 ? "; examples are in " OBJECTD_EXAMPLESDIR
                                                         : "");
-    notify_ready();
+    notify_ready("serving");
     on_watchdog(&station);
 }
 
@@ -199,6 +200,7 @@ static void stop_parts(void)
     store_close(station.store);
     tree_watch_free(station.watch);
     station.watch = NULL;
+    reload_free(station.reload);
     nursery_free(station.nursery);
     object_logs_detach(station.logs);
     scribe_free(station.scribe);
@@ -226,7 +228,7 @@ static int read_config(const struct options *options)
     return 0;
 }
 
-static int run_station(void)
+static int run_station(const struct options *options)
 {
     station.started_ns = clock_mono_ns();
     notify_setup();
@@ -237,6 +239,7 @@ static int run_station(void)
     start_front();
     open_store();
     start_objects();
+    station.reload = reload_new(&station, options);
     announce();
     /* From here on we must not die: workers, clients and peers are dropped one by one instead. */
     loop_run(station.loop);
@@ -267,5 +270,5 @@ int main(int argc, char **argv)
         look_at_objects();
         return EXIT_CODE_OK;
     }
-    return run_station();
+    return run_station(&options);
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/notify.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -76,14 +78,25 @@ static void tell(const char *message)
     close(fd);
 }
 
-void notify_ready(void)
+void notify_ready(const char *status)
 {
-    tell("READY=1");
+    char message[256];
+    snprintf(message, sizeof(message), "READY=1\nSTATUS=%.200s", status);
+    tell(message);
+}
+
+/* The time tells the manager which READY belongs to this. */
+void notify_reloading(void)
+{
+    char message[128];
+    snprintf(message, sizeof(message), "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=reloading",
+             (unsigned long long)(clock_mono_ns() / 1000));
+    tell(message);
 }
 
 void notify_stopping(void)
 {
-    tell("STOPPING=1");
+    tell("STOPPING=1\nSTATUS=stopping");
 }
 
 void notify_watchdog(void)

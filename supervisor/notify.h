@@ -14,7 +14,9 @@
 /* Reads NOTIFY_SOCKET and WATCHDOG_USEC/WATCHDOG_PID and removes them, so that no child has them.
  */
 void notify_setup(void);
-void notify_ready(void);
+/* `status` is one line for people. */
+void notify_ready(const char *status);
+void notify_reloading(void);
 void notify_stopping(void);
 void notify_watchdog(void);
 /* How often notify_watchdog() should be called: half the limit, in ns; 0: not asked for. */

@@ -31,6 +31,7 @@ struct station {
     struct tree_watch *watch;
     struct turns *turns;
     struct front *front;
+    struct reload *reload;
 };
 
 #endif

@@ -6,6 +6,7 @@
 #include "supervisor/log/object_log.h"
 #include "supervisor/notify.h"
 #include "supervisor/objects/object.h"
+#include "supervisor/reload.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/turn.h"
 
@@ -59,5 +60,6 @@ void stop_begin(struct station *station)
     deadline_ns = clock_mono_ns() + station->config.stop_timeout_ns;
     front_stop_accepting(station->front);
     object_logs_end_watch(station->logs, "the station stops");
+    reload_stop(station->reload);
     check(station);
 }

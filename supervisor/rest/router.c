@@ -9,6 +9,7 @@
 #include "supervisor/rest/missing.h"
 #include "supervisor/rest/object_views.h"
 #include "supervisor/rest/objects_view.h"
+#include "supervisor/rest/reload_view.h"
 #include "supervisor/rest/station_views.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/turn.h"
@@ -140,11 +141,12 @@ static const struct route {
     const char *path;
     void (*view)(struct station *station, struct exchange *x);
     bool management; /* obeys security.management */
+    bool is_done;    /* POST; all others are only read */
 } routes[] = {
-    {"/", view_root, false},           {"/health", view_health, false},
-    {"/ready", view_ready, false},     {"/metrics", view_metrics, false},
-    {"/objects", view_objects, false}, {"/objects/", view_objects, false},
-    {"/status", view_status, true},
+    {"/", view_root, false, false},           {"/health", view_health, false, false},
+    {"/ready", view_ready, false, false},     {"/metrics", view_metrics, false, false},
+    {"/objects", view_objects, false, false}, {"/objects/", view_objects, false, false},
+    {"/status", view_status, true, false},    {"/reload", view_reload, true, true},
 };
 
 static const struct route *route_of(struct span path)
@@ -160,18 +162,25 @@ static bool is_reading(const struct exchange_request *request)
     return span_equal(request->method, "GET") || span_equal(request->method, "HEAD");
 }
 
+static bool method_fits(const struct route *route, const struct exchange_request *request)
+{
+    return route->is_done ? span_equal(request->method, "POST") : is_reading(request);
+}
+
 static void route_station(struct station *station, struct exchange *x)
 {
-    static const struct exchange_field allow = {"Allow", "GET, HEAD, OPTIONS"};
     const struct exchange_request *request = exchange_request(x);
     const struct route *route = route_of(request->path);
+    const char *methods = route && route->is_done ? "POST, OPTIONS" : "GET, HEAD, OPTIONS";
+    struct exchange_field allow = {"Allow", methods};
     if (!route) {
         missing_route(station, x);
     } else if (span_equal(request->method, "OPTIONS")) {
         struct exchange_reply reply = {.status = 204, .fields = &allow, .field_count = 1};
         exchange_reply(x, &reply);
-    } else if (!is_reading(request)) {
-        exchange_error_method(x, allow.value, "this route is only read");
+    } else if (!method_fits(route, request)) {
+        exchange_error_method(x, allow.value,
+                              route->is_done ? "this route takes POST" : "this route is only read");
     } else if (!route->management || management_allowed(station, x)) {
         route->view(station, x);
     }

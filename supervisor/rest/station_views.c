@@ -10,6 +10,7 @@
 #include "supervisor/objects/object.h"
 #include "supervisor/process/memory.h"
 #include "supervisor/process/nursery.h"
+#include "supervisor/reload.h"
 #include "supervisor/rest/json_reply.h"
 #include "supervisor/scribe/scribe.h"
 #include "supervisor/state/store.h"
@@ -160,6 +161,8 @@ void view_status(struct station *station, struct exchange *x)
     turn_status(station->turns, &json);
     store_status(station->store, &json);
     put_logs(station, &json);
+    json_put_key(&json, "reload");
+    reload_status(station->reload, &json);
     json_put_key(&json, "http");
     front_status(station->front, &json);
     buf_putc(&json, '}');

@@ -225,6 +225,19 @@ static void on_socket(void *arg, uint32_t events)
         lose_process(s, reason);
 }
 
+static void take_limits(struct scribe *s, const struct config *config)
+{
+    s->log_format = config->log_format;
+    s->timeout_ns = config->view_timeout_ns;
+    s->documents_max = config->views_max;
+}
+
+void scribe_configure(struct scribe *s, const struct config *config)
+{
+    take_limits(s, config);
+    scribe_log_setup(s, config->log_format, config->log_level);
+}
+
 struct scribe *scribe_new(struct loop *loop, const struct config *config)
 {
     struct scribe *s = calloc(1, sizeof(*s));
@@ -233,9 +246,7 @@ struct scribe *scribe_new(struct loop *loop, const struct config *config)
     if (!s || !s->data_dir)
         die(EXIT_CODE_ENVIRONMENT, "no memory for the scribe");
     s->loop = loop;
-    s->log_format = config->log_format;
-    s->timeout_ns = config->view_timeout_ns;
-    s->documents_max = config->views_max;
+    take_limits(s, config);
     s->channel.fd = s->child_fd = -1;
     int err = start_process(s);
     if (err)

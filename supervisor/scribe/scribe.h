@@ -26,6 +26,8 @@ struct scribe;
 /* Starts the process (exec of this same program in its scribe role). Dies when that is impossible.
  */
 struct scribe *scribe_new(struct loop *loop, const struct config *config);
+/* Takes the limits of documents and how it logs, which the process is told. */
+void scribe_configure(struct scribe *scribe, const struct config *config);
 /* Lets it finish its jobs, waits for it (both within SCRIBE_END_S, then it is killed), frees. */
 enum { SCRIBE_END_S = 5 };
 void scribe_free(struct scribe *scribe);

@@ -246,6 +246,18 @@ void scribe_log_keep(struct scribe *s, const char *object_id, uint64_t files, ui
     submit(s, job, frame);
 }
 
+/* No job: nobody waits, and a process that starts anew is given both with its arguments. */
+void scribe_log_setup(struct scribe *s, enum log_format format, enum log_level level)
+{
+    if (s->channel.fd < 0)
+        return;
+    struct scribe_rpc_log_setup m = {format, level};
+    size_t frame = channel_begin(&s->channel, RPC_LOG_SETUP, 0);
+    scribe_rpc_log_setup_encode(&s->channel.out, &m);
+    channel_end(&s->channel, frame, NULL, 0);
+    scribe_send(s);
+}
+
 void scribe_on_log_removed(struct scribe *s, scribe_log_removed_fn fn, void *arg)
 {
     s->log_removed = fn;

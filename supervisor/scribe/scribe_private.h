@@ -36,6 +36,8 @@ struct scribe {
 };
 
 /* Fails one job, or what there is of it; never from inside the call that asked for it. */
+/* Tells the process how to log. */
+void scribe_log_setup(struct scribe *s, enum log_format format, enum log_level level);
 void scribe_fail_later(struct scribe *s, struct scribe_job *job, int err);
 /* Sends what is in the channel: NULL, or why the process has to go. */
 const char *scribe_send(struct scribe *s);

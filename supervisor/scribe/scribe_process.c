@@ -287,6 +287,16 @@ static bool run_list(struct process *p, struct span payload)
     return true;
 }
 
+static bool run_log_setup(struct process *p, struct span payload)
+{
+    struct scribe_rpc_log_setup m;
+    (void)p;
+    if (!scribe_rpc_log_setup_decode(payload, &m))
+        return false;
+    log_setup(SCRIBE_PROGRAM_NAME, (enum log_format)m.format, (enum log_level)m.level);
+    return true;
+}
+
 static const struct job_kind {
     enum rpc_type type;
     bool (*run)(struct process *p, struct span payload);
@@ -302,6 +312,7 @@ static const struct job_kind {
     {RPC_CANCEL, run_cancel},
     {RPC_LOG_COUNT, run_log_count},
     {RPC_LOG_KEEP, run_log_keep},
+    {RPC_LOG_SETUP, run_log_setup},
 };
 
 static void run_job(struct process *p, const struct frame *f)

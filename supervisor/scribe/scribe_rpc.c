@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/scribe/scribe_rpc.h"
 
+#include "common/log.h"
 #include "supervisor/versions/object_file.h"
 
 enum { ERRNO_MAX = 4095 /* the kernel's own bound */ };
@@ -183,6 +184,20 @@ bool scribe_rpc_log_keep_decode(struct span payload, struct scribe_rpc_log_keep 
     m->files = codec_u64(&r);
     m->seconds = codec_u64(&r);
     return codec_finish(&r);
+}
+
+void scribe_rpc_log_setup_encode(struct buf *out, const struct scribe_rpc_log_setup *m)
+{
+    codec_put_u32(out, m->format);
+    codec_put_u32(out, m->level);
+}
+
+bool scribe_rpc_log_setup_decode(struct span payload, struct scribe_rpc_log_setup *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->format = codec_u32(&r);
+    m->level = codec_u32(&r);
+    return codec_finish(&r) && m->format <= LOG_FORMAT_TEXT && m->level <= LOG_LEVEL_ERROR;
 }
 
 void scribe_rpc_log_removed_encode(struct buf *out, const struct scribe_rpc_log_removed *m)

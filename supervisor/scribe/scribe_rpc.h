@@ -172,6 +172,13 @@ struct scribe_rpc_log_keep {
 void scribe_rpc_log_keep_encode(struct buf *out, const struct scribe_rpc_log_keep *m);
 bool scribe_rpc_log_keep_decode(struct span payload, struct scribe_rpc_log_keep *m);
 
+struct scribe_rpc_log_setup {
+    uint32_t format; /* enum log_format */
+    uint32_t level;  /* enum log_level */
+};
+void scribe_rpc_log_setup_encode(struct buf *out, const struct scribe_rpc_log_setup *m);
+bool scribe_rpc_log_setup_decode(struct span payload, struct scribe_rpc_log_setup *m);
+
 struct scribe_rpc_log_removed {
     struct span object_id;
     uint64_t files;

@@ -56,6 +56,7 @@ enum { PAYLOAD_MAX = 2 * RPC_INLINE_MAX };
     PAYLOAD(LIST, scribe_rpc_list)                       \
     PAYLOAD(LOG_COUNT, scribe_rpc_log_count)             \
     PAYLOAD(LOG_KEEP, scribe_rpc_log_keep)               \
+    PAYLOAD(LOG_SETUP, scribe_rpc_log_setup)             \
     PAYLOAD(LOG_REMOVED, scribe_rpc_log_removed)         \
     PAYLOAD(NUMBER, scribe_rpc_number)                   \
     EMPTY(STREAM_PULL)                                   \

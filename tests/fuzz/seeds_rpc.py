@@ -176,6 +176,7 @@ PAYLOADS = {
                [*SEARCH[:7], u8(2), *SEARCH[8:], u32(0), text(b"")],
                *broken_fields(SEARCH)],
     "LOG_COUNT": [[text(b"a"), *UPTO], [text(b""), *UPTO], [text(b"a"), u8(2), *UPTO[1:]]],
+    "LOG_SETUP": [[u32(0), u32(1)], [u32(1), u32(3)], [u32(2), u32(1)], [u32(0), u32(4)]],
     "LOG_KEEP": [[text(b"a"), u64(10), u64(60)], [text(b""), u64(0), u64(0)]],
     "LOG_REMOVED": [[text(b"a"), u64(1), u64(60)], [text(b""), u64(1), u64(0)]],
     "NUMBER": [[u32(0), u64(9)], [u32(4096), u64(9)]],

@@ -55,10 +55,15 @@ START_TEST(every_message)
     snprintf(name, sizeof(name), _i ? "@objectd-test-%d" : "/tmp/objectd-test-%d", (int)getpid());
     listen_at(name);
     ck_assert_ptr_null(getenv("NOTIFY_SOCKET"));
-    notify_ready();
-    ck_assert_str_eq(heard(), "READY=1");
+    unsigned long long us;
+    notify_ready("serving");
+    ck_assert_str_eq(heard(), "READY=1\nSTATUS=serving");
+    notify_reloading();
+    ck_assert_int_eq(sscanf(heard(), "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=reloading", &us), 1);
+    ck_assert_uint_le(us, clock_mono_ns() / 1000);
+    ck_assert_uint_gt(us, clock_mono_ns() / 1000 - 10000000);
     notify_stopping();
-    ck_assert_str_eq(heard(), "STOPPING=1");
+    ck_assert_str_eq(heard(), "STOPPING=1\nSTATUS=stopping");
     notify_watchdog();
     ck_assert_str_eq(heard(), "WATCHDOG=1");
     ck_assert_str_eq(heard(), "");
@@ -74,14 +79,14 @@ START_TEST(nobody_to_tell)
     else
         unsetenv("NOTIFY_SOCKET");
     notify_setup();
-    notify_ready();
+    notify_ready("serving");
     notify_stopping();
     char long_name[300] = "/";
     memset(long_name + 1, 'a', 298);
     long_name[299] = 0;
     setenv("NOTIFY_SOCKET", long_name, 1);
     notify_setup();
-    notify_ready();
+    notify_ready("serving");
 }
 END_TEST
 

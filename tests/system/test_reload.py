@@ -1,0 +1,409 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HUP and POST /reload: a configuration that is read again, the nursery and the workers replaced."""
+
+import json
+import os
+import re
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from station import (LONG, REPOSITORY, Client, Station, config_text, free_port, wait_until)
+
+HELLO = "def GET(request):\n    return {'hello': 'world'}\n"
+COUNTER = '''
+def GET(request):
+    return {"count": _state.get("count", 0)}
+
+def POST(request):
+    count = _state.get("count", 0) + 1
+    _state.set("count", count)
+    return {"count": count}
+'''
+
+
+def configure(station, sections):
+    """The file as it is to be at the next reload; what it held before goes."""
+    (station.folder / "objectd.conf").write_text(config_text(sections))
+
+
+def reload(station, status=200):
+    reply = station.post("/reload")
+    assert reply.status == status, reply
+    return reply.json()
+
+
+def pids(station):
+    return {w["object_id"]: w["pid"] for w in station.status()["processes"]["workers"]
+            if w["state"] in ("ready", "busy")}
+
+
+def hup_and_wait(station, count=1):
+    before = station.status()["reload"]["count"]
+    station.send_signal(signal.SIGHUP)
+    wait_until(lambda: station.status()["reload"]["count"] >= before + count
+               and station.status()["reload"]["state"] == "idle", what=station.log_tail)
+    return station.status()["reload"]["last"]
+
+
+# --- what is replaced ---
+
+
+def test_hup_replaces_nursery_and_workers_but_not_the_scribe(station):
+    station.deploy("counter.py", COUNTER)
+    station.deploy("hello.py", HELLO)
+    station.deploy("cold.py", HELLO)
+    assert station.post("/objects/counter").json() == {"count": 1}
+    assert station.get("/objects/hello").status == 200
+    old = pids(station)
+    nursery, scribe = (station.children(role)[0].pid for role in ("nursery", "scribe"))
+    report = hup_and_wait(station)
+    assert report["status"] == "ok" and report["renewed"] == 2 and report["not_renewed"] == []
+    new = pids(station)
+    assert set(new) == {"counter", "hello"} and not set(new.values()) & set(old.values())
+    wait_until(lambda: [p.pid for p in station.children("nursery")] != [nursery]
+               and len(station.children("nursery")) == 1)
+    assert station.children("scribe")[0].pid == scribe
+    assert station.post("/objects/counter").json() == {"count": 2}
+    assert station.get("/objects/counter?versions=true").json()["count"] == 1  # the same version
+    assert station.logged(r"^reloaded in .* 2 objects renewed, 0 not")
+
+
+def test_another_program_for_the_workers(station):
+    """workers.program counts from the next reload on: for what serves, and for what comes."""
+    source = "import os\ndef GET(request):\n    return {'mark': os.environ.get('MARK')}\n"
+    station.deploy("early.py", source)
+    station.deploy("late.py", source)
+    assert station.get("/objects/early").json() == {"mark": None}
+    program = station.folder / "worker"
+    program.write_text(f"#!/bin/sh\nMARK=new exec {station.build}/objectd-worker \"$@\"\n")
+    program.chmod(0o755)
+    configure(station, {"workers": {"program": str(program)}})
+    assert [c["key"] for c in reload(station)["changed"]] == ["workers.program"]
+    for name in ("early", "late"):
+        assert station.get(f"/objects/{name}").json() == {"mark": "new"}
+
+
+def test_an_object_that_failed_gets_another_chance(station, tmp_path):
+    """What was missing when it loaded is there now: its backoff does not count any more."""
+    station.allow("does not load")
+    station.deploy("needs.py", f"TEXT = open({str(tmp_path / 'text')!r}).read()\n{HELLO}")
+    assert station.get("/objects/needs").status == 500
+    (tmp_path / "text").touch()
+    reload(station)
+    assert station.get("/objects/needs").status == 200
+
+
+def test_no_request_of_many_objects_is_dropped(station):
+    names = [f"o{i}" for i in range(20)]
+    for name in names:
+        station.put(f"{name}.py", COUNTER)
+    wait_until(lambda: len(station.object_ids()) == 20)
+    for name in names:
+        assert station.post(f"/objects/{name}").status == 200
+    old = pids(station)
+    report = reload(station)
+    assert report["renewed"] == 20
+    new = pids(station)
+    assert set(new) == set(names) and not set(new.values()) & set(old.values())
+    for name in names:
+        assert station.post(f"/objects/{name}").json() == {"count": 2}
+
+
+SLOW = '''
+import pathlib, time, os
+BORN = os.getpid()
+
+def GET(request):
+    pathlib.Path(request.query["begun"]).touch()
+    while not pathlib.Path(request.query["until"]).exists():
+        time.sleep(0.005)
+    return {"pid": BORN}
+'''
+
+
+def test_a_turn_under_way_is_finished_by_the_old_worker(station, tmp_path):
+    begun, until = tmp_path / "begun", tmp_path / "until"
+    station.deploy("slow.py", SLOW)
+    until.touch()
+    old = station.get(f"/objects/slow?begun={begun}&until={until}").json()["pid"]
+    begun.unlink()
+    until.unlink()
+    answers = []
+    path = f"/objects/slow?begun={begun}&until={until}"
+    first = threading.Thread(target=lambda: answers.append(station.get(path)))
+    first.start()
+    wait_until(begun.exists)
+    station.send_signal(signal.SIGHUP)
+    wait_until(lambda: station.status()["reload"]["state"] == "renewing")
+    second = threading.Thread(target=lambda: answers.append(station.get(path)))
+    second.start()
+    until.touch()
+    first.join()
+    second.join()
+    assert [a.status for a in answers] == [200, 200]
+    assert answers[0].json()["pid"] == old and answers[1].json()["pid"] != old
+
+
+STREAM = '''
+import pathlib, time
+
+def GET(request):
+    def lines():
+        yield "first\\n"
+        while not pathlib.Path(request.query["until"]).exists():
+            time.sleep(0.005)
+        yield "last\\n"
+    return lines()
+'''
+
+
+def test_streams_under_way_end_whole(station, tmp_path):
+    station.deploy("stream.py", STREAM)
+    until = tmp_path / "until"
+    with station.connect() as s:
+        s.sendall(f"GET /objects/stream?until={until} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        data = b""
+        while b"first" not in data:
+            data += s.recv(4096)
+        assert reload(station)["renewed"] == 1
+        until.touch()
+        while chunk := s.recv(4096):
+            data += chunk
+    assert data.endswith(b"last\n\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize("endpoint", ['{"workers": 3, "stateless": True}',
+                                      '{"workers": 3, "readonly": ["GET"]}',
+                                      '{"stateless": True, "concurrent": 8}'],
+                         ids=["stateless", "replicas", "concurrent"])
+def test_objects_with_several_turns_at_once(station, endpoint):
+    source = (f"__endpoint__ = {endpoint}\nimport asyncio, os\n"
+              "async def GET(request):\n    await asyncio.sleep(0.002)\n    return {'pid': os.getpid()}\n")
+    station.deploy("many.py", source)
+    ended, failures, seen = threading.Event(), [], set()
+
+    def ask():
+        with station.client() as client:
+            while not ended.is_set():
+                reply = client.get("/objects/many")
+                if reply.status != 200:
+                    failures.append(reply)
+                seen.add(reply.json().get("pid"))
+
+    assert station.get("/objects/many").status == 200
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for t in threads:
+        t.start()
+    wait_until(lambda: seen)
+    before = set(seen)
+    for _ in range(3):
+        reload(station)
+    wait_until(lambda: seen - before)
+    ended.set()
+    for t in threads:
+        t.join()
+    assert not failures
+
+
+# --- a configuration that is refused ---
+
+
+@pytest.mark.parametrize("text, error", [
+    ("http { head_timeout = 0 }\n", r"objectd.conf:1: .*head_timeout.*0\.1 to 3600"),
+    ("log {\n  level = loud\n}\n", r"objectd.conf:2: .*level.*debug"),
+    ("nothing { }\n", r"objectd.conf:1: .*nothing"),
+    ("limits { body_max = 2G  bodies_max = 1M }\n", "limits.body_max is larger"),
+    ("workers { program = /nowhere/objectd-worker }\n", "workers.program /nowhere/objectd-worker: No such"),
+], ids=["value", "word", "section", "together", "program"])
+def test_a_bad_configuration_leaves_the_old_one_in_force(station, text, error):
+    station.allow("reload refused")
+    station.deploy("hello.py", HELLO)
+    assert station.get("/objects/hello").status == 200
+    old, nursery = pids(station), station.children("nursery")[0].pid
+    (station.folder / "objectd.conf").write_text(text)
+    report = reload(station, 422)
+    assert report["status"] == "error" and re.search(error, report["error"])
+    assert station.status()["reload"]["last"] == report
+    assert station.status()["reload"]["refused"] == 1
+    assert re.search(error, station.logged("reload refused")[-1]["message"])
+    assert pids(station) == old and station.children("nursery")[0].pid == nursery
+    configure(station, {"log": {"level": "debug"}})
+    assert reload(station)["changed"] == [{"key": "log.level", "from": "info", "to": "debug"}]
+
+
+def test_a_nursery_that_does_not_start_leaves_everything(station):
+    station.allow("reload refused")
+    station.deploy("hello.py", HELLO)
+    assert station.get("/objects/hello").status == 200
+    old, nursery = pids(station), station.children("nursery")[0].pid
+    broken = station.folder / "broken-worker"
+    broken.write_text("#!/bin/sh\nexit 71\n")
+    broken.chmod(0o755)
+    configure(station, {"workers": {"program": str(broken), "idle_timeout": 1}})
+    report = reload(station, 422)
+    assert "the new nursery ended (exit status 71)" in report["error"]
+    assert report["changed"] == []
+    assert pids(station) == old and station.children("nursery")[0].pid == nursery
+    assert station.get("/objects/hello").status == 200
+    station.deploy("other.py", HELLO)
+    assert station.get("/objects/other").status == 200  # the old one still forks
+
+
+def test_a_nursery_that_hangs_is_given_up(new_station):
+    station = new_station(config={"workers": {"start_timeout": 0.5}}).start()
+    station.allow("reload refused")
+    hangs = station.folder / "hanging-worker"
+    hangs.write_text("#!/bin/sh\nexec sleep 1000\n")
+    hangs.chmod(0o755)
+    configure(station, {"workers": {"program": str(hangs), "start_timeout": 0.5}})
+    assert "not ready within workers.start_timeout" in reload(station, 422)["error"]
+    station.deploy("hello.py", HELLO)
+    configure(station, {"workers": {"start_timeout": 30}})
+    reload(station)
+    assert station.get("/objects/hello").status == 200
+
+
+def test_keys_that_need_a_restart_keep_their_value(station):
+    station.allow("needs a restart")
+    station.deploy("hello.py", HELLO)
+    old = station.status()
+    configure(station, {"station": {"id": "other"}, "state": {"durability": "none"},
+                        "http": {"keepalive_timeout": 2, "debug_headers": True}})
+    report = reload(station)
+    assert [c["key"] for c in report["changed"]] == ["http.debug_headers"]
+    assert [c["key"] for c in report["needs_restart"]] == [
+        "station.id", "http.keepalive_timeout", "state.durability"]
+    assert report["needs_restart"][2] == {"key": "state.durability", "from": "fsync", "to": "none"}
+    assert station.logged(r'station.id = "other" needs a restart; ".*" stays')
+    now = station.status()
+    assert now["station_id"] == old["station_id"]
+    assert now["journal"]["durability"] == "fsync" if "journal" in now else True
+    assert reload(station)["needs_restart"] == report["needs_restart"]  # said each time
+
+
+# --- more than one thing at a time ---
+
+
+def test_a_hup_during_a_reload_is_remembered(station, tmp_path):
+    begun, until = tmp_path / "begun", tmp_path / "until"
+    station.deploy("slow.py", SLOW)
+    call = threading.Thread(target=station.get, args=(f"/objects/slow?begun={begun}&until={until}",))
+    call.start()
+    wait_until(begun.exists)
+    station.send_signal(signal.SIGHUP)
+    wait_until(lambda: station.status()["reload"]["state"] == "renewing")
+    configure(station, {"http": {"debug_headers": True}})
+    for _ in range(3):
+        station.send_signal(signal.SIGHUP)
+        assert station.get("/health").status == 200
+    until.touch()
+    call.join()
+    wait_until(lambda: station.status()["reload"]["count"] == 2)
+    last = station.status()["reload"]["last"]
+    assert [c["key"] for c in last["changed"]] == ["http.debug_headers"]
+    wait_until(lambda: station.status()["reload"]["state"] == "idle")
+    assert station.status()["reload"]["count"] == 2
+
+
+def test_hup_while_it_starts(new_station):
+    station = new_station()
+    station.put("hello.py", HELLO)
+    station.spawn()
+    wait_until(lambda: station.logged("."), what="nothing logged")  # before that it is no objectd yet
+    for _ in range(3):
+        station.send_signal(signal.SIGHUP)
+        time.sleep(0.002)
+    wait_until(station.is_ready)
+    station.pid = station.process.pid
+    wait_until(lambda: station.status()["reload"]["count"] >= 1)
+    wait_until(lambda: station.status()["reload"]["state"] == "idle")
+    assert station.get("/objects/hello").status == 200
+    station.baseline = station.quiet_descriptors()
+
+
+def test_hup_and_reload_while_it_stops(station, tmp_path):
+    begun, until = tmp_path / "begun", tmp_path / "until"
+    station.deploy("slow.py", SLOW)
+    answers = []
+    call = threading.Thread(target=lambda: answers.append(
+        station.get(f"/objects/slow?begun={begun}&until={until}")))
+    call.start()
+    wait_until(begun.exists)
+    with station.client() as client:
+        assert client.get("/health").status == 200
+        station.send_signal(signal.SIGTERM)
+        station.ended_by_test = True
+        wait_until(lambda: station.logged("^stopping$"))
+        station.send_signal(signal.SIGHUP)
+        wait_until(lambda: station.logged("no reload: the station is stopping"))
+    until.touch()
+    call.join()
+    assert answers[0].status == 200 and station.wait() == 0
+
+
+def test_term_during_a_reload(new_station):
+    """Whoever waits for the reload is told, and the nursery that warms up goes too."""
+    station = new_station().start()
+    hangs = station.folder / "hanging-worker"
+    hangs.write_text("#!/bin/sh\nexec sleep 1000\n")
+    hangs.chmod(0o755)
+    configure(station, {"workers": {"program": str(hangs)}})
+    answers = []
+    call = threading.Thread(target=lambda: answers.append(station.post("/reload")))
+    call.start()
+    wait_until(lambda: station.status()["reload"]["state"] == "preparing")
+    family = station.children()
+    station.send_signal(signal.SIGTERM)
+    station.ended_by_test = True
+    assert station.wait() == 0
+    call.join()
+    assert answers[0].status == 503 and "stopping" in answers[0].json()["error"]
+    station.wait_gone(family)
+
+
+def test_hup_while_a_deploy_runs(station, tmp_path):
+    begun, until = tmp_path / "begun", tmp_path / "until"
+    station.deploy("slow.py", HELLO)
+    assert station.get("/objects/slow").status == 200
+    source = (f"import pathlib, time\npathlib.Path({str(begun)!r}).touch()\n"
+              f"while not pathlib.Path({str(until)!r}).exists():\n    time.sleep(0.005)\n"
+              "def GET(request):\n    return {'version': 2}\n")
+    answers = []
+    deploy = threading.Thread(target=lambda: answers.append(
+        station.request("PUT", "/objects/slow?source=true", {"code": source})))
+    deploy.start()
+    wait_until(begun.exists)
+    station.send_signal(signal.SIGHUP)
+    wait_until(lambda: station.status()["reload"]["state"] == "renewing")
+    assert station.get("/objects/slow").json() == {"hello": "world"}
+    until.touch()
+    deploy.join()
+    assert answers[0].status == 200, answers
+    wait_until(lambda: station.status()["reload"]["state"] == "idle")
+    assert station.get("/objects/slow").json() == {"version": 2}
+    assert station.get("/objects/slow?versions=true").json()["count"] == 2
+
+
+def test_a_spawn_under_way_survives_the_old_nursery(station, tmp_path):
+    """An object that loads while the nursery is replaced is there afterwards, and is asked once."""
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    for i in range(6):
+        station.put(f"o{i}.py", f"import pathlib, time\ntime.sleep(0.1)\n{HELLO}")
+    wait_until(lambda: len(station.object_ids()) == 6)
+    answers = []
+    calls = [threading.Thread(target=lambda i=i: answers.append(station.get(f"/objects/o{i}").status))
+             for i in range(6)]
+    for c in calls:
+        c.start()
+    for _ in range(4):
+        station.send_signal(signal.SIGHUP)
+        time.sleep(0.03)
+    for c in calls:
+        c.join()
+    assert answers == [200] * 6
+    wait_until(lambda: station.status()["reload"]["state"] == "idle")
