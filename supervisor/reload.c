@@ -195,7 +195,7 @@ static int prepare(struct reload *r, char *error, size_t size)
     err = reload_parts_prepare(station, &r->fresh, error, size);
     if (err)
         return err;
-    err = nursery_warm(station->nursery, r->fresh.worker_program, on_warm, r);
+    err = nursery_warm(station->nursery, &r->fresh, on_warm, r);
     if (err) {
         reload_parts_abandon(station);
         snprintf(error, size, "cannot start %s: %s", r->fresh.worker_program, strerror(-err));
