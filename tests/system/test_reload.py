@@ -26,8 +26,11 @@ def POST(request):
 
 
 def configure(station, sections):
-    """The file as it is to be at the next reload; what it held before goes."""
-    (station.folder / "objectd.conf").write_text(config_text(sections))
+    """The file for the next reload: as the station was started, and these keys."""
+    whole = {section: dict(keys) for section, keys in station.config.items()}
+    for section, keys in sections.items():
+        whole.setdefault(section, {}).update(keys)
+    (station.folder / "objectd.conf").write_text(config_text(whole))
 
 
 def reload(station, status=200):
