@@ -17,6 +17,7 @@
 #include "supervisor/process/nursery.h"
 #include "supervisor/process/reaper.h"
 #include "supervisor/reload.h"
+#include "supervisor/rest/early.h"
 #include "supervisor/rest/router.h"
 #include "supervisor/scribe/scribe.h"
 #include "supervisor/signals.h"
@@ -131,6 +132,35 @@ static void on_worker_dead(struct worker *w, int wait_status)
     lifecycle_worker_dead(w, wait_status);
 }
 
+static void on_watchdog(void *arg)
+{
+    static struct loop_timer timer;
+    struct station *s = arg;
+    uint64_t interval = notify_watchdog_interval();
+    notify_watchdog();
+    if (interval)
+        loop_timer_set(s->loop, &timer, interval, on_watchdog, s);
+}
+
+/* It is known which objects there are. */
+static void announce(void *arg)
+{
+    (void)arg;
+    if (station.stopping)
+        return;
+    station.ready = true;
+    for (size_t i = 0; i < station.config.listen_count; i++)
+        log_info("station %s serves %zu objects on %s", station.config.station_id,
+                 object_count(station.objects), station.config.listen[i]);
+    if (object_count(station.objects) == 0)
+        log_info("no objects yet: save .py files below %s%s", station.config.objects_dir,
+                 access(OBJECTD_EXAMPLESDIR, R_OK) == 0 ? "; examples are in " OBJECTD_EXAMPLESDIR
+                                                        : "");
+    notify_ready("serving");
+    on_watchdog(&station);
+    early_release(router_handle, &station);
+}
+
 static void start_objects(void)
 {
     static const struct worker_hooks hooks = {.ready = lifecycle_worker_ready,
@@ -141,11 +171,14 @@ static void start_objects(void)
     if (!station.logs)
         die(EXIT_CODE_ENVIRONMENT, "no memory for the logs");
     object_logs_attach(station.logs, station.scribe);
+    station.file_checks = file_checks_new(station.loop);
+    if (!station.file_checks)
+        die(EXIT_CODE_ENVIRONMENT, "no memory for the objects folder");
     station.imports = import_table_new(&station);
     station.objects = object_table_new(&station);
     station.workers = worker_table_new(&station, &hooks);
     station.nursery = nursery_new(&station);
-    station.watch = tree_watch_new(&station);
+    station.watch = tree_watch_new(&station, announce, &station);
     lifecycle_start(&station);
 }
 
@@ -161,30 +194,6 @@ static void start_front(void)
     if (!station.front)
         die(EXIT_CODE_ENVIRONMENT, "%s", error);
     front_set_receiver(station.front, router_receive);
-}
-
-static void on_watchdog(void *arg)
-{
-    static struct loop_timer timer;
-    struct station *s = arg;
-    uint64_t interval = notify_watchdog_interval();
-    notify_watchdog();
-    if (interval)
-        loop_timer_set(s->loop, &timer, interval, on_watchdog, s);
-}
-
-static void announce(void)
-{
-    station.ready = true;
-    for (size_t i = 0; i < station.config.listen_count; i++)
-        log_info("station %s serves %zu objects on %s", station.config.station_id,
-                 object_count(station.objects), station.config.listen[i]);
-    if (object_count(station.objects) == 0)
-        log_info("no objects yet: save .py files below %s%s", station.config.objects_dir,
-                 access(OBJECTD_EXAMPLESDIR, R_OK) == 0 ? "; examples are in " OBJECTD_EXAMPLESDIR
-                                                        : "");
-    notify_ready("serving");
-    on_watchdog(&station);
 }
 
 /*
@@ -209,6 +218,7 @@ static void stop_parts(void)
     files_free(station.files);
     object_table_free(station.objects);
     import_table_free(station.imports);
+    file_checks_free(station.file_checks);
     turns_free(station.turns);
     front_free(station.front);
     signals_free(signals);
@@ -240,7 +250,6 @@ static int run_station(const struct options *options)
     open_store();
     start_objects();
     station.reload = reload_new(&station, options);
-    announce();
     /* From here on we must not die: workers, clients and peers are dropped one by one instead. */
     loop_run(station.loop);
     stop_parts();

@@ -28,6 +28,7 @@ struct station {
     struct worker_table *workers;
     struct object_table *objects;
     struct import_table *imports;
+    struct file_checks *file_checks;
     struct tree_watch *watch;
     struct turns *turns;
     struct front *front;

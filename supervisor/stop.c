@@ -7,6 +7,8 @@
 #include "supervisor/notify.h"
 #include "supervisor/objects/object.h"
 #include "supervisor/reload.h"
+#include "supervisor/rest/early.h"
+#include "supervisor/rest/router.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/turn.h"
 
@@ -61,5 +63,6 @@ void stop_begin(struct station *station)
     front_stop_accepting(station->front);
     object_logs_end_watch(station->logs, "the station stops");
     reload_stop(station->reload);
+    early_release(router_handle, station);
     check(station);
 }

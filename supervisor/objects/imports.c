@@ -14,6 +14,8 @@
 struct import_file {
     char *path; /* below the objects folder */
     struct import_link *users;
+    struct import_table *table;
+    struct file_check check;
     UT_hash_handle hh;
 };
 
@@ -44,6 +46,7 @@ struct import_table *import_table_new(struct station *station)
 static void free_file(struct import_table *table, struct import_file *f)
 {
     HASH_DEL(table->by_path, f);
+    file_checks_drop(&f->check);
     free(f->path);
     free(f);
 }
@@ -94,8 +97,10 @@ static struct import_file *file_of(struct import_table *table, struct span path)
     if (f)
         return f;
     f = calloc(1, sizeof(*f));
-    if (f)
+    if (f) {
         f->path = span_dup(path);
+        f->table = table;
+    }
     if (!f || !f->path) {
         free(f);
         return NULL;
@@ -190,13 +195,19 @@ static uint64_t hash_of(const struct import_table *table, const char *path)
     return hash;
 }
 
-static void file_changed(struct import_table *table, const struct import_file *f)
+static void compare(void *arg)
 {
-    uint64_t hash = hash_of(table, f->path);
+    const struct import_file *f = arg;
+    uint64_t hash = hash_of(f->table, f->path);
     const struct import_link *l;
     DL_FOREACH (f->users, l)
         if (l->hash != hash)
             saved_import(l->object);
+}
+
+static void file_changed(struct import_table *table, struct import_file *f)
+{
+    file_checks_ask(table->station->file_checks, &f->check, compare, f);
 }
 
 void imports_file_changed(struct import_table *table, const char *path)

@@ -41,6 +41,7 @@ static void free_object(struct object *o)
     waiters_free(&o->waiters);
     waiters_free(&o->renewals);
     imports_drop(o);
+    file_checks_drop(&o->file_check);
     loop_timer_cancel(&o->import_timer);
     history_forget(&o->history);
     source_unref(o->accepted);

@@ -10,6 +10,7 @@
 
 #include "common/seeded_hash.h"
 #include "supervisor/objects/endpoint.h"
+#include "supervisor/objects/file_checks.h"
 #include "supervisor/objects/history.h"
 #include "supervisor/objects/object_fsm.h"
 #include "supervisor/objects/outage.h"
@@ -33,6 +34,7 @@ struct object {
     char *id;
     char *file;     /* path below the objects folder: "basics/counter.py" */
     char *conflict; /* path of another file with the same id; NULL: none */
+    uint32_t seen;  /* the scan that found its file last (tree_scan.c) */
     enum object_phase phase;
     struct object_state *state; /* NULL until object_use() */
     struct object_log *log;     /* the same */
@@ -58,6 +60,7 @@ struct object {
     struct loop_timer import_timer;
     enum object_reload reload;
     bool file_changed; /* it is to be compared with what serves */
+    struct file_check file_check;
     bool store_failed; /* the file's content cannot be stored now: the accepted version serves */
     char *load_error;  /* why nothing serves, or why the newest file does not; NULL */
     char *load_traceback;

@@ -24,12 +24,11 @@ static void on_removed(void *arg)
         lifecycle_event(o, OBJECT_EV_REMOVED);
 }
 
-void saved_file(struct object *o)
+static void compare(void *arg)
 {
+    struct object *o = arg;
     struct station *station = o->station;
     int err;
-    loop_timer_cancel(&o->removal_timer);
-    o->file_changed = true;
     if (deploy_is_pinned(o))
         return;
     struct source *s =
@@ -49,6 +48,24 @@ void saved_file(struct object *o)
         lifecycle_event(o, OBJECT_EV_SOURCE);
     else
         o->file_changed = false;
+}
+
+/* Without a worker its next start reads the file anyway: a station has many such objects. */
+static bool may_wait(const struct object *o)
+{
+    return o->phase == OBJECT_COLD && !o->load_error;
+}
+
+void saved_file(struct object *o)
+{
+    loop_timer_cancel(&o->removal_timer);
+    o->file_changed = true;
+    if (deploy_is_pinned(o))
+        return;
+    if (may_wait(o))
+        lifecycle_event(o, OBJECT_EV_SOURCE);
+    else
+        file_checks_ask(o->station->file_checks, &o->file_check, compare, o);
 }
 
 static void on_imports(void *arg)

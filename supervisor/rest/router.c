@@ -5,6 +5,7 @@
 #include "supervisor/http/target.h"
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/rest/deploy_view.h"
+#include "supervisor/rest/early.h"
 #include "supervisor/rest/management.h"
 #include "supervisor/rest/missing.h"
 #include "supervisor/rest/object_views.h"
@@ -142,11 +143,16 @@ static const struct route {
     void (*view)(struct station *station, struct exchange *x);
     bool management; /* obeys security.management */
     bool is_done;    /* POST; all others are only read */
+    bool is_early;   /* answered before the objects are known */
 } routes[] = {
-    {"/", view_root, false, false},           {"/health", view_health, false, false},
-    {"/ready", view_ready, false, false},     {"/metrics", view_metrics, false, false},
-    {"/objects", view_objects, false, false}, {"/objects/", view_objects, false, false},
-    {"/status", view_status, true, false},    {"/reload", view_reload, true, true},
+    {"/", view_root, .is_early = true},
+    {"/health", view_health, .is_early = true},
+    {"/ready", view_ready, .is_early = true},
+    {"/metrics", view_metrics, .is_early = true},
+    {"/objects", view_objects, .is_early = false},
+    {"/objects/", view_objects, .is_early = false},
+    {"/status", view_status, .management = true, .is_early = true},
+    {"/reload", view_reload, .management = true, .is_done = true},
 };
 
 static const struct route *route_of(struct span path)
@@ -208,11 +214,21 @@ void router_receive(struct exchange *x, void *arg)
         upload_begin(o, x);
 }
 
+static bool is_too_early(const struct station *station, struct span path)
+{
+    if (station->ready || station->stopping)
+        return false;
+    const struct route *route = route_of(path);
+    return !route || !route->is_early;
+}
+
 void router_handle(struct exchange *x, void *arg)
 {
     struct station *station = arg;
     struct span path = exchange_request(x)->path, target = exchange_request(x)->target;
-    if (is_object_path(target, path))
+    if (is_too_early(station, path))
+        early_hold(x);
+    else if (is_object_path(target, path))
         route_object(station, x, sizeof(objects_prefix) - 1);
     else
         route_station(station, x);

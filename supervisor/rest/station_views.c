@@ -56,7 +56,9 @@ void view_ready(struct station *station, struct exchange *x)
     if (station->stopping) {
         exchange_error(x, 503, NULL, "the station is stopping");
     } else if (!station->ready || !nursery_ready(station->nursery)) {
-        exchange_error(x, 503, NULL, "the station is starting");
+        exchange_error(x, 503, NULL,
+                       station->ready ? "the station is starting"
+                                      : "the objects folder is being scanned");
     } else {
         struct buf json = BUF_INIT;
         put_station(station, &json);

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 enum { ANSWER_MAX = 64 * 1024 /* payload of what the scribe sends */ };
+#define ANSWERS_SLICE_NS (1 * NS_PER_MS) /* of one round of the loop */
 
 static void on_socket(void *arg, uint32_t events);
 static void on_restart(void *arg);
@@ -168,6 +169,12 @@ static bool take_files(struct scribe *s, struct scribe_job *job, const struct fr
            scribe_jobs_files(&s->jobs, job, -(int)m.error, m.limit);
 }
 
+static bool take_found(struct scribe_job *job, const struct frame *f)
+{
+    struct scribe_rpc_tree_found m;
+    return scribe_rpc_tree_found_decode(f->payload, &m) && scribe_jobs_tree(job, &m);
+}
+
 static bool take_answer(struct scribe *s, const struct frame *f)
 {
     if (f->type == RPC_LOG_REMOVED)
@@ -184,17 +191,22 @@ static bool take_answer(struct scribe *s, const struct frame *f)
         return take_files(s, job, f);
     case RPC_VERSION_WRITTEN:
         return take_version(s, job, f);
+    case RPC_TREE_FOUND:
+        return take_found(job, f);
     default:
         return take_document(s, job, f);
     }
 }
 
-/* NULL, or why the process has to go. */
-static const char *take_answers(struct scribe *s)
+/*
+ * What has come, at least some of it, until about that time: a scan finds more than one round of
+ * the loop should take in. NULL, or why the process has to go.
+ */
+static const char *take_answers(struct scribe *s, uint64_t until_ns)
 {
     struct frame f;
     const char *reason = "malformed answer";
-    for (;;) {
+    do {
         ssize_t n = channel_receive(&s->channel);
         if (n <= 0)
             return n == -EAGAIN ? NULL : n ? strerror((int)-n) : "it closed its socket";
@@ -204,7 +216,8 @@ static const char *take_answers(struct scribe *s)
                 return "an answer to nothing that was asked";
         if (got < 0)
             return got == -EPROTO ? reason : strerror(-got);
-    }
+    } while (clock_mono_ns() < until_ns);
+    return NULL;
 }
 
 const char *scribe_send(struct scribe *s)
@@ -220,7 +233,7 @@ static void on_socket(void *arg, uint32_t events)
     struct scribe *s = arg;
     const char *reason = events & EPOLLOUT ? scribe_send(s) : NULL;
     if (events & ~(uint32_t)EPOLLOUT)
-        reason = take_answers(s);
+        reason = take_answers(s, clock_mono_ns() + ANSWERS_SLICE_NS);
     if (reason)
         lose_process(s, reason);
 }
@@ -271,7 +284,7 @@ void scribe_reaped(struct scribe *s, int wait_status)
     uint64_t now_ns = clock_mono_ns();
     backoff_died(&s->backoff, now_ns, now_ns - s->started_ns);
     if (s->child_fd < 0 && s->channel.fd >= 0) { /* not yet replaced: its last answers count */
-        take_answers(s);
+        take_answers(s, UINT64_MAX);
         lose_process(s, "it ended");
     }
     hold_back(s);

@@ -125,7 +125,19 @@ void scribe_files(struct scribe *scribe, const struct scribe_rpc_files *m, scrib
 void scribe_files_list(struct scribe *scribe, const char *object_id, scribe_document_fn done,
                        void *arg);
 
-/* Forgets every pending job with this arg: its done will not be called. Work on logs stops. */
+/*
+ * Finds what is in the objects folder, or below one folder of it, and watches its folders with that
+ * inotify descriptor (tree_walk.h). found() once for each, in order, then done() with their number;
+ * err -EPIPE: the scribe died, and it is to be done again.
+ */
+struct scribe_rpc_tree_scan;
+struct scribe_rpc_tree_entry;
+struct scribe_rpc_tree_found;
+typedef void (*scribe_tree_fn)(void *arg, const struct scribe_rpc_tree_entry *entry);
+void scribe_tree_scan(struct scribe *scribe, const struct scribe_rpc_tree_scan *m, int inotify_fd,
+                      scribe_tree_fn found, scribe_number_fn done, void *arg);
+
+/* Forgets every pending job with this arg: its done will not be called. Work in slices stops. */
 void scribe_cancel(struct scribe *scribe, void *arg);
 /*
  * Blocks until no job is pending: callbacks run from here, further jobs of theirs included. False

@@ -7,6 +7,7 @@
 #include "supervisor/scribe/scribe_rpc.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <utlist.h>
 
 /* Queues a frame begun by the caller; its job fails when that is impossible. */
@@ -57,7 +58,7 @@ void scribe_checkpoint(struct scribe *s, const struct scribe_checkpoint *objects
     submit(s, job, frame);
 }
 
-/* Work on logs that nobody waits for stops early; its answer still comes, and is dropped. */
+/* Work in slices that nobody waits for stops early; its answer still comes, and is dropped. */
 static void stop_unawaited(struct scribe *s)
 {
     struct scribe_job *job;
@@ -288,6 +289,27 @@ void scribe_files_list(struct scribe *s, const char *object_id, scribe_document_
     size_t frame = channel_begin(&s->channel, RPC_LIST, job->id);
     scribe_rpc_list_encode(&s->channel.out, &(struct scribe_rpc_list){span_of(object_id)});
     submit(s, job, frame);
+}
+
+void scribe_tree_scan(struct scribe *s, const struct scribe_rpc_tree_scan *m, int inotify_fd,
+                      scribe_tree_fn found, scribe_number_fn done, void *arg)
+{
+    struct scribe_job *job = number_job(s, done, arg);
+    if (!job)
+        return;
+    job->tree = found;
+    int fd = fcntl(inotify_fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) {
+        scribe_fail_later(s, job, -errno);
+        return;
+    }
+    size_t frame = channel_begin(&s->channel, RPC_TREE_SCAN, job->id);
+    scribe_rpc_tree_scan_encode(&s->channel.out, m);
+    int err = channel_end(&s->channel, frame, &fd, 1);
+    if (err)
+        scribe_fail_later(s, job, err);
+    else
+        scribe_send(s);
 }
 
 void scribe_cancel(struct scribe *s, void *arg)

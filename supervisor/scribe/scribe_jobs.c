@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/scribe/scribe_jobs.h"
 
+#include "supervisor/scribe/scribe_rpc.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -97,6 +99,18 @@ bool scribe_jobs_number(struct scribe_jobs *jobs, struct scribe_job *job, int er
     if (!job->is_cancelled)
         job->number(job->arg, err, value);
     free(job);
+    return true;
+}
+
+bool scribe_jobs_tree(struct scribe_job *job, const struct scribe_rpc_tree_found *found)
+{
+    struct codec_reader r = codec_reader_of(found->entries.data, found->entries.len);
+    struct scribe_rpc_tree_entry e;
+    if (!job->tree)
+        return false;
+    while (scribe_rpc_tree_entry_next(&r, &e))
+        if (!job->is_cancelled)
+            job->tree(job->arg, &e);
     return true;
 }
 

@@ -21,7 +21,8 @@ struct scribe_job {
     scribe_version_fn version;       /* of a version to be written, else NULL */
     uint64_t expires_ns;             /* of a document or number: nobody waits longer; 0 never */
     scribe_number_fn number;         /* of a job answered by a number, else NULL */
-    bool is_sliced;                  /* a job on logs, which can be stopped */
+    scribe_tree_fn tree;             /* of a scan, else NULL */
+    bool is_sliced;                  /* a job on logs or a scan, which can be stopped */
     bool is_stopped;                 /* the scribe was told */
     size_t count, answered_count;    /* objects of a checkpoint job */
     struct scribe_job *prev, *next;
@@ -52,6 +53,8 @@ bool scribe_jobs_version(struct scribe_jobs *jobs, struct scribe_job *job, int e
                          uint64_t version);
 /* The answer of a job that is a number. False when the job is none. */
 bool scribe_jobs_number(struct scribe_jobs *jobs, struct scribe_job *job, int err, uint64_t value);
+/* What a scan has found. False when the job is none. */
+bool scribe_jobs_tree(struct scribe_job *job, const struct scribe_rpc_tree_found *found);
 /*
  * Tells the owners of jobs that expired (-ETIMEDOUT). The job stays, cancelled: its answer
  * may come yet. Returns when the next one expires, 0: never.

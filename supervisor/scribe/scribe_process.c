@@ -16,6 +16,7 @@
 #include "supervisor/scribe/scribe_rpc.h"
 #include "supervisor/scribe/scribe_tasks.h"
 #include "supervisor/scribe/state_dump.h"
+#include "supervisor/scribe/tree_walk.h"
 #include "supervisor/versions/version_list.h"
 #include "supervisor/versions/version_store.h"
 
@@ -258,6 +259,43 @@ static bool run_log_keep(struct process *p, struct span payload)
     return true;
 }
 
+static void tell_found(void *arg, uint64_t job, const struct scribe_rpc_tree_found *found)
+{
+    struct process *p = arg;
+    size_t frame = channel_begin(&p->channel, RPC_TREE_FOUND, job);
+    scribe_rpc_tree_found_encode(&p->channel.out, found);
+    int err = channel_end(&p->channel, frame, NULL, 0);
+    if (err)
+        die(EXIT_CODE_ENVIRONMENT, "cannot answer: %s", strerror(-err));
+    send_out(p);
+}
+
+static int walk_step(void *work, uint64_t until_ns)
+{
+    return tree_walk_step(work, until_ns);
+}
+
+static void walk_answer(void *arg, uint64_t job, void *work, int err)
+{
+    answer_number(arg, job, err, err ? 0 : tree_walk_count(work));
+}
+
+static void walk_free(void *work)
+{
+    tree_walk_free(work);
+}
+
+static bool run_tree_scan(struct process *p, struct span payload)
+{
+    static const struct scribe_task_kind kind = {walk_step, walk_answer, walk_free};
+    struct scribe_rpc_tree_scan m;
+    int fd = channel_take_fd(&p->channel, 0);
+    if (fd < 0 || !scribe_rpc_tree_scan_decode(payload, &m))
+        return false;
+    scribe_tasks_add(&p->tasks, p->job, &kind, tree_walk_new(&m, fd, p->job, tell_found, p));
+    return true;
+}
+
 /* --- all of them --- */
 
 static bool run_files(struct process *p, struct span payload)
@@ -313,6 +351,7 @@ static const struct job_kind {
     {RPC_LOG_COUNT, run_log_count},
     {RPC_LOG_KEEP, run_log_keep},
     {RPC_LOG_SETUP, run_log_setup},
+    {RPC_TREE_SCAN, run_tree_scan},
 };
 
 static void run_job(struct process *p, const struct frame *f)

@@ -4,6 +4,9 @@
 #include "common/log.h"
 #include "supervisor/versions/object_file.h"
 
+#include <limits.h>
+#include <string.h>
+
 enum { ERRNO_MAX = 4095 /* the kernel's own bound */ };
 
 static void put_span(struct buf *out, struct span s)
@@ -377,4 +380,68 @@ bool scribe_rpc_list_decode(struct span payload, struct scribe_rpc_list *m)
     struct codec_reader r = reader_of(payload);
     m->object_id = codec_bytes(&r);
     return codec_finish(&r) && m->object_id.len > 0;
+}
+
+void scribe_rpc_tree_scan_encode(struct buf *out, const struct scribe_rpc_tree_scan *m)
+{
+    put_span(out, m->objects_dir);
+    put_span(out, m->prefix);
+}
+
+bool scribe_rpc_tree_scan_decode(struct span payload, struct scribe_rpc_tree_scan *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->objects_dir = codec_bytes(&r);
+    m->prefix = codec_bytes(&r);
+    return codec_finish(&r) && m->objects_dir.len > 0;
+}
+
+void scribe_rpc_tree_entry_encode(struct buf *out, const struct scribe_rpc_tree_entry *e)
+{
+    codec_put_u8(out, (uint8_t)e->kind);
+    codec_put_u32(out, e->watch);
+    codec_put_u32(out, e->error);
+    put_span(out, e->path);
+}
+
+/* A folder's path ends in a slash, but for the objects folder itself, which has none. */
+static bool path_fits(const struct scribe_rpc_tree_entry *e)
+{
+    bool is_folder = e->path.len == 0 || e->path.data[e->path.len - 1] == '/';
+    return is_folder == (e->kind != SCRIBE_TREE_FILE) && e->path.len < PATH_MAX &&
+           (e->path.len == 0 || !memchr(e->path.data, '\0', e->path.len));
+}
+
+bool scribe_rpc_tree_entry_next(struct codec_reader *r, struct scribe_rpc_tree_entry *e)
+{
+    if (r->pos == r->len)
+        return false;
+    uint8_t kind = codec_u8(r);
+    e->kind = kind;
+    e->watch = codec_u32(r);
+    e->error = codec_u32(r);
+    e->path = codec_bytes(r);
+    if (r->failed || kind >= SCRIBE_TREE_KINDS || e->error > ERRNO_MAX || e->watch > INT32_MAX ||
+        !path_fits(e))
+        r->failed = true;
+    return !r->failed;
+}
+
+void scribe_rpc_tree_found_encode(struct buf *out, const struct scribe_rpc_tree_found *m)
+{
+    codec_put_u32(out, m->count);
+    put_span(out, m->entries);
+}
+
+bool scribe_rpc_tree_found_decode(struct span payload, struct scribe_rpc_tree_found *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->count = codec_u32(&r);
+    m->entries = codec_bytes(&r);
+    struct codec_reader each = reader_of(m->entries);
+    struct scribe_rpc_tree_entry e;
+    uint32_t seen = 0;
+    while (scribe_rpc_tree_entry_next(&each, &e))
+        seen++;
+    return codec_finish(&r) && codec_finish(&each) && seen == m->count;
 }

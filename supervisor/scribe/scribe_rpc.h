@@ -187,6 +187,36 @@ struct scribe_rpc_log_removed {
 void scribe_rpc_log_removed_encode(struct buf *out, const struct scribe_rpc_log_removed *m);
 bool scribe_rpc_log_removed_decode(struct span payload, struct scribe_rpc_log_removed *m);
 
+struct scribe_rpc_tree_scan {
+    struct span objects_dir;
+    struct span prefix; /* folder below it: "" or "basics/" */
+};
+void scribe_rpc_tree_scan_encode(struct buf *out, const struct scribe_rpc_tree_scan *m);
+bool scribe_rpc_tree_scan_decode(struct span payload, struct scribe_rpc_tree_scan *m);
+
+enum scribe_tree_kind {
+    SCRIBE_TREE_FILE,       /* *.py, no folder */
+    SCRIBE_TREE_FOLDER,     /* entered, and watched unless there is an error */
+    SCRIBE_TREE_UNREADABLE, /* a folder that cannot be listed */
+    SCRIBE_TREE_TOO_DEEP,   /* a folder that is not entered */
+    SCRIBE_TREE_KINDS
+};
+struct scribe_rpc_tree_entry {
+    enum scribe_tree_kind kind;
+    uint32_t watch;   /* of a folder: inotify's number */
+    uint32_t error;   /* errno */
+    struct span path; /* below the objects folder; of folders with a slash at the end, or empty */
+};
+void scribe_rpc_tree_entry_encode(struct buf *out, const struct scribe_rpc_tree_entry *e);
+bool scribe_rpc_tree_entry_next(struct codec_reader *r, struct scribe_rpc_tree_entry *e);
+
+struct scribe_rpc_tree_found {
+    uint32_t count;
+    struct span entries; /* encoded scribe_rpc_tree_entry, in the order of their paths */
+};
+void scribe_rpc_tree_found_encode(struct buf *out, const struct scribe_rpc_tree_found *m);
+bool scribe_rpc_tree_found_decode(struct span payload, struct scribe_rpc_tree_found *m);
+
 struct scribe_rpc_number {
     uint32_t error; /* errno */
     uint64_t value;

@@ -58,6 +58,8 @@ enum { PAYLOAD_MAX = 2 * RPC_INLINE_MAX };
     PAYLOAD(LOG_KEEP, scribe_rpc_log_keep)               \
     PAYLOAD(LOG_SETUP, scribe_rpc_log_setup)             \
     PAYLOAD(LOG_REMOVED, scribe_rpc_log_removed)         \
+    PAYLOAD(TREE_SCAN, scribe_rpc_tree_scan)             \
+    PAYLOAD(TREE_FOUND, scribe_rpc_tree_found)           \
     PAYLOAD(NUMBER, scribe_rpc_number)                   \
     EMPTY(STREAM_PULL)                                   \
     EMPTY(STREAM_CANCEL)                                 \

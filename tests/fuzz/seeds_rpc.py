@@ -105,6 +105,10 @@ def imported(path=b"_a.py"):
     return text(path) + u64(7)
 
 
+def tree_entry(kind=0, watch=0, error=0, path=b"a.py"):
+    return u8(kind) + u32(watch) + u32(error) + text(path)
+
+
 def version_write(object_id=b"a", rejected=1, expect=2, hash_size=32):
     return [text(object_id), text(b"ann"), text(b"why"), text(b"x = 1\n"), u64(1), u32(rejected),
             text(b"SyntaxError"), text(b"/objects"), text(b"a.py"), u32(expect),
@@ -117,6 +121,9 @@ UPTO = [u8(1), u64(7), u64(9)]
 SEARCH = [text(b"a"), u32(0), u32(1), u64(100), u64(0), u64(1), u64(2), *UPTO, u64(9), u64(9)]
 FILES = [u32(0), text(b"a"), text(b"w1-2-"), u64(9), u64(9)]
 ONE_OBJECT = text(b"a") + u64(1) + u64(9)
+
+WRONG_TREE_ENTRIES = [(0, 0, 0, b"a/"), (1, 1, 0, b"a"), (0, 0, 0, b"a\0"), (0, 0, 0, b"a" * 4096),
+                      (1, 0x80000000, 0, b"a/"), (2, 0, 4096, b"a/")]
 
 PAYLOADS = {
     "HELLO": [[u32(1), u32(2)]],
@@ -180,6 +187,11 @@ PAYLOADS = {
     "LOG_KEEP": [[text(b"a"), u64(10), u64(60)], [text(b""), u64(0), u64(0)]],
     "LOG_REMOVED": [[text(b"a"), u64(1), u64(60)], [text(b""), u64(1), u64(0)]],
     "NUMBER": [[u32(0), u64(9)], [u32(4096), u64(9)]],
+    "TREE_SCAN": [[text(b"/o"), text(b"a/")], [text(b""), text(b"")]],
+    "TREE_FOUND": [[u32(2), text(tree_entry() + tree_entry(1, 7, 0, b"a/"))],
+                   [u32(2), text(tree_entry(1, 0, 28, b"") + tree_entry(4))],
+                   *([u32(1), text(tree_entry(*entry))] for entry in WRONG_TREE_ENTRIES),
+                   [u32(2), text(tree_entry())], [u32(1), text(tree_entry() + b"s")]],
     "DOCUMENT": [[u32(0), u64(9)], [u32(4096), u64(9)]],
     "VERSION_WRITE": [version_write(), version_write(object_id=b""), version_write(rejected=2),
                       version_write(expect=3), version_write(hash_size=31)],

@@ -9,6 +9,7 @@
  * supervisor/versions/version_log.c supervisor/versions/version_store.c
  * supervisor/objects/source.c common/sha256.c supervisor/log/log_line.c
  * supervisor/scribe/log_count.c supervisor/scribe/log_keep.c supervisor/scribe/scribe_tasks.c
+ * supervisor/scribe/tree_walk.c
  * supervisor/log/log_filter.c supervisor/log/log_level.c supervisor/log/log_files.c
  * supervisor/log/log_event.c supervisor/process/backoff.c supervisor/process/program.c
  * supervisor/signals.c supervisor/loop.c supervisor/state/journal_reader.c
