@@ -5,6 +5,7 @@
 #include "supervisor/http/front.h"
 #include "supervisor/log/object_log.h"
 #include "supervisor/notify.h"
+#include "supervisor/objects/needs.h"
 #include "supervisor/objects/object.h"
 #include "supervisor/reload.h"
 #include "supervisor/rest/early.h"
@@ -26,6 +27,8 @@ static void kill_worker(struct worker *w, void *arg)
 static void drain_worker(struct worker *w, void *arg)
 {
     (void)arg;
+    if (needs_keep(w->object)) /* those that depend on it end first */
+        return;
     if (w->blame == WORKER_BLAME_NONE)
         w->blame = WORKER_BLAME_UNWANTED; /* its exit is no crash */
     worker_event(w, WORKER_EV_DRAIN);

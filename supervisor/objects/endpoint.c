@@ -87,13 +87,14 @@ static bool read_methods(const json_t *value, const struct rule *rule, void *fie
     return json_is_array(value);
 }
 
-static bool check_ids(const json_t *value, const struct rule *rule, void *field)
+static bool read_ids(const json_t *value, const struct rule *rule, void *field)
 {
     (void)rule;
-    (void)field;
     for (size_t i = 0; i < json_array_size(value); i++) {
         const json_t *id = json_array_get(value, i);
-        if (!json_is_string(id) || !object_id_valid(json_string_value(id), json_string_length(id)))
+        if (!json_is_string(id) ||
+            !object_id_valid(json_string_value(id), json_string_length(id)) ||
+            depends_add(field, json_string_value(id)) < 0)
             return false;
     }
     return json_is_array(value);
@@ -185,7 +186,7 @@ static const struct rule rules[] = {
      "a dict of function name to five cron fields (\"*/5 * * * *\") or to a number of seconds",
      FIXED},
     {"limits", check_limits, 0, 0, 0, "a dict", FIXED},
-    {"depends", check_ids, 0, 0, 0, "a list of object ids", FIXED},
+    {"depends", read_ids, AT(depends), 0, 0, "a list of object ids", FIXED},
     {"subscribe", check_subscriptions, 0, 0, 0, "a dict of event type to function name", FIXED},
 };
 
@@ -315,11 +316,11 @@ bool endpoint_parse(struct endpoint *e, const struct config *config, struct span
                             &(struct problem){problem, problem_size});
     extend_readonly(&parsed, json_object_get(root, "methods"));
     json_decref(root);
-    if (!ok)
-        return false;
-    parsed.metadata = span_dup(metadata);
+    parsed.metadata = ok ? span_dup(metadata) : NULL;
     if (!parsed.metadata) {
-        snprintf(problem, problem_size, "no memory");
+        if (ok)
+            snprintf(problem, problem_size, "no memory");
+        endpoint_free(&parsed);
         return false;
     }
     endpoint_free(e);
@@ -331,6 +332,7 @@ void endpoint_free(struct endpoint *e)
 {
     free(e->metadata);
     e->metadata = NULL;
+    depends_free(&e->depends);
 }
 
 bool endpoint_is_readonly(const struct endpoint *e, struct span method)

@@ -10,6 +10,7 @@
 
 #include "common/codec.h"
 #include "supervisor/config.h"
+#include "supervisor/objects/depends.h"
 
 enum { ENDPOINT_PROBLEM_SIZE = 512 /* holds every message of endpoint_parse */ };
 
@@ -32,6 +33,7 @@ struct endpoint {
     uint32_t concurrent; /* turns at once in one of them; 1 unless stateless */
     uint32_t readonly;   /* methods whose turns write no state: method_bit() of endpoint.c */
     struct endpoint_limits limits;
+    struct depends depends; /* objects that are up before it takes turns */
 };
 
 /* What holds for an object that was never loaded. */

@@ -7,6 +7,7 @@
 #include "supervisor/objects/imports.h"
 #include "supervisor/objects/load_error.h"
 #include "supervisor/objects/loading.h"
+#include "supervisor/objects/needs.h"
 #include "supervisor/objects/renew.h"
 #include "supervisor/process/worker_death.h"
 #include "supervisor/state/store.h"
@@ -49,6 +50,7 @@ int lifecycle_when_settled(struct object *o, void (*fn)(void *arg), void *arg)
 
 static void start_candidate(struct object *o)
 {
+    needs_start(o);
     if (loading_start(o) < 0)
         lifecycle_event(o, OBJECT_EV_CANDIDATE_FAILED);
 }
@@ -92,6 +94,7 @@ static void serve(struct object *o)
         loop_timer_set(station->loop, &o->retry_timer, OUTAGE_PROOF_NS, on_proof, o);
     replicas_fill(o);
     waiters_run(&o->waiters);
+    needs_changed(o);
     turn_dispatch(station->turns, o);
     deploy_next(o);
 }
@@ -171,7 +174,7 @@ static void lose_worker(struct object *o)
 
 static bool is_waited_for(const struct object *o)
 {
-    return call_queue_count(&o->queue) || o->waiters || o->deploy;
+    return call_queue_count(&o->queue) || o->waiters || o->deploy || needs_keep(o);
 }
 
 /* It served until it failed, and is used: the next call is not to wait for its start. */
@@ -194,6 +197,7 @@ static void revive(struct object *o)
     loop_timer_cancel(&o->retry_timer);
     outage_forget(&o->outage);
     load_error_forget(o);
+    needs_changed(o);
     if (is_wanted)
         lifecycle_event(o, OBJECT_EV_DEMAND);
 }
@@ -299,7 +303,7 @@ static void sweep_object(struct object *o, void *arg)
     struct station *station = arg;
     if (!is_idle(o))
         return;
-    if (loop_now(station->loop) - o->used_ns >= o->endpoint.idle_timeout_ns)
+    if (loop_now(station->loop) - o->used_ns >= o->endpoint.idle_timeout_ns && !needs_keep(o))
         lifecycle_event(o, OBJECT_EV_IDLE);
 }
 
@@ -344,6 +348,12 @@ static void candidate_failed(struct worker *w)
     lifecycle_event(w->object, OBJECT_EV_CANDIDATE_FAILED);
 }
 
+void lifecycle_candidate_free(struct object *o)
+{
+    if (!deploy_holds_ready(o))
+        lifecycle_event(o, OBJECT_EV_READY);
+}
+
 void lifecycle_worker_ready(struct worker *w, struct span metadata)
 {
     struct object *o = w->object;
@@ -362,8 +372,8 @@ void lifecycle_worker_ready(struct worker *w, struct span metadata)
         return;
     }
     w->concurrent = o->next_endpoint.concurrent;
-    if (!deploy_holds_ready(o))
-        lifecycle_event(o, OBJECT_EV_READY);
+    if (!needs_hold(o))
+        lifecycle_candidate_free(o);
 }
 
 void lifecycle_worker_load_failed(struct worker *w, const struct rpc_load_failed *why)

@@ -29,6 +29,9 @@ int lifecycle_when_loaded(struct object *o, void (*fn)(void *arg), void *arg);
  */
 int lifecycle_when_settled(struct object *o, void (*fn)(void *arg), void *arg);
 
+/* The candidate has loaded, and everything that it depends on serves. */
+void lifecycle_candidate_free(struct object *o);
+
 /* From the child table. */
 void lifecycle_worker_ready(struct worker *w, struct span metadata);
 void lifecycle_worker_load_failed(struct worker *w, const struct rpc_load_failed *why);

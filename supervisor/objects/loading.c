@@ -202,6 +202,7 @@ void loading_accept(struct object *o, uint64_t version)
     endpoint_free(&o->endpoint);
     o->endpoint = o->next_endpoint;
     o->next_endpoint.metadata = NULL;
+    o->next_endpoint.depends = (struct depends){0};
     source_unref(o->accepted);
     o->accepted = o->loading;
     o->loading = NULL;

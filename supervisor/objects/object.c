@@ -6,6 +6,7 @@
 #include "supervisor/log/object_log.h"
 #include "supervisor/objects/deploy.h"
 #include "supervisor/objects/imports.h"
+#include "supervisor/objects/needs.h"
 #include "supervisor/objects/object_index.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
@@ -51,6 +52,7 @@ static void free_object(struct object *o)
     free(o->conflict);
     free(o->load_error);
     free(o->load_traceback);
+    needs_free(o);
     endpoint_free(&o->endpoint);
     endpoint_free(&o->next_endpoint);
     free(o);

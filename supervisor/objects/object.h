@@ -77,6 +77,7 @@ struct object {
     struct loop_timer removal_timer; /* the file is missing */
     struct waiter *waiters;          /* lifecycle_when_loaded */
     struct waiter *renewals;         /* renew_object */
+    struct needs *needs;             /* NULL: it never had to wait for another object */
     uint64_t used_ns;                /* monotonic, last dispatch */
 
     uint64_t turns, errors, crashes, restarts;

@@ -6,6 +6,7 @@
 #include "supervisor/objects/deploy.h"
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/objects/load_error.h"
+#include "supervisor/objects/needs.h"
 #include "supervisor/objects/renew.h"
 #include "supervisor/station.h"
 
@@ -14,11 +15,14 @@
 #define REMOVAL_GRACE_NS  (100 * NS_PER_MS)
 #define IMPORTS_GATHER_NS (10 * NS_PER_MS) /* several files are often saved at once */
 
-/* An order under way writes the file; it decides, and is asked again when it is over. */
+/*
+ * An order under way writes the file; it decides, and is asked again when it is over. Objects that
+ * are removed together end in the order of what they depend on.
+ */
 static void on_removed(void *arg)
 {
     struct object *o = arg;
-    if (deploy_is_pinned(o))
+    if (deploy_is_pinned(o) || needs_outlive(o))
         saved_missing(o);
     else
         lifecycle_event(o, OBJECT_EV_REMOVED);

@@ -2,6 +2,7 @@
 #include "supervisor/objects/tree_private.h"
 
 #include "common/log.h"
+#include "supervisor/objects/needs.h"
 #include "supervisor/objects/object_index.h"
 #include "supervisor/objects/saved.h"
 #include "supervisor/station.h"
@@ -78,10 +79,12 @@ void tree_file_present(struct tree_watch *t, const char *file)
     if (yields_to_other(t, o, file))
         return;
     o->seen = t->scan.number;
-    if (is_new)
+    if (is_new) {
         log_debug("object %s found: %s", id, file);
-    else
+        needs_changed(o);
+    } else {
         saved_file(o);
+    }
 }
 
 /* The file with the same id, if there is one, takes over. */

@@ -2,7 +2,7 @@
 #include "supervisor/rest/metadata.h"
 
 #include "common/clock.h"
-#include "supervisor/objects/object.h"
+#include "supervisor/objects/needs.h"
 #include "supervisor/process/memory.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
@@ -80,6 +80,9 @@ static void set_known(json_t *m, const struct object *o)
     json_t *worker = worker_json(o);
     json_object_set_new(worker, "all", workers_json(o));
     json_object_set_new(m, "worker", worker);
+    if (o->endpoint.depends.count)
+        json_object_set_new(m, "dependencies", needs_json(o));
+    json_object_set_new(m, "needed_by", needs_users_json(o));
     json_object_set_new(m, "owner", json_string(o->station->config.station_id));
     if (o->phase == OBJECT_BACKOFF)
         json_object_set_new(m, "backoff", backoff_json(o));

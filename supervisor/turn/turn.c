@@ -7,6 +7,7 @@
 #include "supervisor/metric.h"
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/objects/loading.h"
+#include "supervisor/objects/needs.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/turns.h"
@@ -90,10 +91,29 @@ static struct call *dequeue(struct turns *turns, struct object *o, bool for_owne
     return call;
 }
 
+/* The object itself may be well. */
+static void answer_blocked(struct turns *turns, struct call *call)
+{
+    const struct object *o = call->object;
+    struct buf extra = BUF_INIT;
+    buf_puts(&extra, "\"object_id\":");
+    json_put_string(&extra, o->id, strlen(o->id));
+    json_put_member(&extra, "depends_on", needs_blocked_by(o));
+    buf_puts(&extra, ",\"retryable\":true");
+    exchange_retry_after(call->exchange, (outage_left(&o->outage) + NS_PER_S - 1) / NS_PER_S);
+    answer_error(turns, call, 503, buf_str(&extra), "%s cannot start: %s", o->id,
+                 o->load_error ? o->load_error : "no reason known");
+    buf_free(&extra);
+}
+
 /* An answer for what cannot be served now, from why that is. */
 void turn_answer_unloadable(struct turns *turns, struct call *call)
 {
     struct object *o = call->object;
+    if (needs_blocked_by(o)) {
+        answer_blocked(turns, call);
+        return;
+    }
     struct buf extra = BUF_INIT;
     buf_puts(&extra, "\"object_id\":");
     json_put_string(&extra, o->id, strlen(o->id));

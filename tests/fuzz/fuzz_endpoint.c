@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: supervisor/objects/endpoint.c common/when.c common/cron.c -ljansson */
+/* links: supervisor/objects/endpoint.c supervisor/objects/depends.c common/when.c common/cron.c
+ * -ljansson */
 /*
  * The first byte is '0', the rest the metadata of a READY. What is accepted lies within its bounds,
  * what is not has a message.

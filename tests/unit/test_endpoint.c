@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: supervisor/objects/endpoint.c common/when.c common/cron.c supervisor/objects/object.c
- * -ljansson */
+/* links: supervisor/objects/endpoint.c supervisor/objects/depends.c common/when.c common/cron.c
+ * supervisor/objects/object.c -ljansson */
 #include "supervisor/objects/endpoint.h"
 
 #include <check.h>
