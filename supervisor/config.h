@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * config - the settings of a station, read once at start.
+ * config - the settings of a station, read at the start and at each reload.
  *
  * Precedence: command line, environment (OBJECTD_…), file (libconfuse), default. Everything here is
  * validated: consumers need not check again. Strings are owned by the struct. The keys with their

@@ -22,7 +22,8 @@ static const char help_text[] =
     "\n"
     "Every option has a key in the configuration file and an environment variable;\n"
     "the command line beats the environment, which beats the file.\n"
-    "Signals: TERM and INT graceful stop (a second one at once), USR1 reopen logs.\n"
+    "Signals: HUP reload, TERM and INT graceful stop (a second one at once), USR1 reopen\n"
+    "logs.\n"
     "Exit codes: 0 clean, 64 usage, 70 internal, 71 environment, 78 configuration.\n";
 
 enum {

@@ -79,6 +79,8 @@ int cmd_source(struct ctl *ctl, const struct command *self, int argc, char **arg
 int cmd_versions(struct ctl *ctl, const struct command *self, int argc, char **argv);
 int cmd_diff(struct ctl *ctl, const struct command *self, int argc, char **argv);
 int cmd_deploy(struct ctl *ctl, const struct command *self, int argc, char **argv);
+int cmd_reload(struct ctl *ctl, const struct command *self, int argc, char **argv);
+int cmd_restart(struct ctl *ctl, const struct command *self, int argc, char **argv);
 int cmd_rollback(struct ctl *ctl, const struct command *self, int argc, char **argv);
 int cmd_files(struct ctl *ctl, const struct command *self, int argc, char **argv);
 int cmd_action(struct ctl *ctl, const struct command *self, int argc, char **argv);

@@ -65,6 +65,16 @@ static const struct command commands[] = {
     {"stop", "ID", "call the object's stop()",
      "Object ID defines stop(request); one that does not gets an ordinary POST instead.\n",
      cmd_action},
+    {"restart", "ID", "give an object a new worker",
+     "The same version, without a dropped call; forgets how often it failed before.\n"
+     "Exit code 65: the object does not load; what serves goes on.\n",
+     cmd_restart},
+    {"reload", "", "read the configuration again and renew every worker",
+     "As the signal HUP does, and waits for the end. Prints what changed and what needs a "
+     "restart.\n"
+     "Exit codes: 65: the configuration is refused, the one in force stays; 1: it was taken up,\n"
+     "but some objects do not load any more and keep their workers.\n",
+     cmd_reload},
     {"test", "ID...", "run the object's test_* functions on a copy of its state",
      "Exit code 1: a test failed.\n", cmd_test},
     {"check", "[DATA]", "verify a data folder without a running station",

@@ -38,6 +38,14 @@ int lifecycle_when_loaded(struct object *o, void (*fn)(void *arg), void *arg)
     return 0;
 }
 
+int lifecycle_when_started(struct object *o, void (*fn)(void *arg), void *arg)
+{
+    if (o->phase == OBJECT_COLD || o->phase == OBJECT_STARTING)
+        return wait_for_load(o, fn, arg);
+    fn(arg);
+    return 0;
+}
+
 int lifecycle_when_settled(struct object *o, void (*fn)(void *arg), void *arg)
 {
     if (o->phase == OBJECT_COLD && o->file_changed)

@@ -24,6 +24,12 @@ void lifecycle_proven(struct object *o);
 int lifecycle_when_loaded(struct object *o, void (*fn)(void *arg), void *arg);
 
 /*
+ * Runs fn(arg) once the object has a worker or has failed to get one: at once or later. Starts it
+ * where needed. 0 or -ENOMEM.
+ */
+int lifecycle_when_started(struct object *o, void (*fn)(void *arg), void *arg);
+
+/*
  * Runs fn(arg) once the object has taken up its file, where that may have changed while it had no
  * worker; else at once. 0 or -ENOMEM.
  */

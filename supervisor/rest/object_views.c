@@ -12,6 +12,7 @@
 #include "supervisor/rest/management.h"
 #include "supervisor/rest/metadata.h"
 #include "supervisor/rest/query.h"
+#include "supervisor/rest/restart_view.h"
 #include "supervisor/rest/status_view.h"
 #include "supervisor/rest/version_view.h"
 #include "supervisor/state/store.h"
@@ -197,6 +198,7 @@ static const struct reserved reserved[] = {
     {"state", "true", "GET", true, view_state},
     {"logs", "true", "GET", true, view_logs},
     {"source", "true", "PUT", true, view_deploy},
+    {"restart", "true", "POST", true, view_restart},
     {"versions", "true", "GET", true, view_versions},
     {"version", NULL, "GET", true, view_version},
     {"status", "true", "GET", false, view_object_status},

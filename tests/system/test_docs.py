@@ -104,6 +104,14 @@ def test_manual_has_no_key_that_is_gone():
     assert sorted(documented) == sorted(row[1] for row in config_keys())
 
 
+def test_manual_names_the_keys_that_need_a_restart():
+    table = (REPOSITORY / "supervisor/config_keys.def").read_text()
+    fixed = {f"{section}.{key}" for section, key in re.findall(r"^FIXED\((\w+), (\w+),", table, re.M)}
+    manual = (REPOSITORY / "packaging/man/objectd.conf.5").read_text()
+    said = re.search(r"keep their value until the next start.*?:\n(\.BR .*?)\nWhat concerns", manual, re.S)
+    assert set(re.findall(r"\w+\.\w+", said.group(1))) == fixed
+
+
 @pytest.mark.skipif(not shutil.which("man"), reason="no man")
 @pytest.mark.parametrize("page", ["objectd.8", "objectctl.1", "objectd.conf.5"])
 def test_manual_page_is_well_formed(page):

@@ -148,7 +148,9 @@ def test_a_turn_under_way_is_finished_by_the_old_worker(station, tmp_path):
     first.join()
     second.join()
     assert [a.status for a in answers] == [200, 200]
-    assert answers[0].json()["pid"] == old and answers[1].json()["pid"] != old
+    assert answers[0].json()["pid"] == old
+    wait_until(lambda: station.status()["reload"]["state"] == "idle")
+    assert station.get(path).json()["pid"] != old
 
 
 STREAM = '''
@@ -410,3 +412,278 @@ def test_a_spawn_under_way_survives_the_old_nursery(station, tmp_path):
         c.join()
     assert answers == [200] * 6
     wait_until(lambda: station.status()["reload"]["state"] == "idle")
+
+
+# --- objectctl reload, objectctl restart ---
+
+
+def test_objectctl_reload(station):
+    station.allow("needs a restart", "reload refused", "does not load", "keeps its worker")
+    station.deploy("hello.py", HELLO)
+    assert station.get("/objects/hello").status == 200
+    configure(station, {"log": {"level": "debug"}, "state": {"durability": "none"}})
+    done = station.objectctl("reload")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["changed log.level: info -> debug",
+                                        "needs a restart: state.durability: fsync -> none",
+                                        "reloaded; objects with new workers: 1"]
+    assert json.loads(station.objectctl("--json", "reload").stdout)["renewed"] == 1
+    configure(station, {"log": {"level": "loud"}})
+    done = station.objectctl("reload")
+    assert done.returncode == 65 and re.search(r"objectd.conf:\d+: .*level", done.stderr)
+    assert "loud" in json.loads(station.objectctl("--json", "reload").stdout)["error"]
+    assert station.objectctl("reload", "now").returncode == 64
+
+
+def test_what_does_not_load_any_more_keeps_its_worker(station, tmp_path):
+    station.allow("does not load", "keeps its worker")
+    (tmp_path / "text").touch()
+    station.deploy("needs.py", f"open({str(tmp_path / 'text')!r})\n{COUNTER}")
+    assert station.post("/objects/needs").json() == {"count": 1}
+    old = pids(station)
+    (tmp_path / "text").unlink()
+    done = station.objectctl("reload")
+    assert done.returncode == 1 and "needs keeps its worker: FileNotFoundError" in done.stderr
+    assert station.post("/objects/needs").json() == {"count": 2} and pids(station) == old
+    done = station.objectctl("restart", "needs")
+    assert done.returncode == 65 and "needs.py does not load, its worker goes on" in done.stderr
+    assert station.post("/objects/needs").json() == {"count": 3} and pids(station) == old
+
+
+def test_objectctl_restart(station):
+    station.deploy("counter.py", COUNTER)
+    assert station.post("/objects/counter").json() == {"count": 1}
+    old = pids(station)["counter"]
+    done = station.objectctl("restart", "counter")
+    assert (done.returncode, done.stderr) == (0, "")
+    new = pids(station)["counter"]
+    assert new != old and done.stdout == f"counter: restarted, pid {new}\n"
+    assert station.post("/objects/counter").json() == {"count": 2}
+    answer = json.loads(station.objectctl("--json", "restart", "counter").stdout)
+    assert answer["status"] == "ok" and answer["pid"] == pids(station)["counter"] != new
+    assert station.objectctl("restart", "nobody").returncode == 66
+    assert station.objectctl("restart").returncode == 64
+
+
+def test_restart_starts_what_sleeps_and_what_failed(station, tmp_path):
+    station.allow("does not load", "died")
+    station.deploy("cold.py", HELLO)
+    assert station.post("/objects/cold?restart=true").json()["pid"] == pids(station)["cold"]
+    station.deploy("needs.py", f"TEXT = open({str(tmp_path / 'text')!r}).read()\n{HELLO}")
+    for _ in range(6):  # each is a failure more, without the wait of the backoff
+        reply = station.post("/objects/needs?restart=true")
+        assert reply.status == 422 and "FileNotFoundError" in reply.json()["error"]
+    (tmp_path / "text").touch()
+    assert station.post("/objects/needs?restart=true").status == 200
+    assert station.get("/objects/needs").status == 200
+
+
+def test_restart_is_management_and_no_data_of_the_object(station):
+    echo = "def POST(request):\n    return {'data': request.json}\n"
+    station.deploy("echo.py", echo)
+    for data in ({"restart": True}, {"action": "restart"}):
+        assert station.post("/objects/echo", data).json() == {"data": data}
+    station.deploy("raw.py", f"__endpoint__ = {{'raw_query': True}}\ndef POST(request):\n"
+                             "    return {'query': request.query['restart']}\n")
+    assert station.post("/objects/raw?restart=true").json() == {"query": "true"}
+    assert station.request("GET", "/reload").status == 405
+    assert station.request("OPTIONS", "/reload").headers["allow"] == "POST, OPTIONS"
+    configure(station, {"security": {"management": "off"}})
+    reload(station)
+    for path in ("/reload", "/objects/echo?restart=true"):
+        assert station.post(path).status == 403
+    configure(station, {})
+    station.send_signal(signal.SIGHUP)  # the way that is left
+    wait_until(lambda: station.post("/objects/echo?restart=true").status == 200)
+
+
+# --- which keys take effect: each consumer of one that copies it, or is told ---
+
+
+def without_options(new_station, **kw):
+    """A station whose addresses are in its file, not on its command line."""
+    station = new_station(**kw)
+    command = station.command
+    def shorter():
+        whole = command()
+        at = whole.index("--listen")
+        return whole[:at] + whole[at + 2:]
+    station.command = shorter
+    station.port = free_port()
+    station.config.setdefault("http", {})["listen"] = [f"127.0.0.1:{station.port}"]
+    return station
+
+
+def test_listening_addresses_change_under_connections(new_station):
+    station = without_options(new_station).start()
+    station.deploy("hello.py", HELLO)
+    path, second, third = station.folder / "socket", free_port(), free_port()
+    old = station.client()
+    assert old.get("/objects/hello").status == 200
+    inode = os.stat(f"/proc/{station.pid}").st_ino
+    station.config["http"]["listen"] = [f"127.0.0.1:{second}", f"127.0.0.2:{third}", f"unix:{path}"]
+    configure(station, {})
+    assert [c["key"] for c in reload(station)["changed"]] == ["http.listen"]
+    first, station.port = station.port, second
+    assert old.get("/objects/hello").status == 200  # its connection lives on
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", first))
+    with Client(third, host="127.0.0.2") as client:
+        assert client.get("/objects/hello").status == 200
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(path))
+            s.sendall(b"GET /objects/hello HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert s.recv(4096).startswith(b"HTTP/1.1 200")
+        station.config["http"]["listen"] = [f"127.0.0.1:{second}"]
+        configure(station, {})
+        reload(station)
+        assert not path.exists()
+        assert client.get("/objects/hello").status == 200  # though 127.0.0.2 is no address any more
+    assert station.status()["http"]["listen"] == [f"127.0.0.1:{second}"]
+    assert inode == os.stat(f"/proc/{station.pid}").st_ino
+    assert station.get("/objects/hello").status == 200
+
+
+def test_an_address_in_use_refuses_the_whole(new_station):
+    station = without_options(new_station).start()
+    station.allow("reload refused")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        free, port = free_port(), taken.getsockname()[1]
+        listen = station.config["http"]["listen"]
+        configure(station, {"http": {"listen": [f"127.0.0.1:{free}", f"127.0.0.1:{port}"], "debug_headers": True}})
+        report = reload(station, 422)
+        assert f"127.0.0.1:{port} is in use by" in report["error"]
+    assert station.status()["http"]["listen"] == listen
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", free))
+    assert "x-station" not in station.get("/health").headers
+
+
+def test_limits_of_requests_change_on_open_connections(station):
+    station.deploy("echo.py", "def POST(request):\n    return {'size': len(request.body)}\n")
+    with station.client() as client:
+        assert client.post("/objects/echo", b"x" * 2000).json() == {"size": 2000}
+        configure(station, {"limits": {"body_max": 1000, "target_max": 300, "fields_max": 12}})
+        reload(station)
+        assert client.post("/objects/echo", b"x" * 1000).json() == {"size": 1000}
+        reply = client.post("/objects/echo", b"x" * 2000)
+        assert reply.status == 413 and reply.json()["limit"] == "body_max"
+    assert station.get("/objects/echo?" + "x" * 600).status == 414
+    assert station.get("/health", headers={f"A{i}": "b" for i in range(20)}).status == 431
+    configure(station, {"http": {"head_timeout": 0.2}})
+    with station.connect() as s:
+        s.sendall(b"GET / HT")
+        reload(station)
+        assert s.recv(4096).startswith(b"HTTP/1.1 408")  # for a head that had begun, too
+
+
+def test_times_of_turns_change(station):
+    source = "import time\ndef GET(request):\n    time.sleep(float(request.query['s']))\n    return {'ok': 1}\n"
+    station.deploy("sleepy.py", source)
+    assert station.get("/objects/sleepy?s=0.2").status == 200
+    configure(station, {"workers": {"timeout": 0.1}})
+    reload(station)
+    assert station.get("/objects/sleepy?s=5").status == 504
+    configure(station, {"workers": {"idle_timeout": 0.1}})
+    reload(station)
+    assert station.get("/objects/sleepy?s=0.2").status == 200
+    wait_until(lambda: not station.workers())
+
+
+def test_limits_of_state_change(station):
+    station.deploy("writer.py", "def POST(request):\n    _state.set('k', 'x' * 5000)\n    return {'ok': 1}\n")
+    assert station.post("/objects/writer").status == 200
+    configure(station, {"limits": {"turn_writes_max": 2000}, "state": {"checkpoint_idle": 0.02}})
+    reload(station)
+    reply = station.post("/objects/writer")
+    assert reply.status == 413 and reply.json()["limit"] == "turn_writes_max"
+    configure(station, {"state": {"checkpoint_idle": 0.02}})
+    reload(station)
+    assert station.post("/objects/writer").status == 200
+    checkpoint = station.data / "state/writer/state.tsv"
+    wait_until(lambda: checkpoint.exists() and "x" * 5000 in checkpoint.read_text(), timeout=1.9)
+
+
+def test_how_the_station_and_its_objects_log_changes(station):
+    source = "def GET(request):\n    for i in range(50):\n        _logger.info('line', extra={'n': i})\n"
+    station.deploy("talk.py", source)
+    configure(station, {"log": {"level": "debug", "format": "text", "object_lines_per_s": 5, "line_max": 256}})
+    reload(station)
+    station.get("/objects/talk")
+    wait_until(lambda: " DEBUG " in station.log_file.read_text())
+    dropped = lambda: station.status()["logs"]["dropped"]
+    wait_until(lambda: dropped() >= 40)
+    configure(station, {"log": {"level": "error"}})
+    reload(station)
+    size = station.log_file.stat().st_size
+    station.get("/objects/talk")
+    reload(station)
+    assert station.log_file.stat().st_size == size
+    station.allow(".")  # text is no JSON
+
+
+def test_names_and_rights_change(station):
+    with station.client() as client:
+        assert client.get("/health", headers={"Host": "me.example"}).status == 421
+        configure(station, {"http": {"hosts": ["me.example"]}, "security": {"management": "token"}})
+        reload(station)
+        assert client.get("/health", headers={"Host": "me.example"}).status == 200
+        assert client.get("/status").status == 401
+        token = (station.data / "admin.token").read_text().strip()
+        assert client.get("/status", headers={"Authorization": f"Bearer {token}"}).status == 200
+    configure(station, {})
+    assert station.post("/reload", headers={"Authorization": f"Bearer {token}"}).status == 200
+    assert station.get("/status").status == 200
+
+
+def test_the_environment_and_the_command_line_still_count_first(new_station):
+    station = new_station(env={"OBJECTD_LIMITS_VIEWS_MAX": "7"}, arguments=["--log-level", "warning"]).start()
+    configure(station, {"limits": {"views_max": 9}, "log": {"level": "debug"}})
+    assert reload(station)["changed"] == []
+
+
+# --- logs, systemd ---
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+def test_object_logs_are_reopened(station, number):
+    station.deploy("talk.py", "def GET(request):\n    _logger.info('said')\n    return {}\n")
+    station.get("/objects/talk")
+    log = station.data / "logs/talk/log.tsv"
+    wait_until(lambda: log.exists() and "said" in log.read_text())
+    log.rename(log.with_name("elsewhere"))
+    station.send_signal(number)
+
+    def said_anew():
+        station.get("/objects/talk")
+        return log.exists() and "said" in log.read_text()
+
+    wait_until(said_anew)
+
+
+def test_systemd_is_told(tmp_path, new_station):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+
+        def told():
+            while (message := manager.recv(500)) == b"WATCHDOG=1":
+                pass
+            return message
+
+        station = new_station(env={"NOTIFY_SOCKET": str(tmp_path / "notify")}).start()
+        assert told() == b"READY=1\nSTATUS=serving"
+        before = time.monotonic_ns() // 1000
+        reload(station)
+        begin = re.fullmatch(rb"RELOADING=1\nMONOTONIC_USEC=(\d+)\nSTATUS=reloading", told())
+        assert before <= int(begin[1]) <= time.monotonic_ns() // 1000
+        assert told() == b"READY=1\nSTATUS=reloaded"
+        station.allow("reload refused")
+        configure(station, {"log": {"level": "loud"}})
+        reload(station, 422)
+        assert told().startswith(b"RELOADING=1")
+        assert told() == b"READY=1\nSTATUS=the last reload was refused"
+        assert station.stop() == 0
+        assert told() == b"STOPPING=1\nSTATUS=stopping"

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/rest/restart_view.h"
+
+#include "common/json_text.h"
+#include "supervisor/objects/lifecycle.h"
+#include "supervisor/objects/renew.h"
+#include "supervisor/rest/json_reply.h"
+#include "supervisor/station.h"
+
+#include <stdlib.h>
+
+struct restart {
+    struct object *object;
+    struct exchange *exchange;
+    struct worker_ref before;
+};
+
+static void answer_failed(const struct object *o, struct exchange *x)
+{
+    struct buf extra = BUF_INIT;
+    json_put_key(&extra, "object_id");
+    json_put_string(&extra, o->id, strlen(o->id));
+    if (o->load_line)
+        json_put_number(&extra, "line", o->load_line);
+    if (o->phase == OBJECT_GONE)
+        exchange_error(x, 404, buf_str(&extra), "object %s is gone", o->id);
+    else
+        exchange_error(x, 422, buf_str(&extra), "%s does not load%s: %s", o->file,
+                       worker_ref_set(o->worker) ? ", its worker goes on" : "",
+                       o->load_error ? o->load_error : "no reason known");
+    buf_free(&extra);
+}
+
+static void answer_restarted(const struct object *o, const struct worker *w, struct exchange *x)
+{
+    struct buf json = BUF_INIT;
+    buf_puts(&json, "{\"status\":\"ok\",\"message\":\"restarted\"");
+    json_put_member(&json, "object_id", o->id);
+    json_put_number(&json, "pid", (unsigned long long)w->pid);
+    json_put_number(&json, "generation", w->ref.generation);
+    buf_putc(&json, '}');
+    json_reply(x, 200, &json);
+}
+
+static void on_started(void *arg)
+{
+    struct restart *r = arg;
+    const struct object *o = r->object;
+    const struct worker *w = worker_get(o->station->workers, o->worker);
+    if (w && w->ref.generation != r->before.generation)
+        answer_restarted(o, w, r->exchange);
+    else
+        answer_failed(o, r->exchange);
+    free(r);
+}
+
+static void refuse(struct exchange *x)
+{
+    exchange_error(x, 503, "\"limit\":\"memory\"", "no memory for another request");
+}
+
+static void on_renewed(void *arg)
+{
+    struct restart *r = arg;
+    struct exchange *x = r->exchange;
+    if (lifecycle_when_started(r->object, on_started, r) == 0)
+        return;
+    free(r);
+    refuse(x);
+}
+
+void view_restart(struct object *o, struct exchange *x)
+{
+    struct restart *r = malloc(sizeof(*r));
+    if (!r) {
+        refuse(x);
+        return;
+    }
+    *r = (struct restart){o, x, o->worker};
+    outage_forget(&o->outage);
+    if (renew_object(o, on_renewed, r) < 0) {
+        free(r);
+        refuse(x);
+    }
+}
