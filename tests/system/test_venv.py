@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from station import LONG, run_daemon, wait_until
+from station import LONG, config_text, run_daemon, wait_until
 
 FACTS = """
 import multiprocessing, subprocess, sys
@@ -115,6 +115,42 @@ def test_a_bad_one_is_an_error_of_the_configuration(new_venv, tmp_path, damage, 
     assert told in done.stderr and str(venv.folder) in done.stderr
     assert f"{conf}:2" in done.stderr
     assert f"{python_of_workers()} -m venv" in done.stderr  # the way out
+
+
+def write_config(station, **workers):
+    (station.folder / "objectd.conf").write_text(config_text({**station.config, "workers": workers}))
+
+
+def test_a_reload_changes_to_another(new_station, new_venv, tmp_path):
+    first, second, broken = (new_venv(tmp_path / name) for name in ("first", "second", "broken"))
+    first.install("parcel", "VALUE = 1\n")
+    second.install("parcel", "VALUE = 2\n")
+    broken.set("version", "3.4.1")
+    station = new_station(config={"workers": {"venv": first.folder}}).start()
+    station.deploy("a.py", facts("import parcel", "parcel.VALUE"))
+    check_facts(station.get("/objects/a").json(), first, 1)
+    write_config(station, venv=second.folder)
+    assert [c["key"] for c in station.post("/reload").json()["changed"]] == ["workers.venv"]
+    check_facts(station.get("/objects/a").json(), second, 2)
+    station.allow("reload refused")
+    write_config(station, venv=broken.folder)
+    reply = station.post("/reload")
+    assert reply.status == 422 and "of Python 3.4" in reply.json()["error"], reply
+    check_facts(station.get("/objects/a").json(), second, 2)
+
+
+def test_a_reload_tries_again_what_lacked_a_package(new_station, new_venv, tmp_path):
+    venv = new_venv(tmp_path / "env")
+    station = new_station(config={"workers": {"venv": venv.folder}}).start()
+    station.deploy("a.py", facts(value="1"))
+    assert station.get("/objects/a").json()["value"] == 1
+    station.allow("does not load")
+    station.put("a.py", facts("import parcel", "parcel.VALUE"))
+    wait_until(lambda: station.get("/objects/a?metadata=true").json()["metadata"].get("load_error"))
+    venv.install("parcel", "VALUE = 2\n")  # nobody watches a folder outside the objects folder
+    assert station.get("/objects/a").json()["value"] == 1
+    station.post("/reload")
+    assert station.get("/objects/a").json()["value"] == 2
 
 
 # --- an object's ---
@@ -265,6 +301,8 @@ def test_outside_the_objects_folder_the_next_start_heals(new_station, new_venv, 
 @pytest.mark.skipif(not LONG, reason="OBJECTD_LONG is not set")
 def test_the_command_works_as_printed(station, made, tmp_path):
     """The hint of an object without any virtual environment, with a wheel from a folder."""
+    if subprocess.run([python_of_workers(), "-c", "import ensurepip"]).returncode:
+        pytest.skip("python3-venv is not installed")
     name = "parcel-1.0-py3-none-any.whl"
     with zipfile.ZipFile(tmp_path / name, "w") as wheel:
         wheel.writestr("parcel/__init__.py", "VALUE = 'a wheel'\n")
