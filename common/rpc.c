@@ -263,13 +263,20 @@ bool rpc_call_decode(struct span payload, struct rpc_call *m)
 void rpc_ready_encode(struct buf *out, const struct rpc_ready *m)
 {
     put_span(out, m->metadata);
+    codec_put_u8(out, m->has_health);
+    codec_put_u8(out, m->has_migrate);
+    codec_put_u64(out, m->migrated);
 }
 
 bool rpc_ready_decode(struct span payload, struct rpc_ready *m)
 {
     struct codec_reader r = reader_of(payload);
     m->metadata = codec_bytes(&r);
-    return codec_finish(&r);
+    uint8_t health = codec_u8(&r), migrate = codec_u8(&r);
+    m->has_health = health;
+    m->has_migrate = migrate;
+    m->migrated = codec_u64(&r);
+    return codec_finish(&r) && one_of(health, 2) && one_of(migrate, 2);
 }
 
 void rpc_load_failed_encode(struct buf *out, const struct rpc_load_failed *m)

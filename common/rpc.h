@@ -138,9 +138,11 @@ void rpc_update_encode(struct buf *out, const struct rpc_update *m);
 bool rpc_update_decode(struct span payload, struct rpc_update *m);
 
 enum rpc_call_kind {
-    RPC_CALL_HTTP,   /* a request of a client */
-    RPC_CALL_OBJECT, /* of a turn of another object: the reply does not stream */
-    RPC_CALL_TEST,   /* self-tests */
+    RPC_CALL_HTTP,    /* a request of a client */
+    RPC_CALL_OBJECT,  /* of a turn of another object: the reply does not stream */
+    RPC_CALL_TEST,    /* self-tests */
+    RPC_CALL_HEALTH,  /* health() of a candidate: TURN_DONE with status 200, or why not */
+    RPC_CALL_MIGRATE, /* its migrate_state(); body: the number of the version before */
     RPC_CALL_KINDS,
 };
 
@@ -186,7 +188,9 @@ bool rpc_answer_decode(struct span payload, struct rpc_answer *m);
 /* --- worker to supervisor --- */
 
 struct rpc_ready {
-    struct span metadata; /* JSON: {"endpoint":{…},"methods":["GET",…]} */
+    struct span metadata;         /* JSON: {"endpoint":{…},"methods":["GET",…]} */
+    bool has_health, has_migrate; /* the object has such a function */
+    uint64_t migrated;            /* newest version whose migrate_state() its state has seen; 0 */
 };
 void rpc_ready_encode(struct buf *out, const struct rpc_ready *m);
 bool rpc_ready_decode(struct span payload, struct rpc_ready *m);

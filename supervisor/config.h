@@ -66,6 +66,7 @@ struct config {
     uint64_t test_runs_max;           /* 4; objects tested at the same time */
     uint64_t source_max;              /* 1 MiB, one object file */
     uint64_t deploys_object_max;      /* 64, sources of one object that wait to be deployed */
+    uint64_t candidates_max;          /* 8, new versions that load beside others at once */
     uint64_t imports_object_max;      /* 1000, files that one object has imported and are watched */
     uint64_t version_text_max;        /* 1 KiB, author or message of a version */
     uint64_t turn_writes_max;         /* 8 MiB, state written by one turn */
@@ -84,6 +85,8 @@ struct config {
     uint64_t backoff_wait_ns;        /* 1 s, for the next start of what has failed */
     uint64_t queue_timeout_ns;       /* 30 s, waiting for a worker */
     uint64_t start_timeout_ns;       /* 30 s, import of an object */
+    uint64_t health_timeout_ns;      /* 10 s, health() of a new version */
+    uint64_t migrate_timeout_ns;     /* 10 s, its migrate_state() */
     uint64_t stop_timeout_ns;        /* 30 s, graceful stop of the station */
     uint64_t idle_timeout_ns;        /* 600 s */
     uint64_t replica_lag_timeout_ns; /* 5 s without following the object's writes */

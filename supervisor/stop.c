@@ -31,7 +31,10 @@ static void drain_worker(struct worker *w, void *arg)
         return;
     if (w->blame == WORKER_BLAME_NONE)
         w->blame = WORKER_BLAME_UNWANTED; /* its exit is no crash */
-    worker_event(w, WORKER_EV_DRAIN);
+    if (w->trial) /* nothing is deployed any more */
+        worker_kill(w, WORKER_BLAME_UNWANTED);
+    else
+        worker_event(w, WORKER_EV_DRAIN);
 }
 
 /* Calls first; only then the workers, so that what is queued is still served. */

@@ -36,6 +36,7 @@ static int check_place(const struct py_question *q)
 {
     switch (py_scope_here()) {
     case SCOPE_TURN:
+    case SCOPE_HEALTH:
         if (py_scope_is_main_thread())
             return 0;
         return refuse(q,

@@ -14,6 +14,7 @@
 #include "worker/py_scope.h"
 #include "worker/py_state.h"
 #include "worker/py_test.h"
+#include "worker/py_trial.h"
 #include "worker/py_venv.h"
 
 #include <stdbool.h>
@@ -228,6 +229,8 @@ static int load_module(struct loading *l, struct buf *metadata)
     }
     if (!err)
         err = py_action_find(l->names, l->injected);
+    if (!err)
+        err = py_trial_find(l->names, l->injected, l->filename);
     if (!err)
         py_test_prepare(l->names, l->injected, l->filename);
     return err ? err : put_metadata(l, metadata);

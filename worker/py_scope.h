@@ -16,8 +16,18 @@
 
 struct _object; /* PyObject */
 
-/* TEST: as TURN, but nothing of it is kept and nobody else is called. */
-enum scope_kind { SCOPE_OUTSIDE, SCOPE_LOADING, SCOPE_TURN, SCOPE_STREAM, SCOPE_TEST };
+/*
+ * TEST: as TURN, but nothing of it is kept and nobody else is called. HEALTH: as TURN, but it
+ * changes nothing.
+ */
+enum scope_kind {
+    SCOPE_OUTSIDE,
+    SCOPE_LOADING,
+    SCOPE_TURN,
+    SCOPE_STREAM,
+    SCOPE_TEST,
+    SCOPE_HEALTH
+};
 
 /* 0, or -1 with a Python exception. */
 int py_scope_init(void);

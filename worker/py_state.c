@@ -145,6 +145,10 @@ static int check_key(PyObject *key)
         PyErr_SetString(PyExc_ValueError, "a key is a non-empty str");
         return -1;
     }
+    if (PyUnicode_READ_CHAR(key, 0) == 0) {
+        PyErr_SetString(PyExc_ValueError, "keys that begin with a NUL are the station's");
+        return -1;
+    }
     return 0;
 }
 
@@ -168,6 +172,8 @@ static int may_write(enum scope_kind here)
 {
     if (here == SCOPE_LOADING)
         return refuse_write("state cannot be written while the module is being imported");
+    if (here == SCOPE_HEALTH)
+        return refuse_write("health() may read state but not write it");
     if (here == SCOPE_STREAM)
         return refuse_write("a streamed reply may read state but not write it");
     if (state.role == STATE_STATELESS)
@@ -201,6 +207,7 @@ static int write_key(PyObject *key, PyObject *stored)
         return py_outside_put(key, stored);
     case SCOPE_LOADING:
     case SCOPE_STREAM:
+    case SCOPE_HEALTH:
         break;
     }
     return -1;
@@ -536,6 +543,11 @@ void py_state_promote(void)
 {
     if (state.role == STATE_REPLICA)
         state.role = STATE_OWNER;
+}
+
+uint64_t py_state_migrated(void)
+{
+    return py_state_copy_migrated();
 }
 
 void py_state_set_readonly(bool readonly)

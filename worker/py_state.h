@@ -45,6 +45,8 @@ int py_state_commit(struct reply *reply);
 void py_state_undo(void);
 /* May the caller, where it is, change the state or the files? 0, or -1 with an exception. */
 int py_state_may_write(void);
+/* The newest version whose migrate_state() the state has been through; 0: none. */
+uint64_t py_state_migrated(void);
 /* Bytes of state that one turn may write. */
 void py_state_set_limit(uint64_t bytes);
 

@@ -4,6 +4,7 @@
 #include "common/json_scan.h"
 #include "common/log.h"
 #include "common/state_file.h"
+#include "common/state_key.h"
 #include "worker/py_json.h"
 #include "worker/state_base.h"
 
@@ -19,6 +20,7 @@ struct copy {
     PyObject *dict;
     struct state_base base;
     size_t count; /* keys of both */
+    uint64_t migrated;
 };
 
 static struct copy copy;
@@ -127,6 +129,11 @@ PyObject *py_state_copy_dict(void)
         return NULL;
     Py_INCREF(copy.dict);
     return copy.dict;
+}
+
+uint64_t py_state_copy_migrated(void)
+{
+    return copy.migrated;
 }
 
 size_t py_state_copy_count(void)
@@ -264,6 +271,18 @@ int py_state_copy_encode_write(struct buf *writes, PyObject *key, PyObject *stor
 
 /* --- loading --- */
 
+/* A number; anything else counts as none. */
+static void note_own(struct copy *c, struct span key, struct span value)
+{
+    uint64_t number = 0;
+    if (value.len > 18 || key.len != STATE_KEY_MIGRATED.len ||
+        memcmp(key.data, STATE_KEY_MIGRATED.data, key.len) != 0)
+        return;
+    for (size_t i = 0; i < value.len && value.data[i] >= '0' && value.data[i] <= '9'; i++)
+        number = number * 10 + (uint64_t)(value.data[i] - '0');
+    c->migrated = number;
+}
+
 static int load_checkpoint(struct copy *c, int fd, struct buf *error)
 {
     struct state_file file;
@@ -273,7 +292,9 @@ static int load_checkpoint(struct copy *c, int fd, struct buf *error)
         state_base_reserve(&c->base, (uint64_t)st.st_size);
     int got = state_file_open(&file, fd);
     while (got >= 0 && (got = state_file_next(&file, &entry)) == 1)
-        if (!entry.is_tombstone)
+        if (state_key_is_own(entry.key))
+            note_own(c, entry.key, entry.value);
+        else if (!entry.is_tombstone)
             got = state_base_add(&c->base, entry.key, entry.value);
     if (got == -EBADMSG)
         buf_printf(error, "state.tsv, line %llu: %s", (unsigned long long)file.line, file.error);
@@ -288,6 +309,10 @@ static int load_checkpoint(struct copy *c, int fd, struct buf *error)
 
 static int load_write(struct copy *c, const struct rpc_write *w)
 {
+    if (state_key_is_own(w->key)) {
+        note_own(c, w->key, w->value);
+        return 0;
+    }
     PyObject *key = py_text(w->key.data, w->key.len);
     PyObject *stored = w->op == RPC_WRITE_SET
                            ? PyBytes_FromStringAndSize(w->value.data, (Py_ssize_t)w->value.len)

@@ -20,6 +20,8 @@ int py_state_copy_load(const struct rpc_state *state, int checkpoint_fd, struct 
  * not change it. Costs as much as the state is large, once.
  */
 PyObject *py_state_copy_dict(void);
+/* The newest version whose migrate_state() the state has been through; 0: none. */
+uint64_t py_state_copy_migrated(void);
 /* Number of keys; costs nothing. */
 size_t py_state_copy_count(void);
 /* The stored value, borrowed; NULL without an exception when there is none. */

@@ -7,6 +7,7 @@
 #include "worker/outbox.h"
 #include "worker/py_stream.h"
 #include "worker/py_test.h"
+#include "worker/py_trial.h"
 #include "worker/py_turn.h"
 #include "worker/reply.h"
 
@@ -172,6 +173,8 @@ bool turn_run(struct channel *c, const struct frame *f)
         refuse_late(&turn.reply, body_fd);
     else if (call.kind == RPC_CALL_TEST)
         run_tests(f->id, &call, body_fd);
+    else if (call.kind == RPC_CALL_HEALTH || call.kind == RPC_CALL_MIGRATE)
+        py_trial_run(f->id, &call, &turn.reply);
     else
         is_answered = py_turn_run(f->id, &call, body_fd, &turn.reply);
     if (!is_answered) {

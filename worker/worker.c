@@ -16,6 +16,7 @@
 #include "worker/py_object.h"
 #include "worker/py_outside.h"
 #include "worker/py_state.h"
+#include "worker/py_trial.h"
 #include "worker/title.h"
 #include "worker/turn.h"
 
@@ -159,7 +160,10 @@ static bool on_load(struct channel *c, const struct frame *f)
     if (py_object_load(&m, m.state.has_checkpoint ? c->frame_fds[0] : -1, &metadata, &error) < 0)
         refuse_load(&error);
     report_imports();
-    rpc_ready_encode(&worker.scratch, &(struct rpc_ready){{metadata.data, metadata.len}});
+    rpc_ready_encode(&worker.scratch, &(struct rpc_ready){.metadata = {metadata.data, metadata.len},
+                                                          .has_health = py_trial_has_health(),
+                                                          .has_migrate = py_trial_has_migrate(),
+                                                          .migrated = py_state_migrated()});
     put_and_reset(RPC_READY, 0);
     buf_free(&metadata);
     worker.is_loaded = true;

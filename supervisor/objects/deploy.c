@@ -157,7 +157,7 @@ void deploy_failed(struct object *o)
         }
         break;
     case DEPLOY_STORED:
-        deploy_stored_too_late(d, 0);
+        deploy_stored_too_late(d, d->err);
         break;
     default:
         if (o->loading)

@@ -67,6 +67,8 @@ bool deploy_holds_ready(struct object *o);
 uint64_t deploy_served(struct object *o);
 /* The candidate failed, before loading_drop(): with o->loading the source is to blame. */
 void deploy_failed(struct object *o);
+/* What was written for it, or by it, could not be kept: the object's file is looked at again. */
+void deploy_try_later(struct object *o, int err);
 /* A newer file takes the place of the one that is loading, or the object has gone. */
 void deploy_drop(struct object *o);
 /* Nothing is under way any more: goes on with what waits, soon. */

@@ -6,6 +6,8 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "supervisor/objects/candidate.h"
+#include "supervisor/objects/handover.h"
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/objects/load_error.h"
 #include "supervisor/objects/loading.h"
@@ -70,14 +72,6 @@ static bool was_stored(struct deploy *d, uint64_t *version)
     return true;
 }
 
-static void give_up(struct object *o)
-{
-    struct worker *w = worker_get(o->station->workers, o->candidate);
-    if (w)
-        worker_kill(w, WORKER_BLAME_UNWANTED);
-    lifecycle_event(o, OBJECT_EV_CANDIDATE_FAILED);
-}
-
 /* Somebody saved the file meanwhile: that one is deployed first. */
 void deploy_stand_back(struct deploy *d)
 {
@@ -87,7 +81,7 @@ void deploy_stand_back(struct deploy *d)
     LL_PREPEND(o->orders, d);
     load_error_keep(o, 0, LOAD_ERROR_NO_TRACEBACK, "its file was saved while it was deployed");
     loading_drop(o);
-    give_up(o);
+    candidate_give_up(o);
 }
 
 static void on_store_retry(void *arg)
@@ -96,6 +90,18 @@ static void on_store_retry(void *arg)
     o->store_failed = false;
     o->file_changed = true;
     deploy_next(o);
+}
+
+static void try_later(struct object *o)
+{
+    loop_timer_set(o->station->loop, &o->store_timer, STORE_RETRY_NS, on_store_retry, o);
+}
+
+void deploy_try_later(struct object *o, int err)
+{
+    if (o->deploy)
+        o->deploy->err = err;
+    try_later(o);
 }
 
 static void cannot_store(struct deploy *d, int err, bool in_objects)
@@ -111,9 +117,9 @@ static void cannot_store(struct deploy *d, int err, bool in_objects)
     buf_free(&text);
     if (!d->is_order) { /* tried again, for nobody else will */
         o->store_failed = true;
-        loop_timer_set(o->station->loop, &o->store_timer, STORE_RETRY_NS, on_store_retry, o);
+        try_later(o);
     }
-    give_up(o);
+    candidate_give_up(o);
 }
 
 /* Something else than a file may stand there: no writer to wait for. */
@@ -133,6 +139,8 @@ void deploy_stored_too_late(struct deploy *d, int err)
     struct object *o = d->object;
     deploy_fail(d, err ? err : -ECANCELED,
                 err ? NULL : "the version is stored; its worker ended before it served");
+    if (loop_timer_armed(&o->store_timer))
+        return; /* then */
     o->file_changed = true;
     deploy_next(o);
 }
@@ -164,6 +172,9 @@ static void on_stored(void *arg, int err, bool in_objects, uint64_t version)
         cannot_store(d, err, in_objects);
     } else {
         d->stage = DEPLOY_STORED;
-        lifecycle_event(o, OBJECT_EV_READY);
+        if (handover_is_under_way(o))
+            handover_stored(o, version);
+        else
+            lifecycle_event(o, OBJECT_EV_READY);
     }
 }

@@ -29,9 +29,12 @@ static int read_lines(struct history *h, struct version_log *l)
             take_newest(h, &v);
         if (!v.is_accepted)
             continue;
+        if (h->accepted) {
+            h->previous = v.id;
+            return 0;
+        }
         h->accepted = v.id;
         h->accepted_hash = v.hash;
-        return 0;
     }
     return got;
 }
@@ -73,6 +76,7 @@ void history_add(struct history *h, uint64_t version, struct sha256 hash, const 
     h->is_rejected = reason != NULL;
     if (reason)
         return;
+    h->previous = h->accepted;
     h->accepted = version;
     h->accepted_hash = hash;
 }

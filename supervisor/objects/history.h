@@ -13,6 +13,7 @@ struct history {
     bool is_known;
     uint64_t newest;   /* 0: there is none */
     uint64_t accepted; /* the newest that was accepted; 0: none */
+    uint64_t previous; /* the one accepted before it; 0: none */
     struct sha256 newest_hash, accepted_hash;
     bool is_rejected; /* the newest was */
     char *reason;     /* why; NULL */

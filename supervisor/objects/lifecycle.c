@@ -2,8 +2,11 @@
 #include "supervisor/objects/lifecycle.h"
 
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "supervisor/log/object_log.h"
+#include "supervisor/objects/candidate.h"
 #include "supervisor/objects/deploy.h"
+#include "supervisor/objects/handover.h"
 #include "supervisor/objects/imports.h"
 #include "supervisor/objects/load_error.h"
 #include "supervisor/objects/loading.h"
@@ -16,6 +19,7 @@
 #include "supervisor/turn/turn.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define IDLE_SWEEP_NS (1 * NS_PER_S)
@@ -56,23 +60,6 @@ int lifecycle_when_settled(struct object *o, void (*fn)(void *arg), void *arg)
 
 /* --- actions --- */
 
-static void start_candidate(struct object *o)
-{
-    needs_start(o);
-    if (loading_start(o) < 0)
-        lifecycle_event(o, OBJECT_EV_CANDIDATE_FAILED);
-}
-
-static void discard_candidate(struct object *o)
-{
-    struct station *station = o->station;
-    struct worker *w = worker_get(station->workers, o->candidate);
-    o->candidate = (struct worker_ref){0};
-    o->frozen = false;
-    if (w)
-        worker_kill(w, WORKER_BLAME_UNWANTED);
-}
-
 /* It has lived for a while: calls that take long do not hold the others back any more. */
 static void on_proof(void *arg)
 {
@@ -84,17 +71,15 @@ static void on_proof(void *arg)
 static void serve(struct object *o)
 {
     struct station *station = o->station;
-    struct worker *w = worker_get(station->workers, o->candidate);
-    if (w && store_newest(o->state) != o->candidate_seq) /* committed since it loaded */
-        turn_reset_worker(station->turns, w);
+    handover_drop(o);
+    lifecycle_passed(o, "handed");
     o->worker = o->candidate;
     o->candidate = (struct worker_ref){0};
     o->frozen = false;
     o->used_ns = loop_now(station->loop);
     imports_settle(o, o->worker.generation);
     bool is_new = deploy_source(o) != NULL;
-    uint64_t known = o->loading_version;
-    loading_accept(o, is_new ? o->history.accepted : known);
+    loading_accept(o, is_new ? o->history.accepted : o->loading_version);
     if (is_new)
         deploy_served(o);
     call_queue_sort(&o->queue); /* what is declared readonly may be other methods than before */
@@ -107,7 +92,7 @@ static void serve(struct object *o)
     deploy_next(o);
 }
 
-/* The old worker is silent, or has no state to hand over. */
+/* The old worker is silent, and the candidate has what it knew. */
 static void switch_worker(struct object *o)
 {
     struct station *station = o->station;
@@ -124,6 +109,7 @@ static void freeze(struct object *o)
     struct station *station = o->station;
     struct worker *old = worker_get(station->workers, o->worker);
     o->frozen = true;
+    lifecycle_passed(o, "frozen");
     if (!old || old->inflight.count == 0 || o->endpoint.stateless)
         lifecycle_event(o, OBJECT_EV_DRAINED);
 }
@@ -133,6 +119,7 @@ static void reject_candidate(struct object *o)
     struct station *station = o->station;
     o->candidate = (struct worker_ref){0};
     o->frozen = false;
+    handover_drop(o);
     deploy_failed(o);
     if (o->loading_is_retry && !o->reload) /* what serves imports something new all the same */
         o->reload = OBJECT_RELOAD_ACCEPTED;
@@ -170,14 +157,16 @@ static void fail_start(struct object *o)
 
 static void lose_worker(struct object *o)
 {
-    struct station *station = o->station;
-    struct worker *candidate = worker_get(station->workers, o->candidate);
     o->worker = (struct worker_ref){0};
-    bool was_frozen = o->frozen;
+    bool was_frozen = o->frozen, waits = o->warming.stage == WARMING_WAITS;
     o->frozen = false;
     replicas_drain(o);
-    if (candidate && was_frozen)
+    if (was_frozen)
         lifecycle_event(o, OBJECT_EV_READY);
+    if (waits) { /* nothing serves meanwhile: no more waiting */
+        warming_leave(o);
+        candidate_start(o);
+    }
 }
 
 static bool is_waited_for(const struct object *o)
@@ -227,7 +216,7 @@ static void end(struct object *o)
     struct station *station = o->station;
     log_info("object %s is gone", o->id);
     deploy_drop(o);
-    discard_candidate(o);
+    candidate_discard(o);
     loading_drop(o);
     cool(o);
     source_unref(o->accepted);
@@ -242,9 +231,10 @@ static void end(struct object *o)
 
 static void restart_candidate(struct object *o)
 {
-    discard_candidate(o);
+    candidate_discard(o);
     deploy_drop(o);
-    start_candidate(o);
+    candidate_start(o);
+    turn_dispatch(o->station->turns, o); /* it may have been frozen */
 }
 
 static void wait_after_death(struct object *o)
@@ -261,10 +251,11 @@ static void nothing(struct object *o)
 
 static void (*const actions[])(struct object *o) = {
     [OBJECT_DO_NOTHING] = nothing,
-    [OBJECT_DO_START] = start_candidate,
+    [OBJECT_DO_START] = candidate_start,
     [OBJECT_DO_RESTART] = restart_candidate,
     [OBJECT_DO_SERVE] = serve,
     [OBJECT_DO_FREEZE] = freeze,
+    [OBJECT_DO_HAND_OVER] = handover_begin,
     [OBJECT_DO_SWITCH] = switch_worker,
     [OBJECT_DO_REJECT] = reject_candidate,
     [OBJECT_DO_FAIL] = fail_start,
@@ -276,6 +267,14 @@ static void (*const actions[])(struct object *o) = {
     [OBJECT_DO_END] = end,
 };
 
+void lifecycle_passed(const struct object *o, const char *step)
+{
+    char name[48];
+    snprintf(name, sizeof(name), "%s-%s", o->phase == OBJECT_DEPLOYING ? "deploy" : "start", step);
+    if (FAILPOINT(name))
+        log_debug("object %s: %s", o->id, name);
+}
+
 void lifecycle_event(struct object *o, enum object_event event)
 {
     struct object_step step = object_fsm_step(o->phase, event);
@@ -284,6 +283,8 @@ void lifecycle_event(struct object *o, enum object_event event)
                   object_phase_name(o->phase), object_phase_name(step.next));
     o->phase = step.next;
     actions[step.action](o);
+    if (!worker_ref_set(o->candidate) && (o->phase != OBJECT_DEPLOYING))
+        warming_leave(o);
     renew_settle(o);
 }
 
@@ -346,42 +347,14 @@ void lifecycle_proven(struct object *o)
     turn_dispatch(o->station->turns, o);
 }
 
-static bool is_candidate(const struct worker *w)
+void lifecycle_worker_ready(struct worker *w, const struct rpc_ready *ready)
 {
-    return worker_ref_is(w->object->candidate, w);
-}
-
-static void candidate_failed(struct worker *w)
-{
-    lifecycle_event(w->object, OBJECT_EV_CANDIDATE_FAILED);
-}
-
-void lifecycle_candidate_free(struct object *o)
-{
-    if (!deploy_holds_ready(o))
-        lifecycle_event(o, OBJECT_EV_READY);
-}
-
-void lifecycle_worker_ready(struct worker *w, struct span metadata)
-{
-    struct object *o = w->object;
-    if (replicas_has(o, w))
-        turn_dispatch(o->station->turns, o);
+    if (replicas_has(w->object, w))
+        turn_dispatch(w->station->turns, w->object);
     if (w->is_test)
         test_run_ready(w);
-    if (!is_candidate(w))
-        return;
-    char problem[ENDPOINT_PROBLEM_SIZE];
-    if (!endpoint_parse(&o->next_endpoint, &w->station->config, metadata, problem,
-                        sizeof(problem))) {
-        load_error_note(o, 0, LOAD_ERROR_NO_TRACEBACK, "%s", problem);
-        worker_kill(w, WORKER_BLAME_UNWANTED);
-        candidate_failed(w);
-        return;
-    }
-    w->concurrent = o->next_endpoint.concurrent;
-    if (!needs_hold(o))
-        lifecycle_candidate_free(o);
+    if (candidate_is(w))
+        candidate_ready(w, ready);
 }
 
 void lifecycle_worker_load_failed(struct worker *w, const struct rpc_load_failed *why)
@@ -390,11 +363,7 @@ void lifecycle_worker_load_failed(struct worker *w, const struct rpc_load_failed
         replicas_load_failed(w, why);
     if (w->is_test)
         test_run_load_failed(w, why);
-    if (!is_candidate(w))
-        return;
-    load_error_note(w->object, why->line, why->traceback, "%.*s", (int)why->error.len,
-                    why->error.data);
-    candidate_failed(w);
+    candidate_refused(w, why);
 }
 
 void lifecycle_worker_answered(struct worker *w)
@@ -402,28 +371,6 @@ void lifecycle_worker_answered(struct worker *w)
     struct object *o = w->object;
     if (o->frozen && worker_ref_is(o->worker, w))
         lifecycle_event(o, OBJECT_EV_DRAINED);
-}
-
-static void candidate_died(struct worker *w, int wait_status)
-{
-    if (w->blame == WORKER_BLAME_NURSERY) {
-        start_candidate(w->object);
-        return;
-    }
-    if (w->blame == WORKER_BLAME_UNWANTED || w->station->stopping) {
-        loading_drop(w->object);
-    } else if (w->pid == 0) {
-        load_error_note(w->object, 0, LOAD_ERROR_NO_TRACEBACK, "no worker could be started");
-        loading_drop(w->object);
-    } else if (w->blame == WORKER_BLAME_LOAD_TIME) {
-        load_error_note(w->object, 0, LOAD_ERROR_NO_TRACEBACK,
-                        "its import took longer than workers.start_timeout (%.3g s)",
-                        (double)w->station->config.start_timeout_ns / 1e9);
-    } else {
-        load_error_note(w->object, 0, LOAD_ERROR_NO_TRACEBACK,
-                        "the worker ended while importing: %s", worker_death_text(wait_status));
-    }
-    candidate_failed(w);
 }
 
 /* Calls that a draining worker left behind when it died. */
@@ -466,7 +413,7 @@ void lifecycle_worker_dead(struct worker *w, int wait_status)
         test_run_dead(w, wait_status);
         return;
     }
-    if (is_candidate(w)) {
+    if (candidate_is(w)) {
         candidate_died(w, wait_status);
         return;
     }

@@ -12,6 +12,9 @@
 void lifecycle_start(struct station *station);
 void lifecycle_event(struct object *o, enum object_event event);
 
+/* A start or a deploy has come to this step; where crash tests may end it: "deploy-frozen". */
+void lifecycle_passed(const struct object *o, const char *step);
+
 /* A call was queued. */
 void lifecycle_demand(struct object *o);
 /* The worker has answered a turn, or lived for a while: an outage is over. */
@@ -35,11 +38,8 @@ int lifecycle_when_started(struct object *o, void (*fn)(void *arg), void *arg);
  */
 int lifecycle_when_settled(struct object *o, void (*fn)(void *arg), void *arg);
 
-/* The candidate has loaded, and everything that it depends on serves. */
-void lifecycle_candidate_free(struct object *o);
-
 /* From the child table. */
-void lifecycle_worker_ready(struct worker *w, struct span metadata);
+void lifecycle_worker_ready(struct worker *w, const struct rpc_ready *ready);
 void lifecycle_worker_load_failed(struct worker *w, const struct rpc_load_failed *why);
 /* The worker has answered everything it was sent. */
 void lifecycle_worker_answered(struct worker *w);

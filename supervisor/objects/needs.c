@@ -2,6 +2,7 @@
 #include "supervisor/objects/needs.h"
 
 #include "common/log.h"
+#include "supervisor/objects/candidate.h"
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/objects/load_error.h"
 #include "supervisor/objects/renew.h"
@@ -164,7 +165,7 @@ static void on_check(void *arg)
         if (look(o) != UP)
             return;
         release(n);
-        lifecycle_candidate_free(o);
+        candidate_complete(o);
     } else if (n->blocked_by) {
         unblock(n);
         if (o->phase == OBJECT_COLD && history_is_rejected(&o->history))

@@ -18,7 +18,7 @@
 /* The object begins to start: so does what it is known to need. */
 void needs_start(struct object *o);
 /*
- * The candidate has loaded. True: it is held; later lifecycle_candidate_free() or
+ * The candidate has loaded. True: it is held; later candidate_complete() or
  * OBJECT_EV_CANDIDATE_FAILED follows, perhaps has already.
  */
 bool needs_hold(struct object *o);

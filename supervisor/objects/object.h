@@ -17,6 +17,7 @@
 #include "supervisor/objects/replicas.h"
 #include "supervisor/objects/source.h"
 #include "supervisor/objects/waiters.h"
+#include "supervisor/objects/warming.h"
 #include "supervisor/process/worker.h"
 #include "supervisor/turn/call_queue.h"
 
@@ -27,6 +28,14 @@ enum object_reload {
     OBJECT_RELOAD_NONE,
     OBJECT_RELOAD_FILE,     /* the file again, though it was rejected; then what serves */
     OBJECT_RELOAD_ACCEPTED, /* what serves */
+};
+
+/* How far a candidate has come. */
+enum candidate_stage {
+    CANDIDATE_LOADING,
+    CANDIDATE_CHECKED,   /* its health() runs */
+    CANDIDATE_FIT,       /* its version is stored, it waits for its turn */
+    CANDIDATE_MIGRATING, /* its migrate_state() runs */
 };
 
 struct object {
@@ -45,6 +54,9 @@ struct object {
     struct worker_ref candidate; /* loads the next source */
     bool frozen;                 /* the candidate is ready; the worker finishes */
     uint64_t candidate_seq;      /* newest record that the candidate's state holds */
+    enum candidate_stage stage;  /* how far the candidate has come */
+    struct handover *handover;   /* its migrate_state() is under way, or committed next; NULL */
+    struct warming warming;
 
     struct source *accepted;  /* what serves; NULL: nothing loaded yet */
     struct source *loading;   /* what the candidate loads */

@@ -48,11 +48,13 @@ struct worker {
     struct worker_ref ref;
     enum worker_state state;
     enum worker_blame blame;
-    const char *protocol_reason; /* with WORKER_BLAME_PROTOCOL */
-    pid_t pid;                   /* 0 until the nursery told it */
-    bool is_replica;             /* not the owner of its object, which alone writes state */
-    uint32_t concurrent;         /* turns that it runs at once */
-    struct worker *next_of_pid;  /* in its bucket of the table */
+    const char *protocol_reason;  /* with WORKER_BLAME_PROTOCOL */
+    pid_t pid;                    /* 0 until the nursery told it */
+    bool has_health, has_migrate; /* what READY said that its object has */
+    uint64_t migrated;            /* and which version last migrated the state */
+    bool is_replica;              /* not the owner of its object, which alone writes state */
+    uint32_t concurrent;          /* turns that it runs at once */
+    struct worker *next_of_pid;   /* in its bucket of the table */
     uint64_t born_ns;
     struct channel channel;
     struct loop_source *channel_source; /* NULL after end of file */
@@ -72,6 +74,7 @@ struct worker {
     struct call_list inflight; /* sent, unanswered, in the order of their ids */
     struct call_list streams;  /* answered, their chunks still come */
     struct call *test_call;    /* of is_test, until it was sent */
+    struct call *trial;        /* of a candidate (turn/trial.h); also in inflight */
     uint64_t last_sent_id;
     uint64_t refuse_through; /* answers up to this id are of a poisoned copy */
     int refuse_error;        /* -errno of the refusal */
@@ -96,7 +99,7 @@ struct worker {
 
 /* How the rest of the supervisor hears of workers. */
 struct worker_hooks {
-    void (*ready)(struct worker *w, struct span metadata);
+    void (*ready)(struct worker *w, const struct rpc_ready *ready);
     void (*load_failed)(struct worker *w, const struct rpc_load_failed *why);
     /* A frame for turn/: TURN_DONE, ASK, STREAM_CHUNK, STREAM_END, OUTSIDE_WRITES, RESET_DONE.
      * False: it breaks the protocol (*reason). */

@@ -28,7 +28,7 @@ static bool on_ready(struct worker *w, const struct frame *f, const char **reaso
         return false;
     loop_timer_cancel(&w->timer);
     if (worker_event(w, WORKER_EV_LOADED) == WORKER_DO_ANNOUNCE)
-        w->station->workers->hooks.ready(w, m.metadata);
+        w->station->workers->hooks.ready(w, &m);
     return true;
 }
 

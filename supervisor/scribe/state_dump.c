@@ -4,6 +4,7 @@
 #include "common/json_scan.h"
 #include "common/json_text.h"
 #include "common/log.h"
+#include "common/state_key.h"
 #include "supervisor/scribe/document.h"
 #include "supervisor/scribe/merged_state.h"
 
@@ -43,6 +44,8 @@ static int put_entries(struct dump *d, struct merged_state *m)
     const char *separator = "{";
     int got;
     while ((got = merged_state_next(m, &e)) == 1 && !d->document.err) {
+        if (state_key_is_own(e.key))
+            continue;
         int err = check_value(d, m, &e);
         if (err)
             return err;
@@ -61,6 +64,8 @@ static int put_one(struct dump *d, struct merged_state *m)
 {
     struct state_file_entry e;
     int got, order = -1;
+    if (state_key_is_own(d->what->key))
+        return -ENOENT;
     while ((got = merged_state_next(m, &e)) == 1 && order < 0)
         if ((order = sorted_state_compare(e.key, d->what->key)) == 0)
             break;

@@ -7,15 +7,18 @@
 #include "common/json_scan.h"
 #include "common/memfd.h"
 #include "common/shared_page.h"
+#include "common/state_key.h"
 #include "common/utf8.h"
 #include "supervisor/files/file_changes.h"
 #include "supervisor/files/files.h"
 #include "supervisor/log/object_log.h"
+#include "supervisor/objects/handover.h"
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/held_reply.h"
 #include "supervisor/turn/test_run.h"
+#include "supervisor/turn/trial.h"
 #include "supervisor/turn/turns.h"
 
 #include "common/clock.h"
@@ -241,7 +244,7 @@ static bool writes_are_sound(struct span writes)
     struct codec_reader r = codec_reader_of(writes.data, writes.len);
     struct rpc_write w;
     while (rpc_write_next(&r, &w))
-        if (!utf8_valid(w.key.data, w.key.len) ||
+        if (!utf8_valid(w.key.data, w.key.len) || state_key_is_own(w.key) ||
             (w.op == RPC_WRITE_SET && !json_scan_valid(w.value)))
             return false;
     return true;
@@ -366,6 +369,12 @@ bool answer_turn_done(struct worker *w, const struct frame *f, const char **reas
         return false;
     turn_take_back(turns, w, call);
     ask_abandon_all(call);
+    if (trial_is(call)) {
+        if (body_fd >= 0)
+            close(body_fd);
+        trial_answered(w, call, &m);
+        return true;
+    }
     call->answered_ns = loop_now(w->station->loop);
     count_time(w, call->answered_ns);
     w->turns++;
@@ -412,6 +421,11 @@ bool answer_outside_writes(struct worker *w, const struct frame *f, const char *
     }
     if (!worker_ref_is(w->object->worker, w)) {
         note_lost_writes(w, "the worker does not serve the object any more");
+        return true;
+    }
+    if (handover_is_under_way(w->object)) {
+        note_lost_writes(w, "the state is being handed over to a new version");
+        poison(w, -EBUSY);
         return true;
     }
     int err = store_commit(w->station->store, w->object->state, (struct span){"", 0}, m.writes,
@@ -496,6 +510,7 @@ static void requeue(struct turns *turns, struct call *call)
 void turn_worker_dead(struct worker *w, int wait_status)
 {
     struct turns *turns = w->station->turns;
+    trial_dead(w);
     uint64_t begun = w->is_test ? w->last_sent_id : newest_begun(w);
     while (w->inflight.head && w->inflight.head->id <= begun) {
         struct call *call = w->inflight.head;

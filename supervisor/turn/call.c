@@ -17,7 +17,7 @@ struct call *call_new(struct exchange *x, struct object *o, const struct call_or
     call->exchange = x;
     call->object = o;
     call->origin = *origin;
-    call->arrived_ns = exchange_request(x)->arrived_ns;
+    call->arrived_ns = x ? exchange_request(x)->arrived_ns : loop_now(o->station->loop);
     call->reply.body_fd = -1;
     return call;
 }

@@ -11,7 +11,7 @@
 #include "common/shared_page.h"
 #include "supervisor/objects/object.h"
 #include "supervisor/station.h"
-#include "supervisor/turn/turns.h"
+#include "supervisor/turn/trial.h"
 
 #include <signal.h>
 
@@ -68,12 +68,28 @@ static void check_concurrent(struct worker *w, const struct config *config, uint
         tell_deadline(w, oldest->id, now);
 }
 
+/* Its end stands in the call, whatever the object declares. */
+static void check_trial(struct worker *w, const struct config *config, uint64_t now)
+{
+    uint64_t end = trial_deadline(w->trial);
+    if (now <= end)
+        return;
+    if (w->page->running_id == w->trial->id && w->deadline_id != w->trial->id)
+        tell_deadline(w, w->trial->id, now);
+    else if (age(now, end) > config->timeout_grace_ns)
+        after_grace(w);
+}
+
 static void check_worker(struct worker *w, const struct config *config, uint64_t now)
 {
     uint64_t running = w->page->running_id, started = w->page->started_ns;
     uint64_t timeout = w->object->endpoint.timeout_ns;
     if (w->pid == 0 || w->state == WORKER_KILLED)
         return;
+    if (w->trial) {
+        check_trial(w, config, now);
+        return;
+    }
     if (w->concurrent > 1 && running == 0) {
         check_concurrent(w, config, now);
         return;
@@ -147,6 +163,6 @@ static void tick(void *arg)
 
 void deadline_arm(struct turns *turns)
 {
-    if (turns->outstanding && !loop_timer_armed(&turns->tick))
+    if ((turns->outstanding || turns->trials) && !loop_timer_armed(&turns->tick))
         loop_timer_set(turns->station->loop, &turns->tick, TICK_NS, tick, turns);
 }

@@ -24,6 +24,7 @@ struct turns {
     size_t running; /* of those: each worker runs as many as it can at once */
     size_t outstanding;
     size_t test_runs;            /* workers that run tests */
+    size_t trials;               /* of candidates */
     struct call_list gated;      /* by gate_seq, smallest first */
     struct gate_waiter *waiters; /* by seq, smallest first */
     struct ask *orphans;         /* whose caller is gone, until they are answered */

@@ -132,7 +132,7 @@ PAYLOADS = {
     "RESET": [state(), state(files=TWO_FILES), state(writes=NO_WRITES), state(has_checkpoint=2),
               *broken_writes([u8(1)], NO_FILES), *broken_files([u8(1), *NO_WRITES])],
     "CALL": [call(), call(path_skip=99), call(body_size=9), call(body=b"", body_size=9),
-             call(management=403), call(management=399), call(management=500), call(kind=3),
+             call(management=403), call(management=399), call(management=500), call(kind=3), call(kind=4), call(kind=5),
              call(readonly=1), call(readonly=2)],
     "ASK": [ask(), ask(number=0), ask(kind=2), ask(body_kind=4), ask(body_size=9),
             ask(body=b"", body_size=9), ask(body=b"", body_kind=0), ask(body_kind=0),
@@ -142,7 +142,8 @@ PAYLOADS = {
     "STREAM_PULL": [[]],
     "STREAM_CANCEL": [[]],
     "EXIT": [[]],
-    "READY": [[text(b'{"endpoint":{},"methods":["GET"]}')]],
+    "READY": [[text(b'{"endpoint":{},"methods":["GET"]}'), u8(health), u8(migrate), u64(7)]
+              for health, migrate in ((0, 1), (2, 0), (0, 2))],
     "LOAD_FAILED": [[text(b"SyntaxError: x"), text(b"line 1"), u32(1)]],
     "TURN_DONE": [turn_done(), turn_done(status=199), turn_done(status=600), turn_done(outcome=4),
                   turn_done(outcome=1), turn_done(outcome=1, writes=NO_WRITES),

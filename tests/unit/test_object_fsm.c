@@ -9,8 +9,8 @@
 #define P(phase)  OBJECT_##phase
 #define A(action) OBJECT_DO_##action
 
-/* Per event, in the order of the enum: DEMAND SOURCE READY CANDIDATE_FAILED DRAINED WORKER_DIED
- * RETRY IDLE REMOVED. */
+/* Per event, in the order of the enum: DEMAND SOURCE READY CANDIDATE_FAILED DRAINED HANDED
+ * WORKER_DIED RETRY IDLE REMOVED. */
 static const struct object_step expected[OBJECT_PHASES][OBJECT_EVENTS] = {
     [OBJECT_COLD] = {{P(STARTING), A(START)},
                      {P(COLD), A(REVIVE)},
@@ -20,18 +20,21 @@ static const struct object_step expected[OBJECT_PHASES][OBJECT_EVENTS] = {
                      {P(COLD), A(NOTHING)},
                      {P(COLD), A(NOTHING)},
                      {P(COLD), A(NOTHING)},
+                     {P(COLD), A(NOTHING)},
                      {P(GONE), A(END)}},
     [OBJECT_STARTING] = {{P(STARTING), A(NOTHING)},
                          {P(STARTING), A(RESTART)},
-                         {P(SERVING), A(SERVE)},
+                         {P(STARTING), A(HAND_OVER)},
                          {P(BACKOFF), A(FAIL)},
                          {P(STARTING), A(NOTHING)},
+                         {P(SERVING), A(SERVE)},
                          {P(STARTING), A(NOTHING)},
                          {P(STARTING), A(NOTHING)},
                          {P(STARTING), A(NOTHING)},
                          {P(GONE), A(END)}},
     [OBJECT_SERVING] = {{P(SERVING), A(NOTHING)},
                         {P(DEPLOYING), A(START)},
+                        {P(SERVING), A(NOTHING)},
                         {P(SERVING), A(NOTHING)},
                         {P(SERVING), A(NOTHING)},
                         {P(SERVING), A(NOTHING)},
@@ -43,6 +46,7 @@ static const struct object_step expected[OBJECT_PHASES][OBJECT_EVENTS] = {
                           {P(DEPLOYING), A(RESTART)},
                           {P(DEPLOYING), A(FREEZE)},
                           {P(SERVING), A(REJECT)},
+                          {P(DEPLOYING), A(HAND_OVER)},
                           {P(SERVING), A(SWITCH)},
                           {P(STARTING), A(LOSE)},
                           {P(DEPLOYING), A(NOTHING)},
@@ -54,11 +58,13 @@ static const struct object_step expected[OBJECT_PHASES][OBJECT_EVENTS] = {
                         {P(BACKOFF), A(NOTHING)},
                         {P(BACKOFF), A(NOTHING)},
                         {P(BACKOFF), A(NOTHING)},
+                        {P(BACKOFF), A(NOTHING)},
                         {P(COLD), A(PROBE)},
                         {P(BACKOFF), A(NOTHING)},
                         {P(GONE), A(END)}},
     [OBJECT_GONE] = {{P(GONE), A(NOTHING)},
                      {P(COLD), A(REVIVE)},
+                     {P(GONE), A(NOTHING)},
                      {P(GONE), A(NOTHING)},
                      {P(GONE), A(NOTHING)},
                      {P(GONE), A(NOTHING)},

@@ -328,7 +328,7 @@ START_TEST(small_payloads_only_whole)
     rpc_hello_encode(&out, &(struct rpc_hello){RPC_VERSION, RPC_FROM_WORKER});
     ASSERT_ONLY_WHOLE(hello, out);
     buf_reset(&out, 0);
-    rpc_ready_encode(&out, &(struct rpc_ready){span_of("{}")});
+    rpc_ready_encode(&out, &(struct rpc_ready){span_of("{}"), true, false, 7});
     ASSERT_ONLY_WHOLE(ready, out);
     buf_reset(&out, 0);
     rpc_load_failed_encode(&out, &(struct rpc_load_failed){span_of("e"), span_of("t"), 3});
