@@ -32,7 +32,7 @@ def test_what_is_by_hand_needs_to_be(page):
     """A block that could be run is run."""
     for block in blocks_of(page):
         if block.kind == "sh" and "by-hand" in block.words:
-            assert re.search(r"sudo|apt|git clone|packaging/|configure|systemctl|ssh|rsync|curl -N|-f\b|watch",
+            assert re.search(r"sudo|apt|pip install|git clone|packaging/|configure|systemctl|ssh|rsync|curl -N|-f\b|watch",
                              block.text), block.where
 
 
