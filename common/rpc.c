@@ -578,6 +578,18 @@ bool rpc_spawn_failed_decode(struct span payload, struct rpc_spawn_failed *m)
     return codec_finish(&r);
 }
 
+void rpc_bury_encode(struct buf *out, const struct rpc_bury *m)
+{
+    codec_put_u64(out, m->generation);
+}
+
+bool rpc_bury_decode(struct span payload, struct rpc_bury *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->generation = codec_u64(&r);
+    return codec_finish(&r);
+}
+
 bool rpc_empty_decode(struct span payload)
 {
     return payload.len == 0;

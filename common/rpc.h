@@ -27,7 +27,8 @@ enum rpc_sender {
     RPC_FROM_WORKER = 2,
     RPC_FROM_NURSERY = 4,
     RPC_FROM_SCRIBE = 8,
-    RPC_FROM_ANY = 15,
+    RPC_FROM_SWEEPER = 16,
+    RPC_FROM_ANY = 31,
 };
 
 enum rpc_type {
@@ -333,6 +334,14 @@ struct rpc_spawn_failed {
 };
 void rpc_spawn_failed_encode(struct buf *out, const struct rpc_spawn_failed *m);
 bool rpc_spawn_failed_decode(struct span payload, struct rpc_spawn_failed *m);
+
+/* --- sweeper --- */
+
+struct rpc_bury {
+    uint64_t generation; /* of the worker that is dead */
+};
+void rpc_bury_encode(struct buf *out, const struct rpc_bury *m);
+bool rpc_bury_decode(struct span payload, struct rpc_bury *m);
 
 /*
  * Messages without fields: STREAM_PULL, STREAM_CANCEL, EXIT, RESET_DONE, PROMOTE. The header's id

@@ -14,6 +14,7 @@
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/objects/tree.h"
 #include "supervisor/options.h"
+#include "supervisor/process/sweeper.h"
 #include "supervisor/process/nursery.h"
 #include "supervisor/process/reaper.h"
 #include "supervisor/reload.h"
@@ -177,6 +178,7 @@ static void start_objects(void)
     station.imports = import_table_new(&station);
     station.objects = object_table_new(&station);
     station.workers = worker_table_new(&station, &hooks);
+    families_start(&station);
     station.nursery = nursery_new(&station);
     station.watch = tree_watch_new(&station, announce, &station);
     lifecycle_start(&station);
@@ -213,6 +215,7 @@ static void stop_parts(void)
     nursery_free(station.nursery);
     object_logs_detach(station.logs);
     scribe_free(station.scribe);
+    families_free(station.families);
     worker_table_free(station.workers); /* what workers printed last still goes to their logs */
     object_logs_free(station.logs);
     files_free(station.files);
@@ -245,6 +248,7 @@ static int run_station(const struct options *options)
     raise_descriptor_limit();
     look_at_objects();
     take_lock();
+    station.families = families_new(&station.config);
     start_loop();
     start_front();
     open_store();
@@ -262,6 +266,8 @@ int main(int argc, char **argv)
     struct options options;
     if (argc > 0 && strcmp(basename(argv[0]), SCRIBE_PROGRAM_NAME) == 0)
         return scribe_main(argc, argv);
+    if (argc > 0 && strcmp(basename(argv[0]), SWEEPER_PROGRAM_NAME) == 0)
+        return sweeper_main(argc, argv);
     switch (options_parse(argc, argv, &options)) {
     case OPTIONS_DONE:
         return EXIT_CODE_OK;

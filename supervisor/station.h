@@ -24,6 +24,7 @@ struct station {
     struct store *store;
     struct files *files;
     struct object_logs *logs;
+    struct families *families;
     struct nursery *nursery;
     struct worker_table *workers;
     struct object_table *objects;

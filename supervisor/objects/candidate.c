@@ -8,6 +8,7 @@
 #include "supervisor/objects/load_error.h"
 #include "supervisor/objects/loading.h"
 #include "supervisor/objects/needs.h"
+#include "supervisor/process/limits.h"
 #include "supervisor/process/worker_death.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/trial.h"
@@ -91,7 +92,8 @@ void candidate_ready(struct worker *w, const struct rpc_ready *ready)
     struct object *o = w->object;
     char problem[ENDPOINT_PROBLEM_SIZE];
     if (!endpoint_parse(&o->next_endpoint, &w->station->config, ready->metadata, problem,
-                        sizeof(problem))) {
+                        sizeof(problem)) ||
+        !limits_declare(w, &o->next_endpoint.limits, problem, sizeof(problem))) {
         load_error_note(o, 0, LOAD_ERROR_NO_TRACEBACK, "%s", problem);
         candidate_give_up(o);
         return;
@@ -163,8 +165,10 @@ static void note_death(struct worker *w, int wait_status)
     } else if (w->blame == WORKER_BLAME_DEADLINE) {
         note_late(w);
     } else {
+        char reason[WORKER_DEATH_SIZE];
+        worker_death_reason(w, wait_status, reason);
         load_error_note(o, 0, LOAD_ERROR_NO_TRACEBACK, "the worker ended %s: %s", doing[o->stage],
-                        worker_death_text(wait_status));
+                        reason);
     }
 }
 

@@ -12,6 +12,7 @@
 #include "supervisor/objects/loading.h"
 #include "supervisor/objects/needs.h"
 #include "supervisor/objects/renew.h"
+#include "supervisor/process/limits.h"
 #include "supervisor/process/worker_death.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
@@ -349,6 +350,13 @@ void lifecycle_proven(struct object *o)
 
 void lifecycle_worker_ready(struct worker *w, const struct rpc_ready *ready)
 {
+    char problem[ENDPOINT_PROBLEM_SIZE];
+    if (!candidate_is(w) &&
+        !limits_declare(w, &w->object->endpoint.limits, problem, sizeof(problem))) {
+        log_warn("worker %d of %s: %s", (int)w->pid, w->object->id, problem);
+        worker_kill(w, WORKER_BLAME_NONE);
+        return;
+    }
     if (replicas_has(w->object, w))
         turn_dispatch(w->station->turns, w->object);
     if (w->is_test)

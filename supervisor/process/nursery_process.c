@@ -2,6 +2,7 @@
 #include "supervisor/process/nursery_process.h"
 
 #include "common/clock.h"
+#include "supervisor/process/family.h"
 #include "supervisor/process/program.h"
 #include "supervisor/process/reaper.h"
 #include "supervisor/station.h"
@@ -171,7 +172,13 @@ static int send_spawn(struct nursery_process *p, struct spawn *s)
 {
     size_t frame = channel_begin(&p->channel, RPC_SPAWN, 0);
     struct rpc_spawn m = {.slot = s->ref.slot, .generation = s->ref.generation};
+    struct buf folder = BUF_INIT, tasks = BUF_INIT;
+    family_prepare(worker_get(p->station->workers, s->ref), &m, &folder, &tasks);
     rpc_spawn_encode(&p->channel.out, &m);
+    if (!buf_ok(&folder) || !buf_ok(&tasks))
+        p->channel.out.failed = true;
+    buf_free(&folder);
+    buf_free(&tasks);
     int err = channel_end(&p->channel, frame, s->fds, SPAWN_FDS);
     for (int i = 0; i < SPAWN_FDS; i++)
         s->fds[i] = -1;

@@ -15,10 +15,11 @@
 static void become(const char *path, char *const argv[], int fd, enum program_signals signals,
                    pid_t parent)
 {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (signals != PROGRAM_OUTLIVES_US)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(0); /* the parent died before prctl */
-    signals_unblock(signals == PROGRAM_IGNORES_SIGNALS);
+    signals_unblock(signals != PROGRAM_GETS_SIGNALS);
     int null_fd = open("/dev/null", O_RDONLY);
     if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0)
         _exit(127);

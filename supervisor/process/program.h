@@ -10,11 +10,13 @@
 enum program_signals {
     PROGRAM_GETS_SIGNALS,    /* as from the shell */
     PROGRAM_IGNORES_SIGNALS, /* those to the process group are the supervisor's to handle */
+    PROGRAM_OUTLIVES_US,     /* the same, and it does not die with us */
 };
 
 /*
  * Starts path with argv and `fd`, which stays the caller's, on FD_RPC; its stdin is /dev/null,
- * stdout and stderr are ours, no signal is blocked, and it dies with us. Sets *pid; 0 or -errno. An
+ * stdout and stderr are ours, no signal is blocked, and it dies with us
+ * unless told otherwise. Sets *pid; 0 or -errno. An
  * exec that fails ends the child with status 127.
  */
 int program_run(const char *path, char *const argv[], int fd, enum program_signals signals,

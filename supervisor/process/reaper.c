@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "supervisor/process/family.h"
 #include "supervisor/process/nursery.h"
+#include "supervisor/process/sweeper.h"
 #include "supervisor/process/worker.h"
 #include "supervisor/scribe/scribe.h"
 #include "supervisor/station.h"
@@ -43,6 +44,8 @@ static bool reap_known(struct station *station, pid_t pid)
         nursery_exited(station->nursery, pid, reap(pid));
     else if (pid == scribe_pid(station->scribe))
         scribe_reaped(station->scribe, reap(pid));
+    else if (pid == sweeper_pid(families_sweeper(station->families)))
+        sweeper_exited(families_sweeper(station->families), reap(pid));
     else
         return false;
     return true;
@@ -68,6 +71,8 @@ static void reap_behind(struct station *station)
     worker_each(station->workers, reap_if_zombie, NULL);
     if (is_zombie(scribe_pid(station->scribe)))
         reap_known(station, scribe_pid(station->scribe));
+    if (is_zombie(sweeper_pid(families_sweeper(station->families))))
+        reap_known(station, sweeper_pid(families_sweeper(station->families)));
     pid_t nursery;
     while ((nursery = nursery_find(station->nursery, is_zombie)) > 0)
         reap_known(station, nursery);

@@ -114,6 +114,7 @@ void worker_exited(struct worker *w, int wait_status)
     if (w->blame != WORKER_BLAME_PROTOCOL)
         receive_rest(w);
     worker_read_output(w);
+    family_bury(w, wait_status);
     table->hooks.dead(w, wait_status);
     worker_slot_free(w);
 }

@@ -11,6 +11,7 @@
 
 #include "common/channel.h"
 #include "supervisor/loop.h"
+#include "supervisor/process/family.h"
 #include "supervisor/process/worker_fsm.h"
 
 #include <sys/types.h>
@@ -31,6 +32,8 @@ enum worker_blame {
     WORKER_BLAME_NONE,      /* it died by itself */
     WORKER_BLAME_PROTOCOL,  /* it broke the RPC protocol */
     WORKER_BLAME_DEADLINE,  /* a turn ran past its deadline and grace */
+    WORKER_BLAME_CPU,       /* a turn used more than limits.cpu_seconds */
+    WORKER_BLAME_MEMORY,    /* the kernel ended it: limits.memory_mb was used up */
     WORKER_BLAME_LOAD_TIME, /* the import took longer than start_timeout */
     WORKER_BLAME_LAG,       /* a replica that did not follow the object's writes */
     WORKER_BLAME_NURSERY,   /* it was asked for and the nursery died: never forked, or lost */
@@ -52,6 +55,7 @@ struct worker {
     pid_t pid;                    /* 0 until the nursery told it */
     bool has_health, has_migrate; /* what READY said that its object has */
     uint64_t migrated;            /* and which version last migrated the state */
+    struct family family;         /* what it has started, and its limits */
     bool is_replica;              /* not the owner of its object, which alone writes state */
     uint32_t concurrent;          /* turns that it runs at once */
     struct worker *next_of_pid;   /* in its bucket of the table */
@@ -85,6 +89,8 @@ struct worker {
     uint64_t deadline_id;    /* call that was told its deadline */
     uint64_t deadline_ns;    /* when; monotonic */
     bool dumped;             /* stacks were asked for */
+    uint64_t cpu_id;         /* call whose processor time is looked at */
+    uint64_t cpu_before_ns;  /* what the worker had used when that was seen first */
 
     uint64_t turn_ns; /* average of its turns; 0: none has ended */
 

@@ -7,7 +7,8 @@ static const char *const blame_names[] = {
     [WORKER_BLAME_NONE] = "died",         [WORKER_BLAME_PROTOCOL] = "protocol",
     [WORKER_BLAME_DEADLINE] = "deadline", [WORKER_BLAME_LOAD_TIME] = "load-time",
     [WORKER_BLAME_LAG] = "lag",           [WORKER_BLAME_NURSERY] = "nursery",
-    [WORKER_BLAME_UNWANTED] = "unwanted",
+    [WORKER_BLAME_UNWANTED] = "unwanted", [WORKER_BLAME_CPU] = "cpu",
+    [WORKER_BLAME_MEMORY] = "memory",
 };
 
 const char *worker_blame_name(enum worker_blame blame)
@@ -20,6 +21,15 @@ void worker_death_reason(const struct worker *w, int wait_status, char out[WORKE
     switch (w->blame) {
     case WORKER_BLAME_DEADLINE:
         snprintf(out, WORKER_DEATH_SIZE, "a call ran past its deadline and grace: killed");
+        break;
+    case WORKER_BLAME_CPU:
+        snprintf(out, WORKER_DEATH_SIZE,
+                 "a turn used more processor time than limits.cpu_seconds = %u: killed",
+                 w->family.limits.cpu_seconds);
+        break;
+    case WORKER_BLAME_MEMORY:
+        snprintf(out, WORKER_DEATH_SIZE, "out of memory: limits.memory_mb = %u",
+                 w->family.limits.memory_mb);
         break;
     case WORKER_BLAME_LOAD_TIME:
         snprintf(out, WORKER_DEATH_SIZE, "its import took longer than workers.start_timeout");

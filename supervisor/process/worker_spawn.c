@@ -3,6 +3,7 @@
 #include "common/log.h"
 #include "common/shared_page.h"
 #include "supervisor/objects/object.h"
+#include "supervisor/process/limits.h"
 #include "supervisor/process/nursery.h"
 #include "supervisor/process/worker_output.h"
 #include "supervisor/process/worker_private.h"
@@ -123,6 +124,7 @@ void worker_spawned(struct worker_table *table, struct worker_ref ref, pid_t pid
     if (!w || w->pid)
         return; /* its slot cannot be free before it was forked and reaped: gossip */
     worker_set_pid(w, pid);
+    limits_born(w);
     worker_event(w, WORKER_EV_FORKED);
 }
 

@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "supervisor/objects/needs.h"
+#include "supervisor/process/limits.h"
 #include "supervisor/process/memory.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
@@ -38,6 +39,17 @@ static json_t *workers_json(const struct object *o)
                           "rss_bytes", (json_int_t)memory_rss_bytes(w->pid)));
     }
     return list;
+}
+
+static json_t *limits_json(const struct object *o)
+{
+    const struct worker *w = worker_get(o->station->workers, o->worker);
+    struct buf text = BUF_INIT;
+    if (w)
+        limits_put(w, &text);
+    json_t *limits = json_loads(buf_str(&text), 0, NULL);
+    buf_free(&text);
+    return limits ? limits : json_null();
 }
 
 static void set_default(json_t *m, const char *key, const char *value)
@@ -79,6 +91,7 @@ static void set_known(json_t *m, const struct object *o)
                         json_integer((json_int_t)store_key_estimate(o->station->store, o->state)));
     json_t *worker = worker_json(o);
     json_object_set_new(worker, "all", workers_json(o));
+    json_object_set_new(worker, "limits", limits_json(o));
     json_object_set_new(m, "worker", worker);
     if (o->endpoint.depends.count)
         json_object_set_new(m, "dependencies", needs_json(o));

@@ -8,8 +8,10 @@
 #include "supervisor/log/object_log.h"
 #include "supervisor/metric.h"
 #include "supervisor/objects/object.h"
+#include "supervisor/process/limits.h"
 #include "supervisor/process/memory.h"
 #include "supervisor/process/nursery.h"
+#include "supervisor/process/sweeper.h"
 #include "supervisor/reload.h"
 #include "supervisor/rest/json_reply.h"
 #include "supervisor/scribe/scribe.h"
@@ -128,6 +130,7 @@ static void put_processes(struct station *station, struct buf *json)
     put_process(json, "supervisor", getpid());
     put_process(json, "nursery", nursery_pid(station->nursery));
     put_process(json, "scribe", scribe_pid(station->scribe));
+    put_process(json, "sweeper", sweeper_pid(families_sweeper(station->families)));
     json_put_key(json, "workers");
     buf_putc(json, '[');
     if (buf_ok(json))
@@ -159,6 +162,7 @@ void view_status(struct station *station, struct exchange *x)
     buf_printf(&json, "%.3f", uptime_seconds(station));
     json_put_number(&json, "objects", object_count(station->objects));
     put_processes(station, &json);
+    limits_status(station, &json);
     put_backoff(station, &json);
     turn_status(station->turns, &json);
     store_status(station->store, &json);

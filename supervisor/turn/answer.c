@@ -450,6 +450,15 @@ static bool is_overdue(const struct worker *w, const struct call *call)
     return w->concurrent == 1 || loop_now(w->station->loop) > end;
 }
 
+static void answer_out_of_memory(struct worker *w, struct call *call, const char *crash)
+{
+    char extra[128];
+    snprintf(extra, sizeof(extra), "%s,\"limit\":\"memory_mb\"", crash);
+    answer_error(w->station->turns, call, 502, extra,
+                 "the worker died while running this call: out of memory: limits.memory_mb = %u",
+                 w->family.limits.memory_mb);
+}
+
 static void answer_crashed(struct worker *w, struct call *call, int wait_status)
 {
     struct turns *turns = w->station->turns;
@@ -465,6 +474,14 @@ static void answer_crashed(struct worker *w, struct call *call, int wait_status)
                      (double)w->object->endpoint.timeout_ns / 1e9);
         return;
     }
+    if (w->blame == WORKER_BLAME_CPU && call->id == w->cpu_id) {
+        turns->timed_out++;
+        answer_error(turns, call, 504, "\"limit\":\"cpu_seconds\"",
+                     "the call used more than %u s of processor time (limits.cpu_seconds); its "
+                     "worker was killed",
+                     w->family.limits.cpu_seconds);
+        return;
+    }
     turns->crashed++;
     snprintf(extra, sizeof(extra), "\"crash_id\":\"%llx-%llx\"",
              (unsigned long long)w->station->boot, (unsigned long long)w->ref.generation);
@@ -472,6 +489,8 @@ static void answer_crashed(struct worker *w, struct call *call, int wait_status)
         answer_error(turns, call, 502, extra,
                      "another call that the worker ran at the same time "
                      "did not stop at its deadline");
+    else if (w->blame == WORKER_BLAME_MEMORY)
+        answer_out_of_memory(w, call, extra);
     else if (w->blame == WORKER_BLAME_LAG)
         answer_error(turns, call, 502, extra, "the worker did not follow the object's writes");
     else if (w->blame == WORKER_BLAME_PROTOCOL)

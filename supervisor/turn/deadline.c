@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/shared_page.h"
 #include "supervisor/objects/object.h"
+#include "supervisor/process/limits.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/trial.h"
 
@@ -26,16 +27,21 @@ static void tell_deadline(struct worker *w, uint64_t id, uint64_t now)
     w->dumped = false;
 }
 
-static void after_grace(struct worker *w)
+/* Its stacks first; a tick later the worker. */
+static void end_turn(struct worker *w, enum worker_blame blame, const char *why)
 {
     if (!w->dumped) {
         w->dumped = true;
         kill(w->pid, SIGUSR2);
         return;
     }
-    log_info("worker %d of %s ran a call past its deadline and grace: killed", (int)w->pid,
-             w->object->id);
-    worker_kill(w, WORKER_BLAME_DEADLINE);
+    log_info("worker %d of %s %s: killed", (int)w->pid, w->object->id, why);
+    worker_kill(w, blame);
+}
+
+static void after_grace(struct worker *w)
+{
+    end_turn(w, WORKER_BLAME_DEADLINE, "ran a call past its deadline and grace");
 }
 
 static uint64_t age(uint64_t now, uint64_t then)
@@ -80,6 +86,25 @@ static void check_trial(struct worker *w, const struct config *config, uint64_t 
         after_grace(w);
 }
 
+/*
+ * Processor time is the worker's, all its threads, since the first tick that saw the call: a tick
+ * may be given away. Where turns run at once nobody can say whose it is.
+ */
+static void check_cpu(struct worker *w, uint64_t running)
+{
+    uint64_t limit_ns = w->family.limits.cpu_seconds * NS_PER_S;
+    if (!limit_ns || w->concurrent > 1)
+        return;
+    uint64_t used_ns = limits_cpu_ns(w);
+    if (w->cpu_id != running) {
+        w->cpu_id = running;
+        w->cpu_before_ns = used_ns;
+        w->dumped = false;
+    } else if (age(used_ns, w->cpu_before_ns) > limit_ns) {
+        end_turn(w, WORKER_BLAME_CPU, "ran a call past limits.cpu_seconds");
+    }
+}
+
 static void check_worker(struct worker *w, const struct config *config, uint64_t now)
 {
     uint64_t running = w->page->running_id, started = w->page->started_ns;
@@ -100,7 +125,10 @@ static void check_worker(struct worker *w, const struct config *config, uint64_t
         after_grace(w);
         return;
     }
-    if (running == 0 || now <= deadline_of(w, running, started))
+    if (running == 0)
+        return;
+    check_cpu(w, running);
+    if (w->state == WORKER_KILLED || now <= deadline_of(w, running, started))
         return;
     if (w->deadline_id != running)
         tell_deadline(w, running, now);

@@ -40,6 +40,7 @@ enum { PAYLOAD_MAX = 2 * RPC_INLINE_MAX };
     PAYLOAD(FILES_APPLIED, rpc_files_applied)            \
     PAYLOAD(IMPORTS, rpc_imports)                        \
     PAYLOAD(SPAWN, rpc_spawn)                            \
+    PAYLOAD(BURY, rpc_bury)                              \
     PAYLOAD(SPAWNED, rpc_spawned)                        \
     PAYLOAD(SPAWN_FAILED, rpc_spawn_failed)              \
     PAYLOAD(CHECKPOINT, scribe_rpc_checkpoint)           \

@@ -173,6 +173,7 @@ PAYLOADS = {
     "IMPORTS": [[u32(2), text(imported() + imported(b"p/_a.py"))], [u32(2), text(imported())],
                 [u32(1), text(imported(b""))], [u32(1), text(imported() + b"s")]],
     "SPAWN": [[u32(1), u64(2), u64(3), u64(4), u32(5), u32(6), text(b"/g"), text(b"/t\n")]],
+    "BURY": [[u64(7)]],
     "SPAWNED": [[u32(1), u64(2), u32(3)]],
     "SPAWN_FAILED": [[u32(1), u64(2), u32(12)]],
     "CHECKPOINT": [[u32(1), text(ONE_OBJECT)], [u32(2), text(ONE_OBJECT)],

@@ -235,6 +235,7 @@ PER_WORKER = {"socket": 2, "pipe": 2, "anon_inode:[pidfd]": 1, "memfd": 1}
 ROLE_PATTERNS = (
     ("nursery", re.compile(r"objectd-worker\b.*nursery|objectd-nursery")),
     ("scribe", re.compile(r"objectd-scribe")),
+    ("sweeper", re.compile(r"objectd-sweeper")),
     ("worker", re.compile(r"objectd-worker|objectd: ")),
 )
 

@@ -272,7 +272,7 @@ def test_signals_that_do_not_end_it(station, number):
 def test_processes(station):
     """Exactly those of the design, each with its own name and group."""
     assert {p.command.split()[0].rsplit("/", 1)[-1] for p in station.children("scribe")}
-    assert len(station.children()) == 2  # nursery and scribe; no object was called yet
+    assert len(station.children()) == 3  # nursery, scribe, sweeper; no object was called yet
     station.deploy("a.py", HELLO)
     station.deploy("b.py", HELLO)
     for name in ("a", "b", "a"):
@@ -290,7 +290,7 @@ def test_processes(station):
     assert len(threads) == 2  # the loop and the committer
 
 
-@pytest.mark.parametrize("role", ["nursery", "scribe"])
+@pytest.mark.parametrize("role", ["nursery", "scribe", "sweeper"])
 def test_killed_helper_is_replaced(station, role):
     station.allow(rf"{role}|worker")
     station.deploy("hello.py", HELLO)
@@ -348,7 +348,7 @@ def test_workers_die_with_the_supervisor(station):
               "Host: localhost\r\n\r\n".encode())
     wait_until(begun.exists)
     children = station.children()
-    assert len(children) == 4
+    assert len(children) == 5
     station.kill9()  # waits until every one of them has gone
     s.close()
     for p in children:
