@@ -36,7 +36,7 @@ static struct object *existing(struct station *station, const char *id)
 static const struct depends *list_of(const struct object *o)
 {
     const struct worker *w = worker_get(o->station->workers, o->candidate);
-    bool has_loaded = w && w->state == WORKER_READY;
+    bool has_loaded = w && (w->state == WORKER_READY || w->state == WORKER_BUSY);
     return has_loaded ? &o->next_endpoint.depends : &o->endpoint.depends;
 }
 
