@@ -137,6 +137,45 @@ bool rpc_files_decode(struct codec_reader *r, struct rpc_files *m)
     return codec_finish(&each) && seen == m->count;
 }
 
+void rpc_schedule_encode(struct buf *out, const struct rpc_schedule *s)
+{
+    codec_put_u8(out, (uint8_t)s->op);
+    put_span(out, s->function);
+    put_span(out, s->payload);
+    put_span(out, s->when);
+    codec_put_u8(out, (uint8_t)s->misfire);
+}
+
+bool rpc_schedule_next(struct codec_reader *r, struct rpc_schedule *s)
+{
+    if (r->pos == r->len)
+        return false;
+    uint8_t op = codec_u8(r);
+    s->op = op;
+    s->function = codec_bytes(r);
+    s->payload = codec_bytes(r);
+    s->when = codec_bytes(r);
+    uint8_t misfire = codec_u8(r);
+    s->misfire = misfire;
+    bool is_set = op == RPC_SCHEDULE_SET;
+    if (op < RPC_SCHEDULE_SET || op > RPC_SCHEDULE_DELETE_ONE || misfire >= RPC_MISFIRES ||
+        is_set != (s->when.len > 0) || (op != RPC_SCHEDULE_DELETE && s->function.len == 0))
+        r->failed = true;
+    return !r->failed;
+}
+
+static bool schedules_decode(struct codec_reader *r, struct rpc_schedules *m)
+{
+    m->count = codec_u32(r);
+    m->schedules = codec_bytes(r);
+    struct codec_reader each = reader_of(m->schedules);
+    struct rpc_schedule s;
+    uint32_t seen = 0;
+    while (rpc_schedule_next(&each, &s))
+        seen++;
+    return codec_finish(&each) && seen == m->count;
+}
+
 static void state_encode(struct buf *out, const struct rpc_state *s)
 {
     codec_put_u8(out, s->has_checkpoint);
@@ -335,6 +374,8 @@ void rpc_turn_done_encode(struct buf *out, const struct rpc_turn_done *m)
     codec_put_u32(out, m->write_count);
     put_span(out, m->writes);
     rpc_files_encode(out, &m->files);
+    codec_put_u32(out, m->schedules.count);
+    put_span(out, m->schedules.schedules);
 }
 
 static bool turn_done_consistent(const struct rpc_turn_done *m)
@@ -345,7 +386,7 @@ static bool turn_done_consistent(const struct rpc_turn_done *m)
     if ((m->stream && has_body) || (m->body.len > 0 && m->body_size > 0))
         return false;
     return m->outcome == RPC_OUTCOME_OK ||
-           (m->write_count == 0 && m->files.count == 0 && !m->stream);
+           (m->write_count == 0 && m->files.count == 0 && m->schedules.count == 0 && !m->stream);
 }
 
 bool rpc_turn_done_decode(struct span payload, struct rpc_turn_done *m)
@@ -363,10 +404,11 @@ bool rpc_turn_done_decode(struct span payload, struct rpc_turn_done *m)
     m->body_size = codec_u64(&r);
     m->write_count = codec_u32(&r);
     m->writes = codec_bytes(&r);
-    bool files_ok = rpc_files_decode(&r, &m->files);
-    return codec_finish(&r) && files_ok && one_of(outcome, RPC_OUTCOMES) && one_of(stream, 2) &&
-           fields_valid(m->fields, m->field_count) && writes_valid(m->writes, m->write_count) &&
-           turn_done_consistent(m);
+    bool files_ok = rpc_files_decode(&r, &m->files),
+         schedules_ok = schedules_decode(&r, &m->schedules);
+    return codec_finish(&r) && files_ok && schedules_ok && one_of(outcome, RPC_OUTCOMES) &&
+           one_of(stream, 2) && fields_valid(m->fields, m->field_count) &&
+           writes_valid(m->writes, m->write_count) && turn_done_consistent(m);
 }
 
 void rpc_stream_chunk_encode(struct buf *out, const struct rpc_stream_chunk *m)

@@ -100,6 +100,31 @@ struct rpc_files {
 void rpc_files_encode(struct buf *out, const struct rpc_files *m);
 bool rpc_files_decode(struct codec_reader *r, struct rpc_files *m);
 
+/* --- changes of an object's schedules as they travel --- */
+
+enum rpc_schedule_op {
+    RPC_SCHEDULE_SET = 1,
+    RPC_SCHEDULE_DELETE = 2,     /* all of a function; without a function: all */
+    RPC_SCHEDULE_DELETE_ONE = 3, /* that of the function with this payload */
+};
+enum rpc_misfire { RPC_MISFIRE_ONCE, RPC_MISFIRE_SKIP, RPC_MISFIRE_ALL, RPC_MISFIRES };
+
+struct rpc_schedule {
+    enum rpc_schedule_op op;
+    struct span function;
+    struct span payload; /* JSON text; empty: None */
+    struct span when;    /* of SET: see when.h */
+    enum rpc_misfire misfire;
+};
+void rpc_schedule_encode(struct buf *out, const struct rpc_schedule *s);
+/* As rpc_write_next(). */
+bool rpc_schedule_next(struct codec_reader *r, struct rpc_schedule *s);
+
+struct rpc_schedules {
+    uint32_t count;
+    struct span schedules; /* encoded rpc_schedule */
+};
+
 /*
  * The accepted state of an object: the checkpoint file (the frame's descriptor, when
  * has_checkpoint) and over it, in order, the writes that are newer. The checkpoint is read with
@@ -144,6 +169,7 @@ enum rpc_call_kind {
     RPC_CALL_TEST,    /* self-tests */
     RPC_CALL_HEALTH,  /* health() of a candidate: TURN_DONE with status 200, or why not */
     RPC_CALL_MIGRATE, /* its migrate_state(); body: the number of the version before */
+    RPC_CALL_TIMER,   /* a schedule is due: `method` is the function, the body its payload */
     RPC_CALL_KINDS,
 };
 
@@ -156,7 +182,7 @@ bool rpc_files_applied_decode(struct span payload, struct rpc_files_applied *m);
 
 struct rpc_call {
     enum rpc_call_kind kind;
-    struct span method; /* "GET", … */
+    struct span method; /* "GET", …; of a timer the name of a function */
     struct span target; /* request target as received: path and query, percent-encoded */
     uint32_t path_skip; /* bytes of the target's path that name the object ("/objects/hello") */
     struct span head;   /* raw header fields: "Name: value\r\n" each */
@@ -209,6 +235,7 @@ enum rpc_outcome {
     RPC_OUTCOME_RAISED,  /* the handler raised: no writes */
     RPC_OUTCOME_TIMEOUT, /* the deadline raised in the handler: no writes */
     RPC_OUTCOME_REFUSED, /* the handler did not run (405, malformed JSON body): no writes */
+    RPC_OUTCOME_MISSING, /* the module has no such function (a timer): no writes */
     RPC_OUTCOMES,
 };
 
@@ -229,6 +256,7 @@ struct rpc_turn_done {
     uint32_t write_count;
     struct span writes; /* encoded rpc_write */
     struct rpc_files files;
+    struct rpc_schedules schedules;
 };
 void rpc_field_encode(struct buf *out, const struct rpc_field *f);
 bool rpc_field_next(struct codec_reader *r, struct rpc_field *f);

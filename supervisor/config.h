@@ -63,6 +63,11 @@ struct config {
     uint64_t call_depth_max;          /* 32; objects in a chain of calls */
     uint64_t turn_asks_max;           /* 1024; answers that one turn waits for */
     uint64_t views_max;               /* 256 */
+    uint64_t schedules_object_max;    /* 10000; schedules of one object */
+    uint64_t schedules_max;           /* 1000000; of all objects */
+    uint64_t schedule_payload_max;    /* 64 KiB; of one schedule, as JSON */
+    uint64_t ticks_max;               /* 256; ticks queued or running at the same time */
+    uint64_t misfire_max;             /* 100; missed runs that misfire="all" makes up for */
     uint64_t test_runs_max;           /* 4; objects tested at the same time */
     uint64_t source_max;              /* 1 MiB, one object file */
     uint64_t deploys_object_max;      /* 64, sources of one object that wait to be deployed */

@@ -20,6 +20,7 @@
 #include "supervisor/reload.h"
 #include "supervisor/rest/early.h"
 #include "supervisor/rest/router.h"
+#include "supervisor/schedules/schedules.h"
 #include "supervisor/scribe/scribe.h"
 #include "supervisor/signals.h"
 #include "supervisor/state/store.h"
@@ -157,6 +158,7 @@ static void announce(void *arg)
         log_info("no objects yet: save .py files below %s%s", station.config.objects_dir,
                  access(OBJECTD_EXAMPLESDIR, R_OK) == 0 ? "; examples are in " OBJECTD_EXAMPLESDIR
                                                         : "");
+    schedules_start(station.schedules);
     notify_ready("serving");
     on_watchdog(&station);
     early_release(router_handle, &station);
@@ -180,6 +182,7 @@ static void start_objects(void)
     station.workers = worker_table_new(&station, &hooks);
     families_start(&station);
     station.nursery = nursery_new(&station);
+    station.schedules = schedules_new(&station);
     station.watch = tree_watch_new(&station, announce, &station);
     lifecycle_start(&station);
 }
@@ -207,6 +210,7 @@ static void start_front(void)
 static void stop_parts(void)
 {
     files_settle(station.files);
+    schedules_settle(station.schedules);
     front_close(station.front, NS_PER_S);
     store_close(station.store);
     tree_watch_free(station.watch);
@@ -222,6 +226,7 @@ static void stop_parts(void)
     object_table_free(station.objects);
     import_table_free(station.imports);
     file_checks_free(station.file_checks);
+    schedules_free(station.schedules);
     turns_free(station.turns);
     front_free(station.front);
     signals_free(signals);

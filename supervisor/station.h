@@ -23,6 +23,7 @@ struct station {
     struct scribe *scribe;
     struct store *store;
     struct files *files;
+    struct schedules *schedules;
     struct object_logs *logs;
     struct families *families;
     struct nursery *nursery;

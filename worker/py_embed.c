@@ -19,6 +19,7 @@
 #include "worker/py_request.h"
 #include "worker/py_response.h"
 #include "worker/py_runtime.h"
+#include "worker/py_schedule.h"
 #include "worker/py_scope.h"
 #include "worker/py_state.h"
 #include "worker/py_venv.h"
@@ -140,11 +141,12 @@ static int enable_fault_handler(void)
 
 static int start_parts(void)
 {
-    static int (*const parts[])(void) = {
-        preload,           install_deadline, enable_fault_handler, py_scope_init,  py_json_init,
-        py_error_init,     py_state_init,    py_files_init,        py_logger_init, py_runtime_init,
-        py_request_init,   py_response_init, py_call_error_init,   py_ask_init,    py_call_init,
-        py_concurrent_init};
+    static int (*const parts[])(void) = {preload,          install_deadline,   enable_fault_handler,
+                                         py_scope_init,    py_json_init,       py_error_init,
+                                         py_state_init,    py_files_init,      py_schedule_init,
+                                         py_logger_init,   py_runtime_init,    py_request_init,
+                                         py_response_init, py_call_error_init, py_ask_init,
+                                         py_call_init,     py_concurrent_init};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         if (parts[i]() < 0)
             return -1;

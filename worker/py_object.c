@@ -11,6 +11,7 @@
 #include "worker/py_json.h"
 #include "worker/py_logger.h"
 #include "worker/py_runtime.h"
+#include "worker/py_schedule.h"
 #include "worker/py_scope.h"
 #include "worker/py_state.h"
 #include "worker/py_test.h"
@@ -33,10 +34,10 @@ struct loading {
 
 static PyObject *make_injected(void)
 {
-    return Py_BuildValue("{sO,sO,sO,sO,sO,sO,sO}", "_state_manager", py_state_manager(), "_state",
-                         py_state_manager(), "_logger", py_logger(), "_log", py_logger(),
+    return Py_BuildValue("{sO,sO,sO,sO,sO,sO,sO,sO,sO}", "_state_manager", py_state_manager(),
+                         "_state", py_state_manager(), "_logger", py_logger(), "_log", py_logger(),
                          "_runtime", py_runtime(), "_files", py_files(), "_file_storage",
-                         py_files());
+                         py_files(), "_schedule", py_schedule(), "_unschedule", py_unschedule());
 }
 
 static int inject(struct loading *l)
@@ -179,6 +180,22 @@ static int run_source(struct loading *l)
 
 /* --- what READY says --- */
 
+/* Nothing where there is nothing to say, as for most objects. */
+static int put_list(PyObject *all, const char *key, PyObject *list)
+{
+    int err = list ? 0 : -1;
+    if (list && PyList_GET_SIZE(list) > 0)
+        err = PyDict_SetItemString(all, key, list);
+    Py_XDECREF(list);
+    return err;
+}
+
+static int put_schedules(PyObject *all)
+{
+    int err = put_list(all, "schedules", py_schedule_imported());
+    return err ? err : put_list(all, "missing", py_schedule_missing(py_runtime_facts()->scheduled));
+}
+
 static int put_metadata(struct loading *l, struct buf *out)
 {
     struct span text;
@@ -186,6 +203,8 @@ static int put_metadata(struct loading *l, struct buf *out)
     PyObject *methods = endpoint ? py_handlers_list() : NULL;
     PyObject *all =
         methods ? Py_BuildValue("{sOsO}", "endpoint", endpoint, "methods", methods) : NULL;
+    if (all && put_schedules(all) < 0)
+        Py_CLEAR(all);
     PyObject *owner = all ? py_json_encode(all, &text) : NULL;
     if (owner)
         buf_append(out, text.data, text.len);
@@ -219,9 +238,13 @@ static int load_module(struct loading *l, struct buf *metadata)
         return -1;
     py_scope_enter(SCOPE_LOADING, 0, NULL);
     int err = make_module(l);
-    if (!err)
+    if (!err) {
+        py_schedule_set_module(l->names, l->injected);
         err = run_source(l);
+    }
     py_scope_leave();
+    if (!err)
+        err = py_schedule_check_module();
     if (!err) {
         set_role(l->names);
         py_concurrent_set(py_endpoint_is_concurrent(l->names));

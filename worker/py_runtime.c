@@ -140,6 +140,11 @@ static int take_settings(PyObject *settings)
     facts.boot = number_of(settings, "boot", 0);
     facts.turn_writes_max = number_of(settings, "turn_writes_max", UINT64_MAX);
     facts.body_max = number_of(settings, "body_max", UINT64_MAX);
+    facts.schedule_payload_max = number_of(settings, "schedule_payload_max", UINT64_MAX);
+    facts.scheduled = PyDict_GetItemString(settings, "scheduled");
+    if (facts.scheduled && !PyList_Check(facts.scheduled))
+        facts.scheduled = NULL;
+    Py_XINCREF(facts.scheduled);
     facts.expose_tracebacks = is_true(settings, "expose_tracebacks");
     facts.timeout_grace_ns = number_of(settings, "timeout_grace_ns", 0);
     facts.is_replica = is_true(settings, "replica");

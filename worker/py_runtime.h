@@ -19,6 +19,8 @@ struct runtime_facts {
     uint64_t boot;
     uint64_t turn_writes_max;
     uint64_t body_max;
+    uint64_t schedule_payload_max;
+    PyObject *scheduled; /* list of str: functions that schedules of the object call; NULL: none */
     uint64_t timeout_grace_ns;
     bool expose_tracebacks;
     bool is_replica; /* when it was loaded */

@@ -179,6 +179,7 @@ static int plan_function(struct planning *g, PyObject *function)
         return 0;
     }
     int err = values ? plan_with(g, values, empty) : -1;
+    plan->names_request = g->names_request;
     Py_XDECREF(values);
     Py_XDECREF(empty);
     return err;

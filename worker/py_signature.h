@@ -11,6 +11,8 @@
 
 #include "worker/py_compat.h"
 
+#include <stdbool.h>
+
 enum { CALL_ARGUMENTS_MAX = 32 };
 
 struct call_plan {
@@ -18,7 +20,8 @@ struct call_plan {
     PyObject *arguments[CALL_ARGUMENTS_MAX]; /* NULL: the request */
     size_t positional;                       /* those before the keyword ones */
     size_t count;
-    PyObject *kwnames; /* tuple of the keyword ones, or NULL */
+    PyObject *kwnames;  /* tuple of the keyword ones, or NULL */
+    bool names_request; /* a parameter is called `request` */
 };
 
 /* injected: dict name -> object. 0, or -1 with TypeError. The plan owns what it refers to. */

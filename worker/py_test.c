@@ -9,6 +9,7 @@
 #include "worker/py_json.h"
 #include "worker/py_request.h"
 #include "worker/py_runtime.h"
+#include "worker/py_schedule.h"
 #include "worker/py_scope.h"
 #include "worker/py_signature.h"
 #include "worker/py_state.h"
@@ -231,6 +232,7 @@ static void run_test(struct run *run, const char *name, PyObject *function, stru
         time_out(o);
     py_state_undo();
     file_stage_undo();
+    py_schedule_undo();
     py_scope_leave();
     if (request)
         py_request_detach(request);

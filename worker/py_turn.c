@@ -12,9 +12,11 @@
 #include "worker/py_error.h"
 #include "worker/py_files.h"
 #include "worker/py_handlers.h"
+#include "worker/py_json.h"
 #include "worker/py_reply.h"
 #include "worker/py_request.h"
 #include "worker/py_runtime.h"
+#include "worker/py_schedule.h"
 #include "worker/py_scope.h"
 #include "worker/py_state.h"
 #include "worker/py_stream.h"
@@ -71,15 +73,24 @@ static void put_member(struct buf *out, const char *name, const struct buf *text
     json_put_string(out, text->data ? text->data : "", text->len);
 }
 
+static void undo(void)
+{
+    py_state_undo();
+    file_stage_undo();
+    py_schedule_undo();
+}
+
 /* What runs: a handler, or a function that an action calls. */
 struct run {
     uint64_t id;
     uint64_t started_ns, timeout_ns;
     PyObject *request;
+    PyObject *argument; /* of a tick: its payload; NULL: the request; borrowed */
     const struct call_plan *plan;
     const struct action *action; /* NULL: a handler */
     bool is_head;
     bool for_object; /* another object calls */
+    bool is_tick;    /* nobody does: nothing is answered */
 };
 
 /* members: more of it, each with a comma before it. */
@@ -125,8 +136,7 @@ static void answer_exception(struct reply *reply, const struct run *how)
     if (full)
         buf_printf(&members, ",\"limit\":\"%s\"", full);
     py_error_take(&e, NULL);
-    py_state_undo();
-    file_stage_undo();
+    undo();
     py_turn_release(reply);
     py_error_log_taken(&e, NULL);
     reply_clear(reply);
@@ -144,8 +154,7 @@ static void answer_exception(struct reply *reply, const struct run *how)
 static void answer_too_much(struct reply *reply)
 {
     size_t size = reply->writes.len;
-    py_state_undo();
-    file_stage_undo();
+    undo();
     py_turn_release(reply);
     reply_error(reply, 413, RPC_OUTCOME_RAISED,
                 "the turn writes %zu bytes of state, the limit is "
@@ -156,7 +165,7 @@ static void answer_too_much(struct reply *reply)
 
 static void answer_long_stream(struct reply *reply)
 {
-    py_state_undo();
+    undo();
     py_turn_release(reply);
     reply_error(reply, 500, RPC_OUTCOME_RAISED,
                 "the streamed reply is longer than %llu bytes: an object that calls gets it whole",
@@ -192,18 +201,32 @@ static int open_stream(const struct run *how, struct reply *reply, PyObject *str
     return 0;
 }
 
+/* Whatever it returned is nobody's; but a generator has not run. */
+static int end_tick(struct reply *reply, PyObject *result)
+{
+    reply->status = 204;
+    if (!PyGen_CheckExact(result) && !PyAsyncGen_CheckExact(result))
+        return 0;
+    PyErr_SetString(PyExc_TypeError,
+                    "a function that yields does nothing as a tick: nobody reads what it yields");
+    return -1;
+}
+
 static int finish(const struct run *how, struct reply *reply, PyObject *result)
 {
     PyObject *stream = NULL;
-    int err = py_reply_fill(reply, result, how->request, &stream);
+    int err = how->is_tick ? end_tick(reply, result)
+                           : py_reply_fill(reply, result, how->request, &stream);
     if (!err && stream && how->for_object)
         err = collect_stream(reply, stream);
     if (!err)
         err = py_files_prepare(reply);
     if (!err)
         err = py_state_commit(reply);
-    if (!err)
+    if (!err) {
         file_stage_commit();
+        py_schedule_commit(reply);
+    }
     if (!err && stream && !how->for_object)
         err = open_stream(how, reply, stream);
     Py_XDECREF(stream);
@@ -267,7 +290,7 @@ static int go_on(const struct run *how, PyObject *awaitable)
 static bool run(const struct run *how, struct reply *reply)
 {
     py_scope_enter(SCOPE_TURN, how->id, how->request);
-    PyObject *result = py_signature_call(how->plan, how->request);
+    PyObject *result = py_signature_call(how->plan, how->argument ? how->argument : how->request);
     if (result && is_awaitable(result)) {
         if (!py_concurrent_is_on())
             result = py_async_run(result);
@@ -302,10 +325,71 @@ static bool run_or_refuse(struct run *how, const struct rpc_call *call, struct r
     return true;
 }
 
+/* --- ticks --- */
+
+/* It gets the request where it asks for one by name, or is a handler; else the payload. */
+static PyObject *tick_argument(const struct rpc_call *call, const struct run *how)
+{
+    PyObject *payload = call->body.len ? py_json_decode(call->body.data, call->body.len) : Py_None;
+    if (!call->body.len)
+        Py_INCREF(payload);
+    bool wants_request = how->plan->names_request || py_handlers_get(call->method) ||
+                         span_equal(call->method, "start") || span_equal(call->method, "stop");
+    if (payload && wants_request && (payload == Py_None || PyDict_Check(payload))) {
+        Py_DECREF(payload);
+        Py_INCREF(how->request);
+        return how->request;
+    }
+    return payload;
+}
+
+static void answer_missing(struct reply *reply, struct span function)
+{
+    struct py_error e;
+    if (PyErr_Occurred()) {
+        py_error_take(&e, NULL);
+        py_error_log_taken(&e, NULL);
+        reply_error(reply, 500, RPC_OUTCOME_RAISED, "%s", buf_str(&e.summary));
+        py_error_free(&e);
+        return;
+    }
+    reply_error(reply, 404, RPC_OUTCOME_MISSING, "the module has no function %.*s",
+                (int)function.len, function.data);
+}
+
+/* False: it goes on, and is answered later. */
+static bool run_tick(uint64_t id, const struct rpc_call *call, int body_fd, struct reply *reply)
+{
+    struct run how = {.id = id,
+                      .started_ns = turn_started_ns(),
+                      .timeout_ns = call->timeout_ns,
+                      .plan = py_schedule_plan(call->method),
+                      .is_tick = true};
+    bool is_answered = true;
+    if (body_fd >= 0) /* payloads are small */
+        close(body_fd);
+    if (how.plan) {
+        how.request = py_request_new(id, call, -1);
+        if (how.request && py_request_fill(how.request) == 0)
+            how.argument = tick_argument(call, &how);
+    }
+    if (how.argument)
+        is_answered = run(&how, reply);
+    else
+        answer_missing(reply, call->method);
+    if (how.request)
+        py_request_detach(how.request);
+    Py_XDECREF(how.argument);
+    Py_XDECREF(how.request);
+    return is_answered;
+}
+
 bool py_turn_run(uint64_t id, const struct rpc_call *call, int body_fd, struct reply *reply)
 {
     reply_clear(reply);
     py_state_set_readonly(call->readonly);
+    if (call->kind == RPC_CALL_TIMER)
+        return run_tick(id, call, body_fd, reply);
     struct run how = {.id = id,
                       .started_ns = turn_started_ns(),
                       .timeout_ns = call->timeout_ns,

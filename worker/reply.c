@@ -15,9 +15,11 @@ void reply_clear(struct reply *r)
     r->field_count = 0;
     r->write_count = 0;
     r->file_count = 0;
+    r->schedule_count = 0;
     buf_reset(&r->fields, REPLY_KEEP_CAP);
     buf_reset(&r->writes, REPLY_KEEP_CAP);
     buf_reset(&r->files, REPLY_KEEP_CAP);
+    buf_reset(&r->schedules, REPLY_KEEP_CAP);
     buf_reset(&r->text, REPLY_KEEP_CAP);
     buf_reset(&r->owned_type, REPLY_KEEP_CAP);
 }

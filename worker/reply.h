@@ -21,6 +21,8 @@ struct reply {
     struct buf writes; /* encoded rpc_write */
     uint32_t file_count;
     struct buf files; /* encoded rpc_file */
+    uint32_t schedule_count;
+    struct buf schedules; /* encoded rpc_schedule */
     struct buf text, owned_type;
     struct _object *body_owner; /* a Python object, released with py_turn_release */
 };

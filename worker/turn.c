@@ -111,8 +111,10 @@ static int send_reply(uint64_t id, struct reply *r)
         .write_count = r->write_count,
         .writes = {r->writes.data, r->writes.len},
         .files = {r->file_count, {r->files.data, r->files.len}},
+        .schedules = {r->schedule_count, {r->schedules.data, r->schedules.len}},
     };
-    if (!buf_ok(&r->fields) || !buf_ok(&r->writes) || !buf_ok(&r->files) || !buf_ok(&r->text))
+    if (!buf_ok(&r->fields) || !buf_ok(&r->writes) || !buf_ok(&r->files) ||
+        !buf_ok(&r->schedules) || !buf_ok(&r->text))
         return -ENOMEM;
     int fd = body_memfd(&m.body, &m.body_size);
     if (fd == -ENOMEM)

@@ -96,6 +96,17 @@ static void check_versions(struct check_report *r, const char *object_id)
     check_report_end(r);
 }
 
+static void check_schedules_file(struct check_report *r)
+{
+    check_report_file(r, "schedules.tsv");
+    if (is_there(r)) {
+        check_schedules(r);
+        check_report_end(r);
+    } else {
+        r->files--;
+    }
+}
+
 /* The lock is not kept: a station may start meanwhile. */
 static bool station_runs(const char *data_dir)
 {
@@ -121,6 +132,7 @@ int check_data(const char *data_dir, FILE *out)
         check_report_note(&r, "a station is running on %s; what it is writing now is not judged",
                           data_dir);
     check_journal(&r);
+    check_schedules_file(&r);
     each_entry(&r, "state", check_state);
     each_entry(&r, "logs", check_logs);
     each_entry(&r, "versions", check_versions);

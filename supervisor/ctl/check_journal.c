@@ -3,6 +3,7 @@
 
 #include "common/json_scan.h"
 #include "common/utf8.h"
+#include "supervisor/schedules/schedule_row.h"
 #include "supervisor/state/recovery.h"
 
 #include <errno.h>
@@ -27,10 +28,28 @@ static int check_turn(void *arg, const struct journal_reader_turn *turn)
     return 0;
 }
 
+static int check_timers(void *arg, const struct segment_turn *turn,
+                        const struct segment_timer *timers, size_t count)
+{
+    struct check_report *r = arg;
+    struct schedule_row row;
+    char problem[SCHEDULE_PROBLEM_SIZE];
+    for (size_t i = 0; i < count; i++) {
+        if (!timers[i].is_put)
+            continue;
+        if (schedule_row_read(&row, timers[i].columns, problem, sizeof(problem)))
+            schedule_row_free(&row);
+        else
+            check_report_line(r, 0, "record %llu: schedule %llu: %s", (unsigned long long)turn->seq,
+                              (unsigned long long)timers[i].id, problem);
+    }
+    return 0;
+}
+
 static int scan(struct check_report *r, int fd, const char *folder, char *error, size_t size)
 {
     struct recovery recovery = {0};
-    struct journal_reader_sink sink = {.turn = check_turn, .arg = r};
+    struct journal_reader_sink sink = {.turn = check_turn, .timers = check_timers, .arg = r};
     int err = recovery_scan(fd, folder, &sink, &recovery, error, size);
     r->files += recovery.file_count;
     if (!err && recovery.torn_bytes > 0 && !r->is_live)

@@ -53,5 +53,6 @@ void check_log_file(struct check_report *r);
 void check_versions_file(struct check_report *r, const char *object_id);
 void check_journal(struct check_report *r);
 void check_files(struct check_report *r);
+void check_schedules(struct check_report *r);
 
 #endif

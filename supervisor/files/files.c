@@ -63,13 +63,13 @@ void files_hold(struct files *files, struct files_held *held, uint64_t seq)
 {
     held->seq = seq; /* records are accepted in order */
     DL_APPEND(files->held, held);
-    store_keep_from(files->station->store, files->held->seq);
+    store_keep_from(files->station->store, STORE_KEEP_FILES, files->held->seq);
 }
 
 void files_release(struct files *files, struct files_held *held)
 {
     DL_DELETE(files->held, held);
-    store_keep_from(files->station->store, files->held ? files->held->seq : 0);
+    store_keep_from(files->station->store, STORE_KEEP_FILES, files->held ? files->held->seq : 0);
 }
 
 /* --- what workers stage --- */

@@ -14,6 +14,7 @@
 #include "supervisor/objects/renew.h"
 #include "supervisor/process/limits.h"
 #include "supervisor/process/worker_death.h"
+#include "supervisor/schedules/schedules.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/test_run.h"
@@ -83,6 +84,7 @@ static void serve(struct object *o)
     loading_accept(o, is_new ? o->history.accepted : o->loading_version);
     if (is_new)
         deploy_served(o);
+    schedules_served(o);
     call_queue_sort(&o->queue); /* what is declared readonly may be other methods than before */
     if (o->outage.lasts)
         loop_timer_set(station->loop, &o->retry_timer, OUTAGE_PROOF_NS, on_proof, o);
@@ -196,6 +198,7 @@ static void revive(struct object *o)
     outage_forget(&o->outage);
     load_error_forget(o);
     needs_changed(o);
+    schedules_wake(o);
     if (is_wanted)
         lifecycle_event(o, OBJECT_EV_DEMAND);
 }

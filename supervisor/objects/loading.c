@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "supervisor/files/file_changes.h"
 #include "supervisor/files/files.h"
+#include "supervisor/schedules/schedules.h"
 #include "supervisor/objects/deploy.h"
 #include "supervisor/objects/load_error.h"
 #include "supervisor/state/store.h"
@@ -61,6 +62,9 @@ static void put_settings(struct buf *out, const struct worker *w)
     json_put_number(out, "files_bytes_max", c->files_bytes_max);
     json_put_number(out, "files_count_max", c->files_count_max);
     json_put_number(out, "body_max", c->body_max);
+    json_put_number(out, "schedule_payload_max", c->schedule_payload_max);
+    json_put_key(out, "scheduled");
+    schedules_put_functions(w->object, out);
     buf_putc(out, '}');
 }
 

@@ -14,6 +14,7 @@
 #include "supervisor/process/sweeper.h"
 #include "supervisor/reload.h"
 #include "supervisor/rest/json_reply.h"
+#include "supervisor/schedules/schedules.h"
 #include "supervisor/scribe/scribe.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
@@ -165,6 +166,7 @@ void view_status(struct station *station, struct exchange *x)
     limits_status(station, &json);
     put_backoff(station, &json);
     turn_status(station->turns, &json);
+    schedules_status(station->schedules, &json);
     store_status(station->store, &json);
     put_logs(station, &json);
     json_put_key(&json, "reload");
@@ -212,6 +214,7 @@ void view_metrics(struct station *station, struct exchange *x)
                    restarts);
     log_metrics(station->logs, &text);
     turn_metrics(station->turns, &text);
+    schedules_metrics(station->schedules, &text);
     store_metrics(station->store, &text);
     front_metrics(station->front, &text);
     struct exchange_reply reply = {.status = 200, .content_type = "text/plain; version=0.0.4"};

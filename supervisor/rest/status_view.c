@@ -4,7 +4,10 @@
 #include "common/json_text.h"
 #include "supervisor/objects/needs.h"
 #include "supervisor/rest/json_reply.h"
+#include "supervisor/schedules/schedules.h"
+#include "supervisor/state/store.h"
 #include "supervisor/station.h"
+#include "supervisor/turn/turn.h"
 
 #include <stdlib.h>
 
@@ -29,6 +32,33 @@ static void put_needs(struct buf *json, const struct object *o)
     json_decref(list);
 }
 
+/* It shows schedules that a turn may have changed a moment ago. */
+struct held_view {
+    struct exchange *exchange;
+    struct buf json;
+};
+
+static void send_held(void *arg)
+{
+    struct held_view *held = arg;
+    json_reply(held->exchange, 200, &held->json);
+    free(held);
+}
+
+static void send_when_durable(struct object *o, struct exchange *x, struct buf *json)
+{
+    struct held_view *held = malloc(sizeof(*held));
+    if (held) {
+        *held = (struct held_view){x, *json};
+        uint64_t seq = o->state ? store_newest(o->state) : 0;
+        if (turn_when_durable(o->station->turns, seq, send_held, held) == 0)
+            return;
+    }
+    free(held);
+    buf_free(json);
+    exchange_error(x, 503, "\"limit\":\"memory\"", "no memory for the status");
+}
+
 void view_object_status(struct object *o, struct exchange *x)
 {
     struct buf json = BUF_INIT;
@@ -45,6 +75,7 @@ void view_object_status(struct object *o, struct exchange *x)
     }
     put_needs(&json, o);
     json_put_key(&json, "schedules");
-    buf_puts(&json, "[]}");
-    json_reply(x, 200, &json);
+    schedules_put(o, &json);
+    buf_putc(&json, '}');
+    send_when_durable(o, x, &json);
 }

@@ -113,6 +113,9 @@ typedef void (*scribe_log_removed_fn)(void *arg, struct span object_id, uint64_t
                                       uint64_t lines);
 void scribe_on_log_removed(struct scribe *scribe, scribe_log_removed_fn fn, void *arg);
 
+/* Brings data/schedules.tsv up to a durable record (timer_image.h). */
+void scribe_schedules(struct scribe *scribe, uint64_t upto_seq, scribe_number_fn done, void *arg);
+
 /*
  * Work on the files of an object (file_work.h); limit is an enum scribe_files_limit, with -EDQUOT.
  * err -EPIPE: the scribe died, and it may be done, in part, or not; all of it can be done again.

@@ -259,6 +259,21 @@ void scribe_log_setup(struct scribe *s, enum log_format format, enum log_level l
     scribe_send(s);
 }
 
+void scribe_schedules(struct scribe *s, uint64_t upto_seq, scribe_number_fn done, void *arg)
+{
+    struct scribe_job *job = scribe_jobs_add(&s->jobs, 0, arg);
+    if (!job) {
+        done(arg, -ENOMEM, 0);
+        return;
+    }
+    job->number = done;
+    if (!can_ask(s, job))
+        return;
+    size_t frame = channel_begin(&s->channel, RPC_SCHEDULES, job->id);
+    scribe_rpc_schedules_encode(&s->channel.out, &(struct scribe_rpc_schedules){upto_seq});
+    submit(s, job, frame);
+}
+
 void scribe_on_log_removed(struct scribe *s, scribe_log_removed_fn fn, void *arg)
 {
     s->log_removed = fn;

@@ -17,6 +17,7 @@
 #include "supervisor/scribe/scribe_tasks.h"
 #include "supervisor/scribe/state_dump.h"
 #include "supervisor/scribe/tree_walk.h"
+#include "supervisor/state/timer_image.h"
 #include "supervisor/versions/version_list.h"
 #include "supervisor/versions/version_store.h"
 
@@ -296,6 +297,15 @@ static bool run_tree_scan(struct process *p, struct span payload)
     return true;
 }
 
+static bool run_schedules(struct process *p, struct span payload)
+{
+    struct scribe_rpc_schedules m;
+    if (!scribe_rpc_schedules_decode(payload, &m))
+        return false;
+    answer_number(p, p->job, timer_image_update(p->data_dir, m.upto_seq), 0);
+    return true;
+}
+
 /* --- all of them --- */
 
 static bool run_files(struct process *p, struct span payload)
@@ -352,6 +362,7 @@ static const struct job_kind {
     {RPC_LOG_KEEP, run_log_keep},
     {RPC_LOG_SETUP, run_log_setup},
     {RPC_TREE_SCAN, run_tree_scan},
+    {RPC_SCHEDULES, run_schedules},
 };
 
 static void run_job(struct process *p, const struct frame *f)

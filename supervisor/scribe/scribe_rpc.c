@@ -219,6 +219,18 @@ bool scribe_rpc_log_removed_decode(struct span payload, struct scribe_rpc_log_re
     return codec_finish(&r) && m->object_id.len > 0;
 }
 
+void scribe_rpc_schedules_encode(struct buf *out, const struct scribe_rpc_schedules *m)
+{
+    codec_put_u64(out, m->upto_seq);
+}
+
+bool scribe_rpc_schedules_decode(struct span payload, struct scribe_rpc_schedules *m)
+{
+    struct codec_reader r = codec_reader_of(payload.data, payload.len);
+    m->upto_seq = codec_u64(&r);
+    return codec_finish(&r) && m->upto_seq > 0;
+}
+
 void scribe_rpc_number_encode(struct buf *out, const struct scribe_rpc_number *m)
 {
     codec_put_u32(out, m->error);

@@ -217,6 +217,12 @@ struct scribe_rpc_tree_found {
 void scribe_rpc_tree_found_encode(struct buf *out, const struct scribe_rpc_tree_found *m);
 bool scribe_rpc_tree_found_decode(struct span payload, struct scribe_rpc_tree_found *m);
 
+struct scribe_rpc_schedules {
+    uint64_t upto_seq; /* durable */
+};
+void scribe_rpc_schedules_encode(struct buf *out, const struct scribe_rpc_schedules *m);
+bool scribe_rpc_schedules_decode(struct span payload, struct scribe_rpc_schedules *m);
+
 struct scribe_rpc_number {
     uint32_t error; /* errno */
     uint64_t value;

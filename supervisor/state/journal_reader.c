@@ -32,6 +32,11 @@ static int deliver(struct reader *r, struct segment_scan *scan)
     const struct segment_turn *turn = &scan->turn;
     if (turn->seq <= r->after_seq)
         return 0;
+    int failed = scan->timer_count && r->sink->timers
+                     ? r->sink->timers(r->sink->arg, turn, scan->timers, scan->timer_count)
+                     : 0;
+    if (failed || !r->sink->turn)
+        return failed;
     if (r->sink->wants && !r->sink->wants(r->sink->arg, turn->object_id, turn->seq))
         return 0;
     struct journal_reader_turn full = {

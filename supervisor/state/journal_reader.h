@@ -22,12 +22,16 @@ struct journal_reader_turn {
 struct journal_reader_sink {
     /* May be NULL: all are wanted. False spares the work of decoding this turn's writes. */
     bool (*wants)(void *arg, struct span object_id, uint64_t seq);
-    /* Everything is borrowed until the return. Nonzero ends the reading with that result. */
+    /* May be NULL, but in recovery. Everything is borrowed until the return. Nonzero ends the
+     * reading with that result. */
     int (*turn)(void *arg, const struct journal_reader_turn *turn);
     /* May be NULL. Recovery only: the changes of files of every turn that has any, wanted or not.
      */
     int (*files)(void *arg, const struct segment_turn *turn, const struct segment_file *files,
                  size_t count);
+    /* May be NULL. The changes of schedules of every turn that has any, wanted or not. */
+    int (*timers)(void *arg, const struct segment_turn *turn, const struct segment_timer *timers,
+                  size_t count);
     void *arg;
 };
 

@@ -201,6 +201,21 @@ static void put_files(struct buf *out, const struct prefix *prefix, uint64_t see
         put_files_done(out, prefix, seed, turn->files_done);
 }
 
+static void put_timers(struct buf *out, const struct prefix *prefix, uint64_t seed,
+                       struct span timers)
+{
+    while (timers.len) {
+        const char *newline = memchr(timers.data, '\n', timers.len);
+        size_t len = newline ? (size_t)(newline - timers.data) : timers.len;
+        size_t start = line_begin(out, prefix, RECORD_TIMER);
+        buf_putc(out, '\t');
+        buf_append(out, timers.data, len);
+        line_end(out, start, seed);
+        size_t used = len + (newline != NULL);
+        timers = (struct span){timers.data + used, timers.len - used};
+    }
+}
+
 void record_put_turn(struct buf *out, uint64_t seed, struct record_stamp stamp,
                      const struct record_turn *turn)
 {
@@ -208,7 +223,8 @@ void record_put_turn(struct buf *out, uint64_t seed, struct record_stamp stamp,
     size_t start = line_begin(out, &prefix, RECORD_BEGIN);
     put_field(out, turn->object_id);
     put_field(out, turn->request_id);
-    put_number_field(out, turn->write_count + turn->files.count + (turn->files_done > 0));
+    put_number_field(out, turn->write_count + turn->files.count + (turn->files_done > 0) +
+                              turn->timer_count);
     line_end(out, start, seed);
 
     struct codec_reader r = codec_reader_of(turn->writes.data, turn->writes.len);
@@ -217,6 +233,7 @@ void record_put_turn(struct buf *out, uint64_t seed, struct record_stamp stamp,
         put_write(out, &prefix, seed, &write);
     if (turn->files.count || turn->files_done)
         put_files(out, &prefix, seed, turn);
+    put_timers(out, &prefix, seed, turn->timers);
 
     start = line_begin(out, &prefix, RECORD_COMMIT);
     line_end(out, start, seed);
@@ -293,6 +310,7 @@ bool record_decode(struct span line, const struct record_seeds *seeds, struct re
     if (memcmp(expected, line.data + line.len - CHECKSUM_LEN, CHECKSUM_LEN) != 0)
         return false;
     out->field_count = 0;
+    out->all = (struct span){rest.data, rest.len ? rest.len - 1 : 0};
     while (out->field_count < RECORD_FIELDS_MAX && next_column(&rest, &column))
         out->fields[out->field_count++] = column;
     return true;

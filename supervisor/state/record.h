@@ -18,7 +18,9 @@
  *     del     key
  *     file    "put", name, token of the staged file, its size; "del", name, token; or "done" and a
  *             number: the object's changes up to that record are visible
- *     emit timer cursor ack   further parts of a turn
+ *     timer   "put", id, then the columns of a schedule as schedules.tsv has them (timer_image.h);
+ *             or "del", id
+ *     emit cursor ack   further parts of a turn
  *     commit  no fields; the turn counts
  *
  * A durable position is "segment:offset": everything before that byte had been made durable before
@@ -92,6 +94,8 @@ struct record_turn {
     uint32_t write_count;
     struct rpc_files files; /* validated likewise */
     uint64_t files_done;    /* 0: says nothing about it */
+    struct span timers; /* fields of timer lines, apart by tabs and escaped, each with a newline */
+    uint32_t timer_count;
 };
 void record_put_turn(struct buf *out, uint64_t seed, struct record_stamp stamp,
                      const struct record_turn *turn);
@@ -104,6 +108,7 @@ struct record_line {
     enum record_kind kind;
     struct span fields[RECORD_FIELDS_MAX]; /* still escaped; borrowed from the line */
     size_t field_count;                    /* at most RECORD_FIELDS_MAX */
+    struct span all;                       /* every field, with the tabs between them */
 };
 /* A line without its newline. False when anything about it is wrong. */
 bool record_decode(struct span line, const struct record_seeds *seeds, struct record_line *out);

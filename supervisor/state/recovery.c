@@ -151,11 +151,20 @@ static int deliver_files(struct scanner *s, struct segment_scan *scan)
     return err ? err : s->sink->files(s->sink->arg, &scan->turn, files, count);
 }
 
+static int deliver_timers(struct scanner *s, struct segment_scan *scan)
+{
+    if (scan->timer_count == 0 || !s->sink->timers)
+        return 0;
+    return s->sink->timers(s->sink->arg, &scan->turn, scan->timers, scan->timer_count);
+}
+
 static int deliver(struct scanner *s, struct segment_scan *scan)
 {
     const struct segment_turn *turn = &scan->turn;
     s->r->records++;
     int failed = deliver_files(s, scan);
+    if (!failed)
+        failed = deliver_timers(s, scan);
     if (failed)
         return fail(s, failed, scan->first_seq, scan->pos, strerror(-failed));
     if (s->sink->wants && !s->sink->wants(s->sink->arg, turn->object_id, turn->seq))

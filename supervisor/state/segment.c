@@ -125,6 +125,7 @@ void segment_scan_free(struct segment_scan *scan)
     free(scan->raw);
     free(scan->writes);
     free(scan->files);
+    free(scan->timers);
     buf_free(&scan->text);
     buf_free(&scan->file_text);
     buf_free(&scan->object_text);
@@ -256,6 +257,36 @@ static enum segment_item add_file(struct segment_scan *scan, const struct record
     return SEGMENT_TURN;
 }
 
+static bool decode_timer(const struct record_line *line, struct segment_timer *timer)
+{
+    const struct span *f = line->fields;
+    if (line->field_count < 2 || !record_number(f[1], &timer->id) || timer->id == 0)
+        return false;
+    timer->is_put = span_equal(f[0], "put");
+    size_t before = (size_t)(f[1].data + f[1].len - line->all.data) + 1;
+    timer->columns = (struct span){"", 0};
+    if (timer->is_put && line->all.len > before)
+        timer->columns = (struct span){line->all.data + before, line->all.len - before};
+    return timer->is_put ? timer->columns.len > 0 : span_equal(f[0], "del");
+}
+
+static enum segment_item add_timer(struct segment_scan *scan, const struct record_line *line,
+                                   size_t at)
+{
+    if (scan->timer_count == scan->timers_cap) {
+        size_t cap = scan->timers_cap ? scan->timers_cap * 2 : 16;
+        void *grown = realloc(scan->timers, cap * sizeof(*scan->timers));
+        if (!grown)
+            return SEGMENT_NO_MEMORY;
+        scan->timers = grown;
+        scan->timers_cap = cap;
+    }
+    if (!decode_timer(line, &scan->timers[scan->timer_count]))
+        return bad(scan, at, "malformed timer line");
+    scan->timer_count++;
+    return SEGMENT_TURN;
+}
+
 static enum segment_item take_part(struct segment_scan *scan, const struct record_line *line,
                                    size_t at)
 {
@@ -270,8 +301,9 @@ static enum segment_item take_part(struct segment_scan *scan, const struct recor
         return add_raw(scan, line) ? SEGMENT_TURN : SEGMENT_NO_MEMORY;
     case RECORD_FILE:
         return add_file(scan, line, at);
-    case RECORD_EMIT:
     case RECORD_TIMER:
+        return add_timer(scan, line, at);
+    case RECORD_EMIT:
     case RECORD_CURSOR:
     case RECORD_ACK:
         return SEGMENT_TURN;
@@ -318,7 +350,7 @@ static enum segment_item take_turn(struct segment_scan *scan, const struct recor
     if (begin->field_count < 3 || !record_number(begin->fields[2], &parts))
         return bad(scan, scan->pos, "malformed begin line");
     scan->turn = (struct segment_turn){.seq = begin->seq, .hlc = begin->hlc};
-    scan->raw_count = scan->file_count = 0;
+    scan->raw_count = scan->file_count = scan->timer_count = 0;
     struct record_line line;
     enum segment_item item;
     for (uint64_t i = 0; i < parts; i++) {

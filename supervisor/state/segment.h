@@ -45,6 +45,12 @@ struct segment_file {
     uint64_t number;         /* PUT: size; DONE: changes up to this record are visible */
 };
 
+struct segment_timer {
+    bool is_put;
+    uint64_t id;
+    struct span columns; /* of PUT; still escaped */
+};
+
 /* A whole, valid turn. Borrowed from the scan until its next step. */
 struct segment_turn {
     uint64_t seq;
@@ -87,6 +93,8 @@ struct segment_scan {
     size_t writes_cap;
     struct segment_file *files; /* of the turn, still escaped */
     size_t file_count, files_cap;
+    struct segment_timer *timers; /* of the turn */
+    size_t timer_count, timers_cap;
     struct buf text, object_text, file_text;
 };
 

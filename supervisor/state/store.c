@@ -9,6 +9,7 @@
 #include "supervisor/state/boot_file.h"
 #include "supervisor/state/checkpoint.h"
 #include "supervisor/state/file_redo.h"
+#include "supervisor/state/timer_image.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +38,9 @@ struct store {
     void (*on_durable)(void *arg);
     void *arg;
     struct file_redo *file_redo;
+    struct timer_image *timers;
+    uint64_t keep_from[STORE_KEEPERS];
+    uint64_t journal_max;
     struct object_state *replayed; /* the object of the turn met during recovery */
     int replay_err;                /* why it could not be had */
 };
@@ -176,9 +180,10 @@ int store_commit_turn(struct store *store, struct object_state *object,
     struct span writes = turn->writes;
     uint32_t write_count = turn->write_count;
     *seq = object->newest;
-    if (write_count == 0 && turn->files.count == 0 && turn->files_done == 0)
+    if (write_count == 0 && turn->files.count == 0 && turn->files_done == 0 &&
+        turn->timer_count == 0)
         return 0;
-    uint64_t payload = writes.len - (uint64_t)write_count * RPC_WRITE_MIN;
+    uint64_t payload = writes.len - (uint64_t)write_count * RPC_WRITE_MIN + turn->timers.len;
     if (payload > store->turn_writes_max)
         return -EFBIG;
     if (journal_refuses(store->journal, payload))
@@ -193,7 +198,9 @@ int store_commit_turn(struct store *store, struct object_state *object,
                                  .writes = writes,
                                  .write_count = write_count,
                                  .files = turn->files,
-                                 .files_done = turn->files_done};
+                                 .files_done = turn->files_done,
+                                 .timers = turn->timers,
+                                 .timer_count = turn->timer_count};
     err = journal_append(store->journal, &record, seq);
     if (err)
         return err;
@@ -327,9 +334,33 @@ struct file_redo *store_take_file_redo(struct store *store)
     return redo;
 }
 
-void store_keep_from(struct store *store, uint64_t seq)
+void store_keep_from(struct store *store, enum store_keeper who, uint64_t seq)
 {
-    checkpoint_keep_from(store->checkpoint, seq);
+    uint64_t oldest = 0;
+    store->keep_from[who] = seq;
+    for (size_t i = 0; i < STORE_KEEPERS; i++)
+        if (store->keep_from[i] && (oldest == 0 || store->keep_from[i] < oldest))
+            oldest = store->keep_from[i];
+    checkpoint_keep_from(store->checkpoint, oldest);
+}
+
+static int replay_timers(void *arg, const struct segment_turn *turn,
+                         const struct segment_timer *timers, size_t count)
+{
+    struct store *store = arg;
+    return timer_image_apply(store->timers, turn, timers, count);
+}
+
+struct timer_image *store_take_timers(struct store *store)
+{
+    struct timer_image *timers = store->timers;
+    store->timers = NULL;
+    return timers;
+}
+
+bool store_is_pressed(const struct store *store)
+{
+    return journal_closed_bytes(store->journal) > store->journal_max;
 }
 
 /* The number of this start and the highest record number ever given, made durable. */
@@ -360,9 +391,15 @@ failed:
 static int recover(struct store *store, struct recovery *found, uint64_t *floor_seq, char *error,
                    size_t error_size)
 {
-    const struct journal_reader_sink sink = {
-        .wants = replay_wants, .turn = replay_turn, .files = replay_files, .arg = store};
-    int err = recovery_scan(store->folder_fd, store->folder, &sink, found, error, error_size);
+    const struct journal_reader_sink sink = {.wants = replay_wants,
+                                             .turn = replay_turn,
+                                             .files = replay_files,
+                                             .timers = replay_timers,
+                                             .arg = store};
+    int err = timer_image_load(&store->timers, store->data_dir, error, error_size);
+    if (err)
+        return err;
+    err = recovery_scan(store->folder_fd, store->folder, &sink, found, error, error_size);
     if (!err)
         err = next_boot(store, found, floor_seq, error, error_size);
     if (!err)
@@ -427,6 +464,7 @@ static bool start(struct store *store, const struct config *config, const struct
         store->checkpoint = checkpoint_new(store->loop, config, store->scribe, store->journal);
     if (!store->checkpoint)
         return false;
+    journal_skip(store->journal, store->timers->seq);
     for (struct object_state *o = store->objects; o; o = o->hh.next) {
         journal_skip(store->journal, o->watermark);
         if (!memtable_empty(&o->active))
@@ -454,6 +492,7 @@ static void free_store(struct store *store)
         close(store->data_fd);
     free(store->entries);
     file_redo_free(store->file_redo);
+    timer_image_free(store->timers);
     free(store->data_dir);
     free(store->folder);
     free(store->station);
@@ -463,6 +502,7 @@ static void free_store(struct store *store)
 static void take_limits(struct store *store, const struct config *config)
 {
     store->turn_writes_max = config->turn_writes_max;
+    store->journal_max = config->journal_max;
     store->settle_ns = config->stop_timeout_ns;
     if (store->settle_ns < SETTLE_MIN_S * NS_PER_S)
         store->settle_ns = SETTLE_MIN_S * NS_PER_S;

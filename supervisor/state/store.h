@@ -64,16 +64,25 @@ struct store_turn {
     uint32_t write_count;
     struct rpc_files files; /* puts are staged and durable */
     uint64_t files_done; /* all changes of files up to this record are visible; 0: says nothing */
+    struct span timers;  /* changes of schedules, as record.h has them */
+    uint32_t timer_count;
 };
 int store_commit_turn(struct store *store, struct object_state *object,
                       const struct store_turn *turn, uint64_t *seq);
 /*
  * Changes of files that the journal holds and that may not be visible yet, from recovery; they are
- * given away once. No record from `seq` on leaves the journal (0: none is held).
+ * given away once. No record from `seq` on leaves the journal (0: that one needs none).
  */
 struct file_redo;
 struct file_redo *store_take_file_redo(struct store *store);
-void store_keep_from(struct store *store, uint64_t seq);
+enum store_keeper { STORE_KEEP_FILES, STORE_KEEP_SCHEDULES, STORE_KEEPERS };
+void store_keep_from(struct store *store, enum store_keeper who, uint64_t seq);
+
+/* Every schedule that the data folder holds, from recovery; given away once. */
+struct timer_image;
+struct timer_image *store_take_timers(struct store *store);
+/* Closed segments take more room than they may: whoever keeps some is to let go. */
+bool store_is_pressed(const struct store *store);
 
 /* Can the object's checkpoint file be used? 0 or -errno, logged when it is seen first. */
 int store_readable(struct store *store, struct object_state *object);

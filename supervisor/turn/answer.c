@@ -4,18 +4,16 @@
  * goes to the gate) or refused (the worker's copy is poisoned: every answer under way is refused
  * too and the worker gets RESET).
  */
-#include "common/json_scan.h"
 #include "common/memfd.h"
 #include "common/shared_page.h"
-#include "common/state_key.h"
-#include "common/utf8.h"
-#include "supervisor/files/file_changes.h"
 #include "supervisor/files/files.h"
 #include "supervisor/log/object_log.h"
 #include "supervisor/objects/handover.h"
 #include "supervisor/objects/lifecycle.h"
+#include "supervisor/schedules/schedule_tick.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
+#include "supervisor/turn/commit.h"
 #include "supervisor/turn/held_reply.h"
 #include "supervisor/turn/test_run.h"
 #include "supervisor/turn/trial.h"
@@ -166,6 +164,19 @@ static void answer_refused(struct turns *turns, struct call *call, int error)
                      "written",
                      (unsigned long long)turns->station->config.turn_writes_max);
         return;
+    case -EDQUOT:
+        answer_error(turns, call, 507, "\"limit\":\"schedules_object_max\"",
+                     "%s has %llu schedules already (limits.schedules_object_max): nothing was "
+                     "written",
+                     call->object->id,
+                     (unsigned long long)turns->station->config.schedules_object_max);
+        return;
+    case -EUSERS:
+        answer_error(turns, call, 507, "\"limit\":\"schedules_max\"",
+                     "the station has %llu schedules already (limits.schedules_max): nothing was "
+                     "written",
+                     (unsigned long long)turns->station->config.schedules_max);
+        return;
     case -ESTALE:
         answer_error(turns, call, 503, NULL,
                      "%s was removed and came back while this ran: nothing was written",
@@ -212,9 +223,10 @@ static void log_turn(struct worker *w, const struct call *call, unsigned status)
     if (!object_log_turn_due(w->object->log))
         return;
     call_request_id(call, request_id, sizeof(request_id));
+    const struct schedule_tick *tick = call->origin.tick;
     struct object_log_turn line = {.wall_us = clock_wall_us(),
-                                   .method = request->method,
-                                   .target = request->target,
+                                   .method = tick ? span_of("TICK") : request->method,
+                                   .target = tick ? schedule_tick_function(tick) : request->target,
                                    .status = status,
                                    .duration_us =
                                        (loop_now(w->station->loop) - call->sent_ns) / 1000,
@@ -238,50 +250,12 @@ int answer_take_body(struct worker *w, const struct frame *f, uint64_t size, int
     return -EPROTO;
 }
 
-/* What a worker writes is read by others from now on: only whole JSON under keys that are text. */
-static bool writes_are_sound(struct span writes)
-{
-    struct codec_reader r = codec_reader_of(writes.data, writes.len);
-    struct rpc_write w;
-    while (rpc_write_next(&r, &w))
-        if (!utf8_valid(w.key.data, w.key.len) || state_key_is_own(w.key) ||
-            (w.op == RPC_WRITE_SET && !json_scan_valid(w.value)))
-            return false;
-    return true;
-}
-
-static int commit(struct worker *w, struct call *call, const struct rpc_turn_done *m)
-{
-    struct worker_ref serving = w->object->worker;
-    if ((m->write_count == 0 && m->files.count == 0) || w->is_test)
-        return 0; /* nothing that tests write is taken */
-    if (worker_ref_set(serving) && !worker_ref_is(serving, w))
-        return -ESTALE; /* another one has a copy of the state without these writes */
-    struct file_change *change = NULL;
-    if (m->files.count && !(change = file_change_new(w->object, &m->files)))
-        return -ENOMEM;
-    struct store_turn turn = {.request_id = call_client_request_id(call),
-                              .writes = m->writes,
-                              .write_count = m->write_count,
-                              .files = m->files};
-    int err = store_commit_turn(w->station->store, w->object->state, &turn, &call->commit_seq);
-    if (err) {
-        file_change_free(change);
-        return err;
-    }
-    if (change)
-        file_change_accept(change, call->commit_seq);
-    w->station->turns->commits++;
-    replicas_update(w->object, &(struct rpc_update){m->write_count, m->writes, m->files});
-    return 0;
-}
-
 /* False: refused, or its reply cannot be given; the call is answered. */
 static bool accept_turn(struct worker *w, struct call *call, const struct rpc_turn_done *m,
                         int body_fd)
 {
     struct turns *turns = w->station->turns;
-    int err = commit(w, call, m);
+    int err = commit_turn(w, call, m);
     if (err) {
         if (body_fd >= 0)
             close(body_fd);
@@ -350,7 +324,7 @@ bool answer_turn_done(struct worker *w, const struct frame *f, const char **reas
     if (!rpc_turn_done_decode(f->payload, &m))
         return false;
     *reason = "a write that is not JSON under a key of UTF-8";
-    if (!writes_are_sound(m.writes))
+    if (!commit_is_sound(m.writes))
         return false;
     *reason = "an answer to a call that cannot be running";
     if (!call)
@@ -359,7 +333,7 @@ bool answer_turn_done(struct worker *w, const struct frame *f, const char **reas
     if (m.stream && call->origin.kind != RPC_CALL_HTTP)
         return false;
     *reason = "writes of a turn that may only read";
-    if (call->readonly && (m.write_count || m.files.count))
+    if (call->readonly && commit_writes_any(&m))
         return false;
     *reason = "a change of a file that it has not staged";
     if (!files_are_of_worker(w, &m.files))
@@ -408,7 +382,7 @@ bool answer_outside_writes(struct worker *w, const struct frame *f, const char *
     struct rpc_outside_writes m;
     uint64_t seq;
     *reason = "malformed OUTSIDE_WRITES";
-    if (!rpc_outside_writes_decode(f->payload, &m) || !writes_are_sound(m.writes))
+    if (!rpc_outside_writes_decode(f->payload, &m) || !commit_is_sound(m.writes))
         return false;
     if (w->is_test)
         return true;

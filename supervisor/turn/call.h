@@ -26,14 +26,16 @@ struct held_reply {
 };
 
 struct ask;
+struct schedule_tick;
 
 /* Where a call comes from; zeroed but for the path: a client's. */
 struct call_origin {
     enum rpc_call_kind kind;
-    uint32_t path_skip;   /* bytes of the target that name the object */
-    struct ask *ask;      /* of the turn that asks; NULL: a client, or inside.h */
-    unsigned depth;       /* turns that wait for it, one for another */
-    uint64_t deadline_ns; /* of the chain: no turn of it runs longer; monotonic, 0: none */
+    uint32_t path_skip;         /* bytes of the target that name the object */
+    struct ask *ask;            /* of the turn that asks; NULL: a client, or inside.h */
+    struct schedule_tick *tick; /* of a schedule; NULL: none */
+    unsigned depth;             /* turns that wait for it, one for another */
+    uint64_t deadline_ns;       /* of the chain: no turn of it runs longer; monotonic, 0: none */
 };
 
 struct call {

@@ -8,6 +8,7 @@
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/objects/loading.h"
 #include "supervisor/objects/needs.h"
+#include "supervisor/schedules/schedule_tick.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/turns.h"
@@ -250,7 +251,8 @@ static int send_call(struct worker *w, struct call *call)
     if (err)
         return err;
     struct rpc_call m = {.kind = call->origin.kind,
-                         .method = request->method,
+                         .method = call->origin.tick ? schedule_tick_function(call->origin.tick)
+                                                     : request->method,
                          .target = request->target,
                          .path_skip = call->origin.path_skip,
                          .head = request->head,

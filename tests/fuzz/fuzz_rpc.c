@@ -35,7 +35,7 @@ enum { PAYLOAD_MAX = 2 * RPC_INLINE_MAX };
     PAYLOAD(STREAM_CHUNK, rpc_stream_chunk)              \
     PAYLOAD(STREAM_END, rpc_stream_end)                  \
     PAYLOAD(LOG, rpc_log)                                \
-    PAYLOAD(OUTSIDE_WRITES, rpc_outside_writes)                  \
+    PAYLOAD(OUTSIDE_WRITES, rpc_outside_writes)          \
     PAYLOAD(UPDATE, rpc_update)                          \
     PAYLOAD(FILES_APPLIED, rpc_files_applied)            \
     PAYLOAD(IMPORTS, rpc_imports)                        \
@@ -55,6 +55,7 @@ enum { PAYLOAD_MAX = 2 * RPC_INLINE_MAX };
     PAYLOAD(FILES, scribe_rpc_files)                     \
     PAYLOAD(FILES_DONE, scribe_rpc_files_done)           \
     PAYLOAD(LIST, scribe_rpc_list)                       \
+    PAYLOAD(SCHEDULES, scribe_rpc_schedules)             \
     PAYLOAD(LOG_COUNT, scribe_rpc_log_count)             \
     PAYLOAD(LOG_KEEP, scribe_rpc_log_keep)               \
     PAYLOAD(LOG_SETUP, scribe_rpc_log_setup)             \

@@ -95,10 +95,25 @@ def answer(by_station=1, outcome=0, body=b"{}", body_size=0):
             u64(body_size)]
 
 
+def schedule(op=1, function=b"tick", payload=b"{}", when=b"30", misfire=0):
+    return u8(op) + text(function) + text(payload) + text(when) + u8(misfire)
+
+
+NO_SCHEDULES = [u32(0), text(b"")]
+TWO_SCHEDULES = [u32(2), text(schedule() + schedule(op=2, function=b"", when=b""))]
+
+
+def broken_schedules(before):
+    wrong = [schedule(op=0), schedule(op=4), schedule(misfire=3), schedule(when=b""),
+             schedule(op=2), schedule(function=b""), schedule(op=3, function=b"", when=b""),
+             schedule() + b"s"]
+    return [[*before, u32(1), text(one)] for one in wrong] + [[*before, u32(2), text(schedule())]]
+
+
 def turn_done(status=200, outcome=0, stream=0, body=b"hi", body_size=0, writes=TWO_WRITES,
-              files=NO_FILES):
+              files=NO_FILES, schedules=NO_SCHEDULES):
     return [u32(status), u8(outcome), u8(stream), text(b"text/plain"), u32(1), text(field()),
-            text(body), u64(body_size), *writes, *files]
+            text(body), u64(body_size), *writes, *files, *schedules]
 
 
 def imported(path=b"_a.py"):
@@ -132,7 +147,8 @@ PAYLOADS = {
     "RESET": [state(), state(files=TWO_FILES), state(writes=NO_WRITES), state(has_checkpoint=2),
               *broken_writes([u8(1)], NO_FILES), *broken_files([u8(1), *NO_WRITES])],
     "CALL": [call(), call(path_skip=99), call(body_size=9), call(body=b"", body_size=9),
-             call(management=403), call(management=399), call(management=500), call(kind=3), call(kind=4), call(kind=5),
+             call(management=403), call(management=399), call(management=500), call(kind=3), call(kind=4),
+             call(kind=5), call(kind=6),
              call(readonly=1), call(readonly=2)],
     "ASK": [ask(), ask(number=0), ask(kind=2), ask(body_kind=4), ask(body_size=9),
             ask(body=b"", body_size=9), ask(body=b"", body_kind=0), ask(body_kind=0),
@@ -145,7 +161,7 @@ PAYLOADS = {
     "READY": [[text(b'{"endpoint":{},"methods":["GET"]}'), u8(health), u8(migrate), u64(7)]
               for health, migrate in ((0, 1), (2, 0), (0, 2))],
     "LOAD_FAILED": [[text(b"SyntaxError: x"), text(b"line 1"), u32(1)]],
-    "TURN_DONE": [turn_done(), turn_done(status=199), turn_done(status=600), turn_done(outcome=4),
+    "TURN_DONE": [turn_done(), turn_done(status=199), turn_done(status=600), turn_done(outcome=5),
                   turn_done(outcome=1), turn_done(outcome=1, writes=NO_WRITES),
                   turn_done(outcome=1, stream=1, body=b"", writes=NO_WRITES),
                   turn_done(stream=2), turn_done(stream=1), turn_done(stream=1, body=b""),
@@ -154,8 +170,11 @@ PAYLOADS = {
                   *broken_fields(turn_done()[:4], turn_done()[6:]),
                   turn_done(files=TWO_FILES),
                   turn_done(outcome=1, writes=NO_WRITES, files=TWO_FILES),
-                  *broken_files(turn_done()[:10]),
-                  *broken_writes(turn_done()[:8], NO_FILES)],
+                  turn_done(schedules=TWO_SCHEDULES),
+                  turn_done(outcome=1, writes=NO_WRITES, schedules=TWO_SCHEDULES),
+                  *broken_schedules(turn_done()[:12]),
+                  *broken_files(turn_done()[:10], NO_SCHEDULES),
+                  *broken_writes(turn_done()[:8], NO_FILES + NO_SCHEDULES)],
     "STREAM_CHUNK": [[text(b"abc"), u64(0)], [text(b""), u64(9)], [text(b"abc"), u64(9)]],
     "STREAM_END": [[text(b"ValueError: x")]],
     "LOG": [[text(b"INFO"), u64(1), text(b"hello"), text(b'{"a":1}')]],
@@ -170,6 +189,7 @@ PAYLOADS = {
               [u32(0), text(b""), *FILES[2:], *NO_FILES], *broken_files(FILES)],
     "FILES_DONE": [[u32(0), u32(0)], [u32(122), u32(2)], [u32(4096), u32(0)], [u32(1), u32(3)]],
     "LIST": [[text(b"a")], [text(b"")]],
+    "SCHEDULES": [[u64(7)], [u64(0)]],
     "IMPORTS": [[u32(2), text(imported() + imported(b"p/_a.py"))], [u32(2), text(imported())],
                 [u32(1), text(imported(b""))], [u32(1), text(imported() + b"s")]],
     "SPAWN": [[u32(1), u64(2), u64(3), u64(4), u32(5), u32(6), text(b"/g"), text(b"/t\n")]],

@@ -518,7 +518,7 @@ def test_a_forged_answer_writes_nothing(shared):
     object_id = make(shared, FORGER + """
 def test_answer():
     send(18, call_id(), fields((4, 200), (1, 0), (1, 0), b"application/json", (4, 0), b"",
-                               b'{"forged": true}', (8, 0), (4, 1), WRITES, (4, 0), b""))
+                               b'{"forged": true}', (8, 0), (4, 1), WRITES, (4, 0), b"", (4, 0), b""))
 """)
     assert run(shared, object_id) == {"forged": True}, "it spoke for itself, and only for itself"
     assert shared.state(object_id) == {}

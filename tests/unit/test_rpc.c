@@ -243,6 +243,19 @@ START_TEST(turn_done_refuses_contradictions)
     struct buf files = two_files();
     struct rpc_files f = {2, span_of_buf(&files)};
     ck_assert(turn_done_accepts((struct rpc_turn_done){.status = 200, .files = f}));
+    struct buf schedules = BUF_INIT;
+    rpc_schedule_encode(&schedules, &(struct rpc_schedule){.op = RPC_SCHEDULE_SET,
+                                                           .function = span_of("tick"),
+                                                           .payload = span_of("[1]"),
+                                                           .when = span_of("30"),
+                                                           .misfire = RPC_MISFIRE_ALL});
+    struct rpc_schedules t = {1, span_of_buf(&schedules)};
+    ck_assert(turn_done_accepts((struct rpc_turn_done){.status = 200, .schedules = t}));
+    ck_assert(!turn_done_accepts(
+        (struct rpc_turn_done){.status = 500, .outcome = RPC_OUTCOME_RAISED, .schedules = t}));
+    t.count = 2;
+    ck_assert(!turn_done_accepts((struct rpc_turn_done){.status = 200, .schedules = t}));
+    buf_free(&schedules);
     ck_assert(!turn_done_accepts(
         (struct rpc_turn_done){.status = 500, .outcome = RPC_OUTCOME_RAISED, .files = f}));
     f.count = 3;
