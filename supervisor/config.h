@@ -90,11 +90,15 @@ struct config {
     uint64_t backoff_wait_ns;        /* 1 s, for the next start of what has failed */
     uint64_t queue_timeout_ns;       /* 30 s, waiting for a worker */
     uint64_t start_timeout_ns;       /* 30 s, import of an object */
+    uint64_t rollback_window_ns;     /* 60 s, it is watched for so long */
+    uint64_t rollback_errors;        /* 50 %, of its calls that fail */
+    uint64_t rollback_calls;         /* 10, so many calls at least */
     uint64_t health_timeout_ns;      /* 10 s, health() of a new version */
     uint64_t migrate_timeout_ns;     /* 10 s, its migrate_state() */
     uint64_t stop_timeout_ns;        /* 30 s, graceful stop of the station */
     uint64_t idle_timeout_ns;        /* 600 s */
     uint64_t replica_lag_timeout_ns; /* 5 s without following the object's writes */
+    int rollback;                    /* flag: true, a new version that fails goes back by itself */
     enum cgroups_mode cgroups;
     char *venv;           /* "": the packages of the system */
     char *worker_program; /* objectd-worker */

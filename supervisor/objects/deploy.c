@@ -109,6 +109,8 @@ uint64_t deploy_served(struct object *o)
         return 0;
     uint64_t version = d->version;
     o->deploy = NULL;
+    if (!d->rejects) /* there would be no end to going back */
+        probation_begin(o);
     log_info("object %s serves version %llu by %s", o->id, (unsigned long long)version, d->author);
     deploy_finish(d, DEPLOY_SERVES);
     return version;
@@ -125,6 +127,7 @@ static void reject(struct deploy *d)
     d->line = o->load_line;
     d->traceback = o->load_traceback ? strdup(o->load_traceback) : NULL;
     d->problem = strdup(o->load_error ? o->load_error : "it does not load");
+    free(d->reason);
     d->reason = buf_take(&reason, NULL);
     d->stage = DEPLOY_REJECTING;
     if (d->is_order &&
@@ -176,6 +179,11 @@ void deploy_drop(struct object *o)
 }
 
 /* --- the file --- */
+
+bool deploy_lacks_version(const struct object *o)
+{
+    return o->deploy && o->deploy->stage == DEPLOY_LOADING;
+}
 
 struct source *deploy_source(const struct object *o)
 {

@@ -41,6 +41,8 @@ struct deploy_order {
     struct source *source; /* taken over in any case */
     const char *author, *message;
     bool is_rollback; /* a version of its own even when that content serves already */
+    uint64_t rejects; /* the version that failed: it still has to be what serves, its content counts
+                         as rejected then, and the object's file is left alone; 0: none */
     deploy_done_fn done;
     void *arg;
 };
@@ -57,6 +59,8 @@ int deploy_ask(struct object *o, const struct deploy_order *order);
 bool deploy_is_pinned(const struct object *o);
 /* An order is under way that is to create the object. */
 bool deploy_creates(const struct object *o);
+/* What is under way is not in the history yet. */
+bool deploy_lacks_version(const struct object *o);
 /* The source to be loaded; NULL: none is under way. */
 struct source *deploy_source(const struct object *o);
 /* The file's content is new: it becomes what is under way. 0 or -ENOMEM. */

@@ -28,6 +28,7 @@ int deploy_ask(struct object *o, const struct deploy_order *order)
         return -ENOMEM;
     d->is_order = true;
     d->is_rollback = order->is_rollback;
+    d->rejects = order->rejects;
     d->done = order->done;
     d->arg = order->arg;
     LL_APPEND(o->orders, d);
@@ -69,6 +70,24 @@ static bool serves_already(const struct deploy *d, const struct source *file)
            sha256_equal(file->hash, h->accepted_hash);
 }
 
+/* Its version says what it takes the place of; the file stays as it is. */
+static int prepare_rejecting(struct deploy *d)
+{
+    const struct history *h = &d->object->history;
+    char hash[SHA256_TEXT_SIZE];
+    if (h->accepted != d->rejects)
+        return -ESTALE;
+    d->failed = h->accepted_hash;
+    sha256_text(d->failed, hash);
+    free(d->reason);
+    d->reason = NULL;
+    if (asprintf(&d->reason, HISTORY_REJECTS "%s: %s", hash, d->message) < 0)
+        return -ENOMEM;
+    free(d->file);
+    d->file = NULL;
+    return 0;
+}
+
 static void begin_update(struct deploy *d)
 {
     struct object *o = d->object;
@@ -81,6 +100,8 @@ static void begin_update(struct deploy *d)
         d->expected = file->hash;
     if (!d->file) {
         deploy_fail(d, -ENOMEM, NULL);
+    } else if (d->rejects && prepare_rejecting(d) < 0) {
+        deploy_fail(d, -ESTALE, "another version has come meanwhile");
     } else if (file && serves_already(d, file)) {
         d->version = o->history.accepted;
         deploy_finish(d, DEPLOY_UNCHANGED);

@@ -27,8 +27,10 @@ struct deploy {
     enum object_file_expect expect;
     struct sha256 expected;
     bool is_order, is_rollback, creates;
-    unsigned attempts; /* at storing it, that failed */
-    uint64_t before;   /* the newest version when it was sent to the scribe */
+    uint64_t rejects;     /* the version that failed; 0 */
+    struct sha256 failed; /* and its content */
+    unsigned attempts;    /* at storing it, that failed */
+    uint64_t before;      /* the newest version when it was sent to the scribe */
     uint64_t version;
     int err;                            /* why it cannot be stored; its source is not to blame */
     char *problem, *reason, *traceback; /* reason: the problem and its line */

@@ -160,6 +160,8 @@ static void on_stored(void *arg, int err, bool in_objects, uint64_t version)
     bool is_rejected = d->stage == DEPLOY_REJECTING;
     if (!err)
         history_add(&o->history, version, d->source->hash, is_rejected ? d->reason : NULL);
+    if (!err && !is_rejected && d->rejects)
+        history_ban(&o->history, d->failed);
     if (is_rejected) {
         if (err)
             log_warn("the rejected version of %s cannot be written: %s", o->id, strerror(-err));

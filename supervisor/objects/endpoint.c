@@ -182,6 +182,7 @@ static const struct rule rules[] = {
     {"idle_timeout", read_seconds, AT(idle_timeout_ns), SHORTEST_S, YEAR_S, SECONDS, FIXED},
     {"uploads", read_flag, AT(uploads), 0, 0, FLAG, FIXED},
     {"raw_query", read_flag, AT(raw_query), 0, 0, FLAG, FIXED},
+    {"auto_rollback", read_flag, AT(auto_rollback), 0, 0, FLAG, FIXED},
     {"schedule", check_schedule, 0, WHEN_LEAST_S, WHEN_MOST_S,
      "a dict of function name to five cron fields (\"*/5 * * * *\") or to a number of seconds",
      FIXED},
@@ -298,6 +299,7 @@ struct endpoint endpoint_default(const struct config *config)
 {
     return (struct endpoint){.timeout_ns = config->timeout_ns,
                              .idle_timeout_ns = config->idle_timeout_ns,
+                             .auto_rollback = true,
                              .workers = 1,
                              .concurrent = 1};
 }

@@ -27,6 +27,7 @@ struct endpoint {
     uint64_t timeout_ns; /* of a turn */
     uint64_t idle_timeout_ns;
     bool raw_query;      /* no query parameter is reserved */
+    bool auto_rollback;  /* a new version that fails is rolled back by itself */
     bool uploads;        /* the object handles multipart bodies itself */
     bool stateless;      /* no turn writes state */
     uint32_t workers;    /* processes that run its turns; 1 unless stateless or with readonly */

@@ -28,7 +28,7 @@ struct handover {
 /* The version whose state it is; 0: there was none, so nothing is to be migrated. */
 static uint64_t old_version(const struct object *o)
 {
-    return deploy_source(o) ? o->history.accepted : o->history.previous;
+    return deploy_lacks_version(o) ? o->history.accepted : o->history.previous;
 }
 
 bool handover_migrates(const struct object *o)
@@ -36,7 +36,7 @@ bool handover_migrates(const struct object *o)
     const struct worker *w = candidate_worker(o);
     if (!w || !w->has_migrate || old_version(o) == 0)
         return false;
-    return deploy_source(o) || w->migrated < o->loading_version;
+    return deploy_lacks_version(o) || w->migrated < o->loading_version;
 }
 
 bool handover_is_under_way(const struct object *o)
@@ -164,6 +164,7 @@ void handover_stored(struct object *o, uint64_t version)
     }
     lifecycle_passed(o, "committed");
     o->candidate_seq = store_newest(o->state);
+    o->migrated = version;
     object_note(o, "INFO", "its state was migrated for version %llu", (unsigned long long)version);
     lifecycle_event(o, OBJECT_EV_HANDED);
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static void take_newest(struct history *h, const struct version_line *v)
@@ -20,6 +21,14 @@ static void take_newest(struct history *h, const struct version_line *v)
     buf_free(&reason);
 }
 
+static void take_ban(struct history *h, struct span reason)
+{
+    size_t skip = strlen(HISTORY_REJECTS), size = SHA256_TEXT_SIZE - 1;
+    if (reason.len < skip + size || memcmp(reason.data, HISTORY_REJECTS, skip) != 0)
+        return;
+    h->has_ban = sha256_parse((struct span){reason.data + skip, size}, &h->ban);
+}
+
 static int read_lines(struct history *h, struct version_log *l)
 {
     struct version_line v;
@@ -31,10 +40,12 @@ static int read_lines(struct history *h, struct version_log *l)
             continue;
         if (h->accepted) {
             h->previous = v.id;
+            h->previous_hash = v.hash;
             return 0;
         }
         h->accepted = v.id;
         h->accepted_hash = v.hash;
+        take_ban(h, v.field[VERSION_REASON]);
     }
     return got;
 }
@@ -76,14 +87,23 @@ void history_add(struct history *h, uint64_t version, struct sha256 hash, const 
     h->is_rejected = reason != NULL;
     if (reason)
         return;
+    h->has_ban = false;
     h->previous = h->accepted;
+    h->previous_hash = h->accepted_hash;
     h->accepted = version;
     h->accepted_hash = hash;
 }
 
 bool history_rejects(const struct history *h, struct sha256 hash)
 {
-    return h->is_known && h->is_rejected && sha256_equal(h->newest_hash, hash);
+    bool is_newest = h->is_rejected && sha256_equal(h->newest_hash, hash);
+    return h->is_known && (is_newest || (h->has_ban && sha256_equal(h->ban, hash)));
+}
+
+void history_ban(struct history *h, struct sha256 hash)
+{
+    h->has_ban = true;
+    h->ban = hash;
 }
 
 bool history_is_rejected(const struct history *h)
@@ -91,13 +111,25 @@ bool history_is_rejected(const struct history *h)
     return h->is_known && h->is_rejected;
 }
 
-struct source *history_source(const struct history *h, const char *data_dir, const char *object_id,
-                              int *err)
+static struct source *read_checked(const char *data_dir, const char *object_id, uint64_t version,
+                                   struct sha256 hash, int *err)
 {
-    struct source *s = version_file_read(data_dir, object_id, h->accepted, err);
-    if (!s || sha256_equal(s->hash, h->accepted_hash))
+    struct source *s = version_file_read(data_dir, object_id, version, err);
+    if (!s || sha256_equal(s->hash, hash))
         return s;
     source_unref(s);
     *err = -EBADMSG;
     return NULL;
+}
+
+struct source *history_source(const struct history *h, const char *data_dir, const char *object_id,
+                              int *err)
+{
+    return read_checked(data_dir, object_id, h->accepted, h->accepted_hash, err);
+}
+
+struct source *history_previous_source(const struct history *h, const char *data_dir,
+                                       const char *object_id, int *err)
+{
+    return read_checked(data_dir, object_id, h->previous, h->previous_hash, err);
 }

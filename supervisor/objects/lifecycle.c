@@ -435,8 +435,10 @@ void lifecycle_worker_dead(struct worker *w, int wait_status)
     }
     char reason[WORKER_DEATH_SIZE];
     worker_death_reason(w, wait_status, reason);
-    if (w->blame != WORKER_BLAME_UNWANTED)
+    if (w->blame != WORKER_BLAME_UNWANTED) {
         note_death(w, reason);
+        probation_died(o);
+    }
     if (is_replica) {
         replicas_dead(w);
         return;

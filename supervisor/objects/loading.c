@@ -144,6 +144,9 @@ static int fall_back(struct object *o)
         log_warn("%s does not load: %s; version %llu serves", o->file, h->reason,
                  (unsigned long long)h->accepted);
     }
+    if (h->has_ban)
+        object_note(o, "WARNING", "%s was rolled back; version %llu serves", o->file,
+                    (unsigned long long)h->accepted);
     return 0;
 }
 

@@ -39,6 +39,7 @@ static void free_object(struct object *o)
     loop_timer_cancel(&o->retry_timer);
     loop_timer_cancel(&o->removal_timer);
     deploy_free(o);
+    probation_free(o);
     waiters_free(&o->waiters);
     waiters_free(&o->renewals);
     imports_drop(o);

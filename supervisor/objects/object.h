@@ -14,6 +14,7 @@
 #include "supervisor/objects/history.h"
 #include "supervisor/objects/object_fsm.h"
 #include "supervisor/objects/outage.h"
+#include "supervisor/objects/probation.h"
 #include "supervisor/objects/replicas.h"
 #include "supervisor/objects/source.h"
 #include "supervisor/objects/waiters.h"
@@ -64,6 +65,8 @@ struct object {
     bool loading_is_retry;    /* the file was rejected before; what it imports has changed */
     bool loading_is_fallback; /* the file itself cannot be loaded */
     struct history history;
+    struct probation probation;
+    uint64_t migrated;     /* the version that migrated the state since the start; 0 */
     struct deploy *deploy; /* the candidate loads what is to become a version */
     struct deploy *orders; /* the next, oldest first */
     struct loop_timer deploy_timer, store_timer;

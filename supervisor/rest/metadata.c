@@ -80,6 +80,14 @@ static json_t *backoff_json(const struct object *o)
     return json;
 }
 
+static json_t *last_rollback(const struct object *o)
+{
+    struct buf text = BUF_INIT;
+    json_t *json = probation_put(o, &text) ? json_loads(buf_str(&text), 0, NULL) : NULL;
+    buf_free(&text);
+    return json;
+}
+
 static void set_known(json_t *m, const struct object *o)
 {
     json_object_set_new(m, "object_id", json_string(o->id));
@@ -99,6 +107,8 @@ static void set_known(json_t *m, const struct object *o)
     json_object_set_new(m, "owner", json_string(o->station->config.station_id));
     if (o->phase == OBJECT_BACKOFF)
         json_object_set_new(m, "backoff", backoff_json(o));
+    if (o->probation.to)
+        json_object_set_new(m, "last_rollback", last_rollback(o));
     if (o->load_error)
         json_object_set_new(m, "load_error", json_string(o->load_error));
     if (o->conflict)

@@ -164,6 +164,7 @@ void view_status(struct station *station, struct exchange *x)
     json_put_number(&json, "objects", object_count(station->objects));
     put_processes(station, &json);
     limits_status(station, &json);
+    json_put_number(&json, "rollbacks", probation_rollbacks());
     put_backoff(station, &json);
     turn_status(station->turns, &json);
     schedules_status(station->schedules, &json);
@@ -212,6 +213,8 @@ void view_metrics(struct station *station, struct exchange *x)
                  (double)memory_rss_bytes(getpid()));
     metric_counter(&text, "worker_restarts_total", "Workers that died and were started again.",
                    restarts);
+    metric_counter(&text, "rollbacks_total", "Versions that failed and were rolled back.",
+                   probation_rollbacks());
     log_metrics(station->logs, &text);
     turn_metrics(station->turns, &text);
     schedules_metrics(station->schedules, &text);

@@ -207,13 +207,16 @@ static void poison(struct worker *w, int error)
 
 /* --- TURN_DONE --- */
 
-static void count_outcome(struct turns *turns, struct object *o, enum rpc_outcome outcome)
+static void count_outcome(struct turns *turns, struct object *o, enum rpc_outcome outcome,
+                          unsigned status)
 {
     turns->done++;
     o->turns++;
     turns->raised += outcome == RPC_OUTCOME_RAISED;
     turns->timed_out += outcome == RPC_OUTCOME_TIMEOUT;
     o->errors += outcome == RPC_OUTCOME_RAISED || outcome == RPC_OUTCOME_TIMEOUT;
+    probation_count(o, outcome == RPC_OUTCOME_TIMEOUT ||
+                           (outcome == RPC_OUTCOME_RAISED && status >= 500 && status != 507));
 }
 
 static void log_turn(struct worker *w, const struct call *call, unsigned status)
@@ -353,7 +356,7 @@ bool answer_turn_done(struct worker *w, const struct frame *f, const char **reas
     count_time(w, call->answered_ns);
     w->turns++;
     if (!w->is_test)
-        count_outcome(turns, w->object, m.outcome);
+        count_outcome(turns, w->object, m.outcome, m.status);
     bool taken = false;
     if (!w->is_test)
         lifecycle_proven(w->object);
@@ -443,6 +446,7 @@ static void answer_crashed(struct worker *w, struct call *call, int wait_status)
     }
     if (w->blame == WORKER_BLAME_DEADLINE && is_overdue(w, call)) {
         turns->timed_out++;
+        probation_count(w->object, true);
         answer_error(turns, call, 504, "\"limit\":\"timeout\"",
                      "the call ran longer than %.3g s and did not stop; its worker was killed",
                      (double)w->object->endpoint.timeout_ns / 1e9);
@@ -457,6 +461,7 @@ static void answer_crashed(struct worker *w, struct call *call, int wait_status)
         return;
     }
     turns->crashed++;
+    probation_count(w->object, true);
     snprintf(extra, sizeof(extra), "\"crash_id\":\"%llx-%llx\"",
              (unsigned long long)w->station->boot, (unsigned long long)w->ref.generation);
     if (w->blame == WORKER_BLAME_DEADLINE)

@@ -115,3 +115,152 @@ def test_migrate(station):
     put(station, "o", second(migrate=MIGRATE) + "\n")
     assert state(station) == {"n": 110, "from": 2}
     assert [v["status"] for v in versions(station, "o")] == ["accepted"] * 3
+
+
+def test_migrate_async_with_files_and_calls(station):
+    station.deploy("other.py", "def POST(request):\n    return {'k': request['k'] + 1}\n")
+    put(station, "o", COUNTER)
+    code = """
+async def migrate_state(old_version, _state, _files, _runtime):
+    answer = await _runtime.call_object_async("other", "POST", {"k": 6})
+    _state.set("k", answer["k"])
+    _files.put("a.txt", b"moved")
+"""
+    assert put(station, "o", second(migrate=code)).status == 200
+    assert state(station) == {"k": 7}
+    assert station.get("/objects/o?file=a.txt").body == b"moved"
+
+
+@pytest.mark.parametrize("code, why", [
+    ("def migrate_state(v):\n    _state.set('n', 0)\n    raise KeyError('old')", r"raised KeyError: 'old'"),
+    ("def migrate_state(v):\n    _state.set('n', 0)\n    import os; os._exit(4)",
+     r"ended while migrate_state\(\) ran: exit status 4"),
+    ("def migrate_state(v):\n    _state.set('n', 0)\n    import time; time.sleep(60)",
+     "took longer than workers.migrate_timeout"),
+    ("def migrate_state(v):\n    _state.set('n', 'x' * 70000)", "turn_writes_max"),
+    ("def migrate_state(v, w): pass", "nothing is known to give"),
+], ids=["raises", "dies", "late", "too much", "arguments"])
+def test_a_migration_that_fails(new_station, code, why):
+    station = new_station(config={"workers": {"migrate_timeout": 0.2},
+                                  "limits": {"turn_writes_max": 65536}}).start()
+    station.allow("does not load")
+    put(station, "o", COUNTER)
+    station.post("/objects/o", {})
+    answers = []
+    callers = [threading.Thread(target=lambda: answers.append(station.post("/objects/o", {}).status))
+               for _ in range(5)]
+    for caller in callers:
+        caller.start()
+    reply = put(station, "o", second(migrate=code))
+    for caller in callers:
+        caller.join()
+    assert reply.status == 422 and re.search(why, reply.json()["message"]), reply
+    assert answers == [200] * 5 and value_of(station, "o") == 1 and state(station) == {"n": 6}
+    assert newest(station)["status"] == "rejected" and re.search(why, newest(station)["reason"])
+    station.kill9()
+    station.start()
+    assert value_of(station, "o") == 1 and state(station) == {"n": 6}
+
+
+def test_a_first_version_migrates_nothing(station):
+    put(station, "o", second(migrate=MIGRATE))
+    assert state(station) == {}
+    station.stop()
+    station.start()
+    assert value_of(station, "o") == 2 and state(station) == {}
+
+
+def test_the_mark_is_the_stations_own(station):
+    put(station, "o", COUNTER)
+    station.post("/objects/o", {})
+    put(station, "o", second(migrate=MIGRATE) + """
+def PUT(request):
+    try:
+        _state.set("\\0migrated", 0)
+    except ValueError as e:
+        return {"why": str(e), "keys": _state.keys(), "n": len(_state), "all": _state.get_all()}
+""")
+    answer = station.request("PUT", "/objects/o", {}).json()
+    assert answer == {"why": "keys that begin with a NUL are the station's", "keys": ["from", "n"],
+                      "n": 2, "all": {"from": 1, "n": 10}} | {"keys": answer["keys"]}
+    assert sorted(answer["keys"]) == ["from", "n"]
+    station.stop()
+    lines = (station.data / "state/o/state.tsv").read_text().splitlines()
+    assert lines[1].startswith("\\0migrated\t2\t")
+
+
+# --- automatic rollback ---
+
+RAISES = "def GET(request):\n    raise ValueError('new bug')\n"
+QUICK = {"workers": {"rollback_calls": 4}}
+
+
+def wait_rollback(station, object_id="o"):
+    return wait_until(lambda: station.get(f"/objects/{object_id}?metadata=true").json()["metadata"]
+                      .get("last_rollback"))
+
+
+@pytest.mark.parametrize("how", ["file", "put"])
+def test_rolled_back(new_station, how):
+    station = new_station(config=QUICK).start()
+    station.allow("rolled back")
+    put(station, "o", says(1))
+    if how == "file":
+        station.deploy("o.py", RAISES)
+        wait_until(lambda: newest(station)["version_id"] == 2)
+    else:
+        put(station, "o", RAISES)
+    for _ in range(4):
+        assert station.get("/objects/o").status in (500, 200)
+    rolled = wait_rollback(station)
+    assert rolled["from"] == 2 and rolled["to"] == 3 and "4 of 4 calls failed" in rolled["reason"]
+    assert value_of(station, "o") == 1
+    entry = newest(station)
+    assert (entry["author"], entry["status"]) == ("auto-rollback", "accepted"), entry
+    assert "4 of 4 calls failed" in entry["message"] and entry["reason"].startswith("rejects ")
+    assert station.status()["rollbacks"] == 1
+    assert (station.objects / "o.py").read_text() == RAISES
+    station.deploy("o.py", RAISES)  # saved again: the same content
+    station.stop()
+    station.start()
+    assert value_of(station, "o") == 1
+    station.kill9()
+    station.start()
+    assert value_of(station, "o") == 1 and len(versions(station, "o")) == 3
+    station.deploy("o.py", says(4))
+    wait_value(station, "o", 4)
+    put(station, "o", RAISES)  # asked for: it is deployed
+    assert station.get("/objects/o").status == 500
+
+
+def test_crashes_roll_back(new_station):
+    station = new_station(config={"workers": {"rollback_calls": 100}}).start()
+    station.allow("rolled back", "died", "crash")
+    put(station, "o", says(1))
+    put(station, "o", "import os\ndef GET(request):\n    os._exit(1)\n")
+    wait_until(lambda: station.get("/objects/o").status == 200)
+    assert newest(station)["author"] == "auto-rollback"
+
+
+@pytest.mark.parametrize("case", ["switched off", "by the object", "few", "as bad as before", "4xx",
+                                  "migrated", "first version"])
+def test_not_rolled_back(new_station, case):
+    config = {"rollback_calls": 4, "rollback": case != "switched off"}
+    station = new_station(config={"workers": config}).start()
+    station.allow("not rolled back")
+    if case != "first version":
+        put(station, "o", RAISES if case == "as bad as before" else says(1))
+    if case == "as bad as before":
+        for _ in range(4):
+            station.get("/objects/o")
+    code = RAISES + {"by the object": "__endpoint__ = {'auto_rollback': False}\n",
+                     "migrated": "def migrate_state(v): pass\n"}.get(case, "# 2\n")
+    if case == "4xx":
+        code = "def GET(request):\n    return {'error': 'no'}, 404\n"
+    put(station, "o", code)
+    for _ in range(2 if case == "few" else 8):
+        assert station.get("/objects/o").status in (500, 404)
+    assert newest(station)["author"] != "auto-rollback" and station.status()["rollbacks"] == 0
+    assert station.get("/objects/o").status in (500, 404)
+    if case == "migrated":
+        assert "migrated the state" in str(station.get("/objects/o?logs=true").json())

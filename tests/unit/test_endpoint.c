@@ -39,6 +39,7 @@ START_TEST(defaults)
     ck_assert_uint_eq(parsed.workers, 1);
     ck_assert_uint_eq(parsed.concurrent, 1);
     ck_assert(!parsed.stateless && !parsed.raw_query && !parsed.uploads && !parsed.readonly);
+    ck_assert(parsed.auto_rollback);
     ck_assert_uint_eq(parsed.limits.memory_mb, 0);
 }
 END_TEST
@@ -46,11 +47,12 @@ END_TEST
 START_TEST(everything)
 {
     accept("\"stateless\":true,\"workers\":8,\"concurrent\":16,\"timeout\":0.5,"
-           "\"idle_timeout\":7,\"uploads\":true,\"raw_query\":true,\"schedule\":{\"tick\":"
+           "\"idle_timeout\":7,\"uploads\":true,\"raw_query\":true,\"auto_rollback\":false,"
+           "\"schedule\":{\"tick\":"
            "\"*/5 * * * *\",\"tock\":1.5},\"limits\":{\"memory_mb\":64,\"cpu_seconds\":2,"
            "\"open_files\":32,\"processes\":3,\"more\":[]},\"depends\":[\"a_b\",\"c\"],"
            "\"subscribe\":{\"order.placed\":\"on_order\"},\"colour\":\"r\\u0000d\"");
-    ck_assert(parsed.stateless && parsed.raw_query && parsed.uploads);
+    ck_assert(parsed.stateless && parsed.raw_query && parsed.uploads && !parsed.auto_rollback);
     ck_assert_uint_eq(parsed.workers, 8);
     ck_assert_uint_eq(parsed.concurrent, 16);
     ck_assert_uint_eq(parsed.timeout_ns, 500000000);
@@ -70,6 +72,7 @@ static const struct {
     {"\"stateless\":1", "__endpoint__[\"stateless\"] is 1: it must be True or False"},
     {"\"stateless\":null", "__endpoint__[\"stateless\"] is null: it must be True or False"},
     {"\"raw_query\":\"yes\"", "__endpoint__[\"raw_query\"] is \"yes\": it must be True or False"},
+    {"\"auto_rollback\":1", "__endpoint__[\"auto_rollback\"] is 1: it must be True or False"},
     {"\"uploads\":[]", "__endpoint__[\"uploads\"] is []: it must be True or False"},
     {"\"workers\":0", "__endpoint__[\"workers\"] is 0: it must be a whole number from 1 to 8 "
                       "(limits.workers_object_max)"},
