@@ -66,7 +66,9 @@ struct worker {
     struct loop_source *answers_source; /* while that socket is full; else NULL */
     size_t answers_queued;              /* since they all were sent */
     struct loop_source *output_source[2];
-    int output_fd[2]; /* its stdout and stderr, -1 when closed */
+    struct loop_timer output_window; /* runs while output_bytes is not 0 */
+    uint64_t output_bytes;           /* that were read of both in this window */
+    int output_fd[2];                /* its stdout and stderr, -1 when closed */
     struct shared_page *page;
     struct loop_timer timer; /* start-up or exit deadline */
     struct worker *next_dirty;

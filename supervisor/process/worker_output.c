@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/process/worker_output.h"
 
+#include "common/clock.h"
 #include "supervisor/log/object_log.h"
 #include "supervisor/objects/object.h"
 #include "supervisor/process/worker.h"
@@ -13,7 +14,9 @@
 enum {
     OUTPUT_CHUNK = 64 * 1024,
     OUTPUT_CHUNKS_AT_ONCE = 64, /* so that one printing worker cannot hold the loop */
+    WINDOWS_PER_S = 100,
 };
+#define WINDOW_NS (NS_PER_S / WINDOWS_PER_S)
 
 static enum object_log_stream stream_of(const struct worker *w, int i)
 {
@@ -31,6 +34,36 @@ static void close_stream(struct worker *w, int i)
     object_log_output_end(w->object->log, stream_of(w, i));
 }
 
+/* --- how much in a second: one that prints more waits in its write --- */
+
+static void watch_streams(struct worker *w, uint32_t events)
+{
+    for (int i = 0; i < 2; i++)
+        if (w->output_source[i])
+            loop_rewatch(w->output_source[i], events);
+}
+
+static void on_window(void *arg)
+{
+    struct worker *w = arg;
+    w->output_bytes = 0;
+    watch_streams(w, EPOLLIN);
+}
+
+/* The window begins with the first byte after a pause. */
+static void count_bytes(struct worker *w, size_t bytes)
+{
+    if (w->output_bytes == 0)
+        loop_timer_set(w->station->loop, &w->output_window, WINDOW_NS, on_window, w);
+    w->output_bytes += bytes;
+    uint64_t second = w->station->config.log_output_max;
+    if (w->output_bytes < second / WINDOWS_PER_S)
+        return;
+    watch_streams(w, 0);
+    loop_timer_set(w->station->loop, &w->output_window, w->output_bytes * NS_PER_S / second,
+                   on_window, w);
+}
+
 /* One read; false when there is nothing more now, or ever. */
 static bool read_chunk(struct worker *w, int i)
 {
@@ -38,9 +71,10 @@ static bool read_chunk(struct worker *w, int i)
     if (w->output_fd[i] < 0)
         return false;
     ssize_t n = read(w->output_fd[i], chunk, sizeof(chunk));
-    if (n > 0)
+    if (n > 0) {
         object_log_output(w->object->log, stream_of(w, i), chunk, (size_t)n);
-    else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+        count_bytes(w, (size_t)n);
+    } else if (n == 0 || (errno != EAGAIN && errno != EINTR))
         close_stream(w, i);
     return n > 0;
 }
@@ -78,6 +112,7 @@ void worker_read_output(struct worker *w)
 
 void worker_output_close(struct worker *w)
 {
+    loop_timer_cancel(&w->output_window);
     close_stream(w, 0);
     close_stream(w, 1);
 }
