@@ -209,10 +209,11 @@ static void start_front(void)
  */
 static void stop_parts(void)
 {
-    files_settle(station.files);
+    scribe_set_hurry(station.scribe, stop_is_hurried);
+    files_settle(station.files, stop_time_left(&station));
     schedules_settle(station.schedules);
-    front_close(station.front, NS_PER_S);
-    store_close(station.store);
+    front_close(station.front, stop_is_hurried() ? 0 : NS_PER_S);
+    store_close(station.store, stop_time_left(&station));
     tree_watch_free(station.watch);
     station.watch = NULL;
     reload_free(station.reload);

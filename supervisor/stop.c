@@ -13,10 +13,31 @@
 #include "supervisor/station.h"
 #include "supervisor/turn/turn.h"
 
+#include <signal.h>
+
 #define STOP_CHECK_NS (10 * NS_PER_MS)
+#define REST_MIN_NS   (2 * NS_PER_S)
 
 static struct loop_timer timer;
 static uint64_t deadline_ns;
+static uint64_t rest_end_ns; /* 0: the calls are not over */
+static bool hurried;
+
+bool stop_is_hurried(void)
+{
+    sigset_t pending;
+    if (!hurried && sigpending(&pending) == 0)
+        hurried = sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1;
+    return hurried;
+}
+
+uint64_t stop_time_left(const struct station *station)
+{
+    uint64_t now = clock_mono_ns(), rest = station->config.stop_timeout_ns;
+    if (!rest_end_ns)
+        rest_end_ns = now + (rest < REST_MIN_NS ? REST_MIN_NS : rest);
+    return stop_is_hurried() || now >= rest_end_ns ? 0 : rest_end_ns - now;
+}
 
 static void kill_worker(struct worker *w, void *arg)
 {
@@ -31,7 +52,7 @@ static void drain_worker(struct worker *w, void *arg)
         return;
     if (w->blame == WORKER_BLAME_NONE)
         w->blame = WORKER_BLAME_UNWANTED; /* its exit is no crash */
-    if (w->trial) /* nothing is deployed any more */
+    if (w->trial)                         /* nothing is deployed any more */
         worker_kill(w, WORKER_BLAME_UNWANTED);
     else
         worker_event(w, WORKER_EV_DRAIN);
@@ -58,6 +79,7 @@ void stop_begin(struct station *station)
 {
     if (station->stopping) {
         log_info("asked to stop again: ending at once");
+        hurried = true;
         worker_each(station->workers, kill_worker, NULL);
         loop_stop(station->loop);
         return;

@@ -19,8 +19,6 @@
 #include <unistd.h>
 #include <utlist.h>
 
-enum { SETTLE_S = 20 };
-
 /* Staged files on their way; those of one object one after the other. */
 struct put_job {
     struct put_job *prev, *next;
@@ -363,14 +361,15 @@ static void cancel(struct object *o, void *arg)
     scribe_cancel(o->station->scribe, o);
 }
 
-void files_settle(struct files *files)
+void files_settle(struct files *files, uint64_t timeout_ns)
 {
     store_flush(files->station->store);
     object_each(files->station->objects, push, NULL);
-    if (scribe_wait(files->station->scribe, SETTLE_S * NS_PER_S))
+    if (scribe_wait(files->station->scribe, timeout_ns))
         return;
     /* What is not done now is done at the next start; nobody is there any more to be told. */
-    log_warn("files: the scribe takes too long; the rest is done at the next start");
+    if (timeout_ns)
+        log_warn("files: the scribe takes too long; the rest is done at the next start");
     struct put_job *job;
     DL_FOREACH (files->jobs, job)
         scribe_cancel(files->station->scribe, job);

@@ -22,7 +22,7 @@ struct worker;
  */
 struct files *files_new(struct station *station);
 /* Makes visible what was accepted; the store and the scribe are still there, the loop is not. */
-void files_settle(struct files *files);
+void files_settle(struct files *files, uint64_t timeout_ns);
 void files_free(struct files *files);
 
 /* Of data/files, and of the staging folder; borrowed. */

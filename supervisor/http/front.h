@@ -34,7 +34,7 @@ const char *front_listener_name(const struct front *front, size_t i);
 int front_prepare(struct front *front, const struct config *config, char *error, size_t error_size);
 void front_commit(struct front *front);
 void front_abandon(struct front *front);
-/* Stops accepting; requests under way go on. */
+/* Stops accepting; requests under way go on, and each reply says that its connection closes. */
 void front_stop_accepting(struct front *front);
 /* Exchanges handed to the handler and not yet answered, streams included. */
 size_t front_open_exchanges(const struct front *front);

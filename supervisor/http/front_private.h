@@ -35,6 +35,7 @@ struct front {
     struct loop_timer tick;         /* its timeouts */
     struct loop_timer again;        /* it has more to do than one round should spend */
     bool run_wanted;                /* a reply was queued since it last ran */
+    bool is_leaving; /* no further connection or request is wanted */
     bool stopping;
 
     size_t connections;

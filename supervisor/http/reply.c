@@ -80,7 +80,7 @@ int reply_add_fields(struct MHD_Response *response, struct exchange *x,
         id[x->request.request_id.len] = '\0';
         err = add_field(response, "X-Request-Id", id, &size);
     }
-    if (!err && reply->close &&
+    if (!err && (reply->close || x->front->is_leaving) &&
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close") != MHD_YES)
         err = -ENOMEM;
     return err;

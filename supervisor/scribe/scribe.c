@@ -21,6 +21,7 @@
 
 enum { ANSWER_MAX = 64 * 1024 /* payload of what the scribe sends */ };
 #define ANSWERS_SLICE_NS (1 * NS_PER_MS) /* of one round of the loop */
+#define HURRY_CHECK_NS   (50 * NS_PER_MS)
 
 static void on_socket(void *arg, uint32_t events);
 static void on_restart(void *arg);
@@ -325,18 +326,29 @@ static void serve_once(struct scribe *s, uint64_t end_ns)
     on_socket(s, events);
 }
 
+void scribe_set_hurry(struct scribe *s, bool (*is_hurried)(void))
+{
+    s->is_hurried = is_hurried;
+}
+
+static bool is_hurried(const struct scribe *s)
+{
+    return s->is_hurried && s->is_hurried();
+}
+
 bool scribe_wait(struct scribe *s, uint64_t timeout_ns)
 {
     uint64_t end_ns = clock_mono_ns() + timeout_ns;
     scribe_jobs_settle(&s->jobs);
-    while (scribe_jobs_awaited(&s->jobs) && clock_mono_ns() < end_ns) {
+    while (scribe_jobs_awaited(&s->jobs) && clock_mono_ns() < end_ns && !is_hurried(s)) {
         int err = need_process(s);
         if (err) {
             scribe_jobs_fail_all(&s->jobs, err);
             scribe_jobs_settle(&s->jobs);
             break;
         }
-        serve_once(s, end_ns);
+        uint64_t look_ns = clock_mono_ns() + HURRY_CHECK_NS;
+        serve_once(s, look_ns < end_ns ? look_ns : end_ns);
         scribe_jobs_settle(&s->jobs);
     }
     return !scribe_jobs_awaited(&s->jobs);
@@ -363,7 +375,7 @@ void scribe_free(struct scribe *s)
     s->stopping = true;
     disconnect(s); /* end of file is its order to exit */
     if (s->pid > 0)
-        end_process(s, s->jobs.list ? 0 : SCRIBE_END_S * NS_PER_S);
+        end_process(s, s->jobs.list || is_hurried(s) ? 0 : SCRIBE_END_S * NS_PER_S);
     loop_timer_cancel(&s->restart);
     loop_timer_cancel(&s->expiry);
     loop_timer_cancel(&s->settle);

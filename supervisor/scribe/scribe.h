@@ -28,6 +28,8 @@ struct scribe;
 struct scribe *scribe_new(struct loop *loop, const struct config *config);
 /* Takes the limits of documents and how it logs, which the process is told. */
 void scribe_configure(struct scribe *scribe, const struct config *config);
+/* From now on every wait also ends when is_hurried() holds. */
+void scribe_set_hurry(struct scribe *scribe, bool (*is_hurried)(void));
 /* Lets it finish its jobs, waits for it (both within SCRIBE_END_S, then it is killed), frees. */
 enum { SCRIBE_END_S = 5 };
 void scribe_free(struct scribe *scribe);

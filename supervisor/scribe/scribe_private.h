@@ -32,12 +32,13 @@ struct scribe {
     struct scribe_jobs jobs;
     scribe_log_removed_fn log_removed; /* NULL: nobody asks */
     void *log_removed_arg;
+    bool (*is_hurried)(void); /* NULL: never */
     bool stopping;
 };
 
-/* Fails one job, or what there is of it; never from inside the call that asked for it. */
 /* Tells the process how to log. */
 void scribe_log_setup(struct scribe *s, enum log_format format, enum log_level level);
+/* Fails one job, or what there is of it; never from inside the call that asked for it. */
 void scribe_fail_later(struct scribe *s, struct scribe_job *job, int err);
 /* Sends what is in the channel: NULL, or why the process has to go. */
 const char *scribe_send(struct scribe *s);

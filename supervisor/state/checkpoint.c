@@ -243,7 +243,7 @@ static void give_up(void *arg)
 
 size_t checkpoint_settle(struct checkpoint *c, uint64_t timeout_ns)
 {
-    if (!c->dirty || !c->scribe)
+    if (!c->dirty || !c->scribe || timeout_ns == 0)
         return c->counters.dirty;
     c->settling = true;
     loop_timer_set(c->loop, &c->deadline, timeout_ns, give_up, c);

@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SETTLE_MIN_S = 2, ENTRIES_KEPT = 4096 };
+enum { ENTRIES_KEPT = 4096 };
 
 struct store {
     struct loop *loop;
@@ -29,7 +29,6 @@ struct store {
     uint64_t boot;
     enum durability durability;
     uint64_t turn_writes_max;
-    uint64_t settle_ns; /* for the last checkpoints */
     struct journal *journal;
     struct checkpoint *checkpoint;
     struct object_state *objects;
@@ -503,9 +502,6 @@ static void take_limits(struct store *store, const struct config *config)
 {
     store->turn_writes_max = config->turn_writes_max;
     store->journal_max = config->journal_max;
-    store->settle_ns = config->stop_timeout_ns;
-    if (store->settle_ns < SETTLE_MIN_S * NS_PER_S)
-        store->settle_ns = SETTLE_MIN_S * NS_PER_S;
 }
 
 void store_configure(struct store *store, const struct config *config)
@@ -578,12 +574,12 @@ void store_flush(struct store *store)
     journal_flush(store->journal);
 }
 
-void store_close(struct store *store)
+void store_close(struct store *store, uint64_t settle_ns)
 {
     if (!store)
         return;
     journal_flush(store->journal);
-    size_t dirty = checkpoint_settle(store->checkpoint, store->settle_ns);
+    size_t dirty = checkpoint_settle(store->checkpoint, settle_ns);
     if (dirty)
         log_info("%zu objects keep part of their state in the journal", dirty);
     loop_set_hook(store->loop, LOOP_RANK_STORE, NULL, NULL);

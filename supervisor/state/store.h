@@ -38,8 +38,8 @@ struct store *store_open(struct loop *loop, const struct config *config, struct 
                          char *error, size_t error_size);
 /* Takes the limits and times of the configuration; the durability mode stays. */
 void store_configure(struct store *store, const struct config *config);
-/* Waits for what is queued to become durable, checkpoints everything dirty, closes. */
-void store_close(struct store *store);
+/* Waits for what is queued to become durable, checkpoints what is dirty for settle_ns, closes. */
+void store_close(struct store *store, uint64_t settle_ns);
 
 /* Waits until everything accepted is durable in the sense of the mode. */
 void store_flush(struct store *store);

@@ -7,9 +7,10 @@ import re
 import signal
 import socket
 import threading
+import time
 
 import pytest
-from station import ProcessInfo, config_text, free_port, run_daemon, wait_until
+from station import PATIENCE, ProcessInfo, config_text, free_port, run_daemon, wait_until
 
 HELLO = 'def GET(request):\n    return {"message": "Hello, World!"}\n'
 SLOW = ("import os, time\ndef GET(request):\n    open(request['begun'], 'w').close()\n"
@@ -244,17 +245,37 @@ def test_ready_while_draining(station):
         assert probe.get("/ready").status == 200
         station.send_signal(signal.SIGTERM)
 
-        def draining():
-            try:
-                return probe.get("/ready").status == 503
-            except Exception:
-                return True  # idle connections may be closed instead
-
-        wait_until(draining)
+        wait_until(lambda: station.logged("^stopping"))
+        reply = probe.get("/ready")
+        assert reply.status == 503 and reply.headers["connection"] == "close"
     until.touch()
     client.join()
     station.ended_by_test = True
     assert station.wait() == 0
+
+
+@pytest.mark.parametrize("seconds", [0, 0.2])
+def test_second_term_while_the_rest_is_written(station, seconds):
+    """A scribe that hangs does not hold up an end in a hurry, whenever that begins."""
+    station.allow("scribe")
+    source = "def POST(request):\n    _files.put('a.txt', b'a')\n    _state.set('n', 1)\n    return {'n': 1}\n"
+    station.deploy("writer.py", source)
+    assert station.post("/objects/writer").status == 200
+    wait_until(lambda: (station.data / "files/writer/a.txt").exists())
+    scribe = station.children("scribe")[0].pid
+    os.kill(scribe, signal.SIGSTOP)
+    assert station.post("/objects/writer").status == 200
+    started = time.monotonic()
+    station.send_signal(signal.SIGTERM)
+    wait_until(lambda: station.logged("^stopping"))
+    time.sleep(seconds)  # in the loop, or behind it
+    station.send_signal(signal.SIGTERM)
+    station.ended_by_test = True
+    assert station.wait() == 0
+    assert time.monotonic() - started < 10 * PATIENCE  # stop_timeout is 30 s
+    station.start()
+    assert station.state("writer") == {"n": 1}
+    assert station.get("/objects/writer?file=a.txt").body == b"a"
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGPIPE, signal.SIGCHLD,

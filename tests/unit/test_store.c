@@ -222,7 +222,7 @@ static void open_store(void)
 
 static void close_store(void)
 {
-    store_close(store);
+    store_close(store, 30 * NS_PER_S);
     loop_free(loop);
     store = NULL;
     loop = NULL;
