@@ -211,7 +211,7 @@ static void stop_parts(void)
 {
     scribe_set_hurry(station.scribe, stop_is_hurried);
     files_settle(station.files, stop_time_left(&station));
-    schedules_settle(station.schedules);
+    schedules_settle(station.schedules, stop_time_left(&station));
     front_close(station.front, stop_is_hurried() ? 0 : NS_PER_S);
     store_close(station.store, stop_time_left(&station));
     tree_watch_free(station.watch);

@@ -237,8 +237,7 @@ int nursery_warm(struct nursery *n, const struct config *config,
         return err;
     n->ready = ready;
     n->arg = arg;
-    loop_timer_set(n->station->loop, &n->warm_limit, n->station->config.start_timeout_ns,
-                   on_warm_late, n);
+    loop_timer_set(n->station->loop, &n->warm_limit, config->start_timeout_ns, on_warm_late, n);
     return 0;
 }
 

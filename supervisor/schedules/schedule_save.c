@@ -85,7 +85,7 @@ void schedule_save_found(struct schedules *all, uint64_t oldest)
         schedule_save_later(all, oldest);
 }
 
-void schedules_settle(struct schedules *all)
+void schedules_settle(struct schedules *all, uint64_t timeout_ns)
 {
     struct station *station = all->station;
     if (!all->dirty_from || !station->scribe)
@@ -93,7 +93,7 @@ void schedules_settle(struct schedules *all)
     store_flush(station->store);
     if (!all->is_saving)
         save(all);
-    if (!scribe_wait(station->scribe, station->config.stop_timeout_ns)) {
+    if (!scribe_wait(station->scribe, timeout_ns)) {
         log_info("the newest changes of schedules stay in the journal");
         scribe_cancel(station->scribe, all);
     }

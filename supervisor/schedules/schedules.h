@@ -19,6 +19,8 @@
 
 #include "common/buf.h"
 
+#include <stdint.h>
+
 struct object;
 struct schedules;
 struct station;
@@ -27,7 +29,7 @@ struct station;
 struct schedules *schedules_new(struct station *station);
 void schedules_start(struct schedules *schedules);
 /* Brings the file up to the journal, as far as the scribe gets. */
-void schedules_settle(struct schedules *schedules);
+void schedules_settle(struct schedules *schedules, uint64_t timeout_ns);
 void schedules_free(struct schedules *schedules);
 
 /* A version serves: what it declares, and whether the functions of all others are there. */
