@@ -19,8 +19,8 @@ int cmd_restart(struct ctl *ctl, const struct command *self, int argc, char **ar
     if (code == CTL_OK && ctl->json) {
         ask_print(answer);
     } else if (code == CTL_OK) {
-        printf("%s: restarted, pid ", argv[optind]);
-        printable_put_value(stdout, json_object_get(answer, "pid"));
+        printf("%s: ", argv[optind]);
+        printable_put_value(stdout, json_object_get(answer, "message"));
         putchar('\n');
     }
     json_decref(answer);

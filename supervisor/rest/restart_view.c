@@ -36,7 +36,6 @@ static void answer_restarted(const struct object *o, const struct worker *w, str
     struct buf json = BUF_INIT;
     buf_puts(&json, "{\"status\":\"ok\",\"message\":\"restarted\"");
     json_put_member(&json, "object_id", o->id);
-    json_put_number(&json, "pid", (unsigned long long)w->pid);
     json_put_number(&json, "generation", w->ref.generation);
     buf_putc(&json, '}');
     json_reply(x, 200, &json);
