@@ -97,6 +97,8 @@ struct config {
     uint64_t migrate_timeout_ns;     /* 10 s, its migrate_state() */
     uint64_t stop_timeout_ns;        /* 30 s, graceful stop of the station */
     uint64_t idle_timeout_ns;        /* 600 s */
+    uint64_t workers_max;            /* 512 */
+    uint64_t workers_memory_max;     /* 0: three quarters of the machine's */
     uint64_t replica_lag_timeout_ns; /* 5 s without following the object's writes */
     int rollback;                    /* flag: true, a new version that fails goes back by itself */
     enum cgroups_mode cgroups;

@@ -10,8 +10,10 @@
 #include "supervisor/lockfile.h"
 #include "supervisor/log/object_log.h"
 #include "supervisor/notify.h"
+#include "supervisor/objects/idle.h"
 #include "supervisor/objects/imports.h"
 #include "supervisor/objects/lifecycle.h"
+#include "supervisor/objects/slots.h"
 #include "supervisor/objects/tree.h"
 #include "supervisor/options.h"
 #include "supervisor/process/sweeper.h"
@@ -178,13 +180,16 @@ static void start_objects(void)
     if (!station.file_checks)
         die(EXIT_CODE_ENVIRONMENT, "no memory for the objects folder");
     station.imports = import_table_new(&station);
+    station.slots = slots_new(&station);
+    if (!station.slots)
+        die(EXIT_CODE_ENVIRONMENT, "no memory for the slots of workers");
     station.objects = object_table_new(&station);
     station.workers = worker_table_new(&station, &hooks);
     families_start(&station);
     station.nursery = nursery_new(&station);
     station.schedules = schedules_new(&station);
     station.watch = tree_watch_new(&station, announce, &station);
-    lifecycle_start(&station);
+    idle_start(&station);
 }
 
 /*
@@ -225,6 +230,7 @@ static void stop_parts(void)
     object_logs_free(station.logs);
     files_free(station.files);
     object_table_free(station.objects);
+    slots_free(station.slots);
     import_table_free(station.imports);
     file_checks_free(station.file_checks);
     schedules_free(station.schedules);

@@ -31,6 +31,7 @@ struct station {
     struct object_table *objects;
     struct import_table *imports;
     struct file_checks *file_checks;
+    struct slots *slots;
     struct tree_watch *watch;
     struct turns *turns;
     struct front *front;

@@ -12,6 +12,7 @@
 #include "supervisor/objects/loading.h"
 #include "supervisor/objects/needs.h"
 #include "supervisor/objects/renew.h"
+#include "supervisor/objects/slots.h"
 #include "supervisor/process/limits.h"
 #include "supervisor/process/worker_death.h"
 #include "supervisor/schedules/schedules.h"
@@ -23,8 +24,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#define IDLE_SWEEP_NS (1 * NS_PER_S)
 
 /* --- who waits for the metadata --- */
 
@@ -185,10 +184,15 @@ static bool is_missed(const struct object *o)
            !o->station->stopping;
 }
 
+bool lifecycle_is_wanted(const struct object *o)
+{
+    return o->phase == OBJECT_COLD && (is_waited_for(o) || is_missed(o));
+}
+
 static void probe(struct object *o)
 {
     if (is_waited_for(o) || is_missed(o))
-        lifecycle_event(o, OBJECT_EV_DEMAND);
+        lifecycle_demand(o);
 }
 
 static void revive(struct object *o)
@@ -200,7 +204,7 @@ static void revive(struct object *o)
     needs_changed(o);
     schedules_wake(o);
     if (is_wanted)
-        lifecycle_event(o, OBJECT_EV_DEMAND);
+        lifecycle_demand(o);
 }
 
 static void cool(struct object *o)
@@ -219,6 +223,7 @@ static void end(struct object *o)
 {
     struct station *station = o->station;
     log_info("object %s is gone", o->id);
+    slots_forget(o);
     deploy_drop(o);
     candidate_discard(o);
     loading_drop(o);
@@ -299,45 +304,11 @@ static void on_retry(void *arg)
     lifecycle_event(arg, OBJECT_EV_RETRY);
 }
 
-static bool is_idle(const struct object *o)
-{
-    if (!replicas_worker(o, 0) || call_queue_count(&o->queue))
-        return false;
-    for (size_t i = 0; i <= o->replicas.count; i++) {
-        const struct worker *w = replicas_worker(o, i);
-        if (w && (w->state != WORKER_READY || w->streams.count))
-            return false;
-    }
-    return true;
-}
-
-static void sweep_object(struct object *o, void *arg)
-{
-    struct station *station = arg;
-    if (!is_idle(o))
-        return;
-    if (loop_now(station->loop) - o->used_ns >= o->endpoint.idle_timeout_ns && !needs_keep(o))
-        lifecycle_event(o, OBJECT_EV_IDLE);
-}
-
-static void sweep(void *arg)
-{
-    static struct loop_timer timer;
-    struct station *station = arg;
-    object_each(station->objects, sweep_object, station);
-    loop_timer_set(station->loop, &timer, IDLE_SWEEP_NS, sweep, station);
-}
-
-void lifecycle_start(struct station *station)
-{
-    sweep(station);
-}
-
 /* --- events from outside --- */
 
 void lifecycle_demand(struct object *o)
 {
-    if (o->phase == OBJECT_COLD)
+    if (o->phase == OBJECT_COLD && slots_take(o))
         lifecycle_event(o, OBJECT_EV_DEMAND);
 }
 

@@ -8,15 +8,15 @@
 
 #include "supervisor/objects/object.h"
 
-/* Starts the sweep for idle objects. */
-void lifecycle_start(struct station *station);
 void lifecycle_event(struct object *o, enum object_event event);
 
 /* A start or a deploy has come to this step; where crash tests may end it: "deploy-frozen". */
 void lifecycle_passed(const struct object *o, const char *step);
 
-/* A call was queued. */
+/* A call was queued: it starts, once there is a slot for it (slots.h). */
 void lifecycle_demand(struct object *o);
+/* It has no worker, and somebody waits for it. */
+bool lifecycle_is_wanted(const struct object *o);
 /* The worker has answered a turn, or lived for a while: an outage is over. */
 void lifecycle_proven(struct object *o);
 

@@ -6,6 +6,7 @@
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/objects/load_error.h"
 #include "supervisor/objects/renew.h"
+#include "supervisor/objects/slots.h"
 #include "supervisor/station.h"
 
 #include <errno.h>
@@ -131,6 +132,7 @@ static enum outcome look_at(struct object *o, const char *id)
         fail_missing(o, id);
         return FAILED;
     }
+    slots_lend(need); /* beyond the reserve it waits, until `limit` ends that */
     lifecycle_demand(need);
     if (need->phase == OBJECT_SERVING || need->phase == OBJECT_DEPLOYING)
         return UP;

@@ -87,6 +87,9 @@ struct object {
     struct call_queue queue;                  /* not yet sent to a worker */
     struct object *next_queued, *prev_queued; /* list of objects with a queue */
     bool in_queued;
+    struct object *next_waiting, *prev_waiting; /* list of objects that wait for a slot */
+    bool waits_for_slot;
+    bool is_lent; /* a turn waits for its start: it needs no slot (slots.h) */
     struct outage outage;
     struct loop_timer retry_timer;   /* end of the backoff; then of the probe */
     struct loop_timer removal_timer; /* the file is missing */

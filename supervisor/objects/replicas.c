@@ -6,14 +6,16 @@
 #include "common/shared_page.h"
 #include "supervisor/objects/loading.h"
 #include "supervisor/objects/object.h"
+#include "supervisor/objects/slots.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/turn.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define BEHIND_NS    (20 * NS_PER_MS) /* without progress */
-#define LAG_CHECK_NS (20 * NS_PER_MS)
+#define BEHIND_NS     (20 * NS_PER_MS) /* without progress */
+#define LAG_CHECK_NS  (20 * NS_PER_MS)
+#define ROOM_CHECK_NS (500 * NS_PER_MS) /* until there is room for another worker */
 
 /* --- the list --- */
 
@@ -108,6 +110,10 @@ static bool are_wanted(const struct object *o)
 void replicas_fill(struct object *o)
 {
     while (are_wanted(o) && o->replicas.count + 1 < o->endpoint.workers) {
+        if (!slots_have_room(o->station)) {
+            loop_timer_set(o->station->loop, &o->replicas.start_timer, ROOM_CHECK_NS, on_start, o);
+            return;
+        }
         int err = start_one(o);
         if (!err)
             continue;

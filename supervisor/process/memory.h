@@ -10,5 +10,7 @@
 
 /* Bytes; 0 when the process is not there. */
 uint64_t memory_rss_bytes(pid_t pid);
+/* Its share of what it maps: a page counts in parts for those who have it. Slower. */
+uint64_t memory_pss_bytes(pid_t pid);
 
 #endif

@@ -96,6 +96,9 @@ struct worker {
 
     uint64_t turn_ns; /* average of its turns; 0: none has ended */
 
+    uint64_t memory_bytes; /* as measured (worker_memory.h) */
+    uint64_t measured_ns;  /* when; 0: not yet */
+
     /* objects/replicas.c */
     uint64_t update_id;     /* of the UPDATE queued last: the bytes of all up to it */
     uint64_t applied_seen;  /* how far the page said it had come */

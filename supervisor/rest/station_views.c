@@ -8,6 +8,7 @@
 #include "supervisor/log/object_log.h"
 #include "supervisor/metric.h"
 #include "supervisor/objects/object.h"
+#include "supervisor/objects/slots.h"
 #include "supervisor/process/limits.h"
 #include "supervisor/process/memory.h"
 #include "supervisor/process/nursery.h"
@@ -166,6 +167,7 @@ void view_status(struct station *station, struct exchange *x)
     limits_status(station, &json);
     json_put_number(&json, "rollbacks", probation_rollbacks());
     put_backoff(station, &json);
+    slots_status(station->slots, &json);
     turn_status(station->turns, &json);
     schedules_status(station->schedules, &json);
     store_status(station->store, &json);
@@ -216,6 +218,7 @@ void view_metrics(struct station *station, struct exchange *x)
     metric_counter(&text, "rollbacks_total", "Versions that failed and were rolled back.",
                    probation_rollbacks());
     log_metrics(station->logs, &text);
+    slots_metrics(station->slots, &text);
     turn_metrics(station->turns, &text);
     schedules_metrics(station->schedules, &text);
     store_metrics(station->store, &text);

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/shared_page.h"
 #include "supervisor/objects/object.h"
+#include "supervisor/objects/slots.h"
 #include "supervisor/process/limits.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/trial.h"
@@ -138,10 +139,20 @@ static void check_worker(struct worker *w, const struct config *config, uint64_t
 
 static void give_up(struct turns *turns, struct call *call)
 {
+    const char *slots = slots_limit(call->object);
     turns->rejected_queue_timeout++;
-    exchange_error(call->exchange, 503, "\"limit\":\"queue_timeout\"",
-                   "the call waited %.3g s for its turn of %s (workers.queue_timeout)",
-                   (double)turns->station->config.queue_timeout_ns / 1e9, call->object->id);
+    if (slots)
+        exchange_error(call->exchange, 503,
+                       strcmp(slots, "workers.max") == 0 ? "\"limit\":\"workers.max\""
+                                                         : "\"limit\":\"workers.memory_max\"",
+                       "the call waited %.3g s (workers.queue_timeout) for a worker for %s: no "
+                       "other is idle (%s)",
+                       (double)turns->station->config.queue_timeout_ns / 1e9, call->object->id,
+                       slots);
+    else
+        exchange_error(call->exchange, 503, "\"limit\":\"queue_timeout\"",
+                       "the call waited %.3g s for its turn of %s (workers.queue_timeout)",
+                       (double)turns->station->config.queue_timeout_ns / 1e9, call->object->id);
     call->exchange = NULL;
 }
 

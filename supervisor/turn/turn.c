@@ -8,6 +8,7 @@
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/objects/loading.h"
 #include "supervisor/objects/needs.h"
+#include "supervisor/objects/slots.h"
 #include "supervisor/schedules/schedule_tick.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
@@ -170,10 +171,23 @@ static bool refuse_in_backoff(struct turns *turns, struct call *call)
     return true;
 }
 
+/* A turn that holds a worker never waits for another: two could wait for each other. */
+static bool has_slot(struct object *o, struct exchange *x, const struct call_origin *origin)
+{
+    if (origin->kind != RPC_CALL_OBJECT || slots_lend(o))
+        return true;
+    exchange_error(
+        x, 503, "\"limit\":\"workers.max\"",
+        "no worker for %s: %llu run, none is idle, and what running turns may add is used "
+        "up (workers.max, workers.memory_max)",
+        o->id, (unsigned long long)worker_count(o->station->workers));
+    return false;
+}
+
 void turn_admit(struct turns *turns, struct object *o, struct exchange *x,
                 const struct call_origin *origin)
 {
-    if (!admit(turns, o, x))
+    if (!admit(turns, o, x) || !has_slot(o, x, origin))
         return;
     struct call *call = call_new(x, o, origin);
     if (!call) {

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/objects/slots.h"
+
+#include "common/clock.h"
+#include "common/json_text.h"
+#include "common/log.h"
+#include "supervisor/metric.h"
+#include "supervisor/objects/idle.h"
+#include "supervisor/objects/lifecycle.h"
+#include "supervisor/process/worker_memory.h"
+#include "supervisor/station.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+#define TICK_NS      (5 * NS_PER_MS) /* while objects wait */
+#define COMPLAINT_NS (60 * NS_PER_S) /* between two lines in the log */
+
+struct slots {
+    struct station *station;
+    struct object *waiting; /* oldest first */
+    size_t waiting_count;
+    struct loop_timer timer, memory_timer;
+    uint64_t evicted, lent, refused;
+    uint64_t complained_ns;
+};
+
+/* --- how much there is --- */
+
+static void count_worker(struct worker *w, void *arg)
+{
+    *(size_t *)arg += w->state != WORKER_DRAINING && w->state != WORKER_KILLED;
+}
+
+/* Those that are going have given their slot up. */
+static size_t workers_now(const struct station *station)
+{
+    size_t count = 0;
+    worker_each(station->workers, count_worker, &count);
+    return count;
+}
+
+static size_t reserve(const struct station *station)
+{
+    size_t quarter = station->config.workers_max / 4;
+    return quarter > SLOTS_RESERVE_MIN ? quarter : SLOTS_RESERVE_MIN;
+}
+
+static uint64_t memory_max(const struct station *station)
+{
+    uint64_t max = station->config.workers_memory_max;
+    return max ? max : worker_memory_default();
+}
+
+static bool memory_fits(const struct station *station)
+{
+    return worker_memory_bytes(station) <= memory_max(station);
+}
+
+bool slots_have_room(const struct station *station)
+{
+    return workers_now(station) < station->config.workers_max && memory_fits(station);
+}
+
+/* --- making room --- */
+
+static bool evict_one(struct slots *s)
+{
+    struct object *o = idle_oldest(s->station);
+    if (!o)
+        return false;
+    log_debug("object %s gives up its worker: others need one", o->id);
+    s->evicted++;
+    lifecycle_event(o, OBJECT_EV_IDLE);
+    return true;
+}
+
+static bool make_room(struct slots *s)
+{
+    while (!slots_have_room(s->station))
+        if (!evict_one(s))
+            return false;
+    return true;
+}
+
+static bool is_full(const struct station *station)
+{
+    return workers_now(station) >= station->config.workers_max;
+}
+
+/* --- waiting --- */
+
+static void on_tick(void *arg);
+
+static void complain(struct slots *s, const struct object *o)
+{
+    uint64_t now = clock_mono_ns();
+    if (s->complained_ns && now - s->complained_ns < COMPLAINT_NS)
+        return;
+    s->complained_ns = now;
+    log_warn("%s waits for a worker: none of the %zu is idle (%s)", o->id, workers_now(s->station),
+             is_full(s->station) ? "workers.max" : "workers.memory_max");
+}
+
+static void wait_for_slot(struct slots *s, struct object *o)
+{
+    if (o->waits_for_slot)
+        return;
+    complain(s, o);
+    o->waits_for_slot = true;
+    DL_APPEND2(s->waiting, o, prev_waiting, next_waiting);
+    s->waiting_count++;
+    if (!loop_timer_armed(&s->timer))
+        loop_timer_set(s->station->loop, &s->timer, TICK_NS, on_tick, s);
+}
+
+void slots_forget(struct object *o)
+{
+    struct slots *s = o->station->slots;
+    if (!o->waits_for_slot)
+        return;
+    o->waits_for_slot = false;
+    DL_DELETE2(s->waiting, o, prev_waiting, next_waiting);
+    s->waiting_count--;
+}
+
+bool slots_take(struct object *o)
+{
+    struct slots *s = o->station->slots;
+    bool may = o->is_lent || o->station->stopping || make_room(s);
+    o->is_lent = false;
+    if (may)
+        slots_forget(o);
+    else
+        wait_for_slot(s, o);
+    return may;
+}
+
+bool slots_lend(struct object *o)
+{
+    struct slots *s = o->station->slots;
+    if (o->phase != OBJECT_COLD || make_room(s))
+        return true;
+    o->is_lent = workers_now(o->station) < o->station->config.workers_max + reserve(o->station);
+    s->lent += o->is_lent;
+    s->refused += !o->is_lent;
+    return o->is_lent;
+}
+
+/* Oldest first; the next one has no better chances. Nobody may ask for it any more. */
+static void on_tick(void *arg)
+{
+    struct slots *s = arg;
+    struct object *o;
+    while ((o = s->waiting) && (!lifecycle_is_wanted(o) || make_room(s))) {
+        slots_forget(o);
+        if (lifecycle_is_wanted(o))
+            lifecycle_demand(o);
+    }
+    if (s->waiting)
+        loop_timer_set(s->station->loop, &s->timer, TICK_NS, on_tick, s);
+}
+
+const char *slots_limit(const struct object *o)
+{
+    if (!o->waits_for_slot)
+        return NULL;
+    return is_full(o->station) ? "workers.max" : "workers.memory_max";
+}
+
+/* --- memory --- */
+
+static void on_memory(void *arg)
+{
+    struct slots *s = arg;
+    worker_memory_measure(s->station);
+    while (!memory_fits(s->station) && evict_one(s))
+        ;
+    loop_timer_set(s->station->loop, &s->memory_timer, NS_PER_S, on_memory, s);
+}
+
+struct slots *slots_new(struct station *station)
+{
+    struct slots *s = calloc(1, sizeof(*s));
+    if (!s)
+        return NULL;
+    s->station = station;
+    loop_timer_set(station->loop, &s->memory_timer, NS_PER_S, on_memory, s);
+    return s;
+}
+
+void slots_free(struct slots *s)
+{
+    if (!s)
+        return;
+    loop_timer_cancel(&s->timer);
+    loop_timer_cancel(&s->memory_timer);
+    free(s);
+}
+
+/* --- figures --- */
+
+void slots_status(const struct slots *s, struct buf *json)
+{
+    const struct station *station = s->station;
+    json_put_key(json, "workers");
+    buf_putc(json, '{');
+    json_put_number(json, "count", workers_now(station));
+    json_put_number(json, "max", station->config.workers_max);
+    json_put_number(json, "memory_bytes", worker_memory_bytes(station));
+    json_put_number(json, "memory_max", memory_max(station));
+    json_put_number(json, "objects_waiting", s->waiting_count);
+    json_put_number(json, "evicted", s->evicted);
+    json_put_number(json, "idle_ended", idle_ended());
+    json_put_number(json, "lent", s->lent);
+    json_put_number(json, "refused", s->refused);
+    buf_putc(json, '}');
+}
+
+void slots_metrics(const struct slots *s, struct buf *text)
+{
+    metric_gauge(text, "workers_max", "Limit of processes of objects: workers.max.",
+                 (double)s->station->config.workers_max);
+    metric_gauge(text, "workers_memory_bytes", "Memory of the processes of objects, as measured.",
+                 (double)worker_memory_bytes(s->station));
+    metric_gauge(text, "workers_memory_max_bytes", "Limit of that: workers.memory_max.",
+                 (double)memory_max(s->station));
+    metric_gauge(text, "objects_waiting_for_worker", "Objects that wait for a process.",
+                 (double)s->waiting_count);
+    metric_counter(text, "workers_evicted_total", "Idle objects that made room for others.",
+                   s->evicted);
+    metric_counter(text, "workers_idle_total", "Objects that left memory after their idle_timeout.",
+                   idle_ended());
+    metric_counter(text, "rejected_workers_total",
+                   "Calls of objects refused: workers.max, workers.memory_max.", s->refused);
+}
