@@ -19,8 +19,13 @@ sys.dont_write_bytecode = True
 import station as station_module  # noqa: E402
 
 
+STATIONS = pytest.StashKey()  # those that a test uses
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "heavy: takes long or much memory")
+    config.addinivalue_line("markers", "failpoints: needs a build with failpoints")
+    config.addinivalue_line("markers", "same_everywhere: tells the same of every build")
 
 
 def pytest_collection_modifyitems(items):
@@ -28,18 +33,21 @@ def pytest_collection_modifyitems(items):
         skip = pytest.mark.skip(reason=f"no built objectd in {station_module.BUILD}")
         for item in items:
             item.add_marker(skip)
+    if not station_module.FAILPOINT_BUILD:
+        skip = pytest.mark.skip(reason="OBJECTD_FAILPOINT_BUILD names no build with failpoints")
+        for item in items:
+            if item.get_closest_marker("failpoints"):
+                item.add_marker(skip)
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Fixtures see whether the test itself passed; a failure shows the end of the daemon's log."""
+    """Fixtures see whether the test itself passed; a failure shows the end of the daemons' logs."""
     outcome = yield
     report = outcome.get_result()
     setattr(item, "report_" + report.when, report)
-    for name in ("station", "shared"):
-        subject = item.funcargs.get(name) if hasattr(item, "funcargs") else None
-        if report.failed and isinstance(subject, station_module.Station):
-            report.sections.append(("daemon log", subject.log_tail(40)))
+    for subject in item.stash.get(STATIONS, ()) if report.failed else ():
+        report.sections.append((f"log of {subject.folder.name}", subject.log_tail(40)))
 
 
 def passed(request):
@@ -50,7 +58,7 @@ def passed(request):
 @pytest.fixture
 def new_station(tmp_path, request):
     """Makes stations that are verified and ended after the test; not started yet."""
-    made = []
+    made = request.node.stash.setdefault(STATIONS, [])
 
     def make(**kw):
         folder = kw.pop("folder", tmp_path / f"station{len(made) or ''}")
@@ -91,6 +99,7 @@ def module_station(tmp_path_factory):
 def shared(module_station, request):
     """One station for all tests of a module that only read or use objects of their own; its
     invariants are checked after each of them all the same."""
+    request.node.stash[STATIONS] = [module_station]
     yield module_station
     if passed(request):
         module_station.verify_running()

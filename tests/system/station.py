@@ -44,6 +44,7 @@ def is_sanitized(build=BUILD):
 
 
 SANITIZED = is_sanitized()
+FAILPOINT_BUILD = os.environ.get("OBJECTD_FAILPOINT_BUILD")
 PATIENCE = float(os.environ.get("OBJECTD_TEST_PATIENCE", "4" if SANITIZED else "1"))
 SCALE = float(os.environ.get("OBJECTD_TEST_SCALE", "0.2" if SANITIZED else "1"))
 LONG = os.environ.get("OBJECTD_LONG", "") not in ("", "0")

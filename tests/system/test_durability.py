@@ -13,7 +13,7 @@ import struct
 import subprocess
 
 import pytest
-from station import LONG, REPOSITORY, SANITIZED, descendants, scaled, wait_until
+from station import FAILPOINT_BUILD, LONG, REPOSITORY, SANITIZED, descendants, scaled, wait_until
 from writers import LEDGER_OBJECT, Ledger
 
 # Checkpoints, segments and trimming as often as the machine can, so that a kill meets each of them.
@@ -92,7 +92,6 @@ def test_graceful_stop_under_writers(new_station):
 
 # --- failpoints ---
 
-FAILPOINT_BUILD = os.environ.get("OBJECTD_FAILPOINT_BUILD")
 
 
 def failpoint_names():
@@ -140,7 +139,7 @@ def run_failpoint(new_station, setting):
     return struck
 
 
-@pytest.mark.skipif(not FAILPOINT_BUILD, reason="OBJECTD_FAILPOINT_BUILD names no build with failpoints")
+@pytest.mark.failpoints
 @pytest.mark.parametrize("kind", ["crash", "eio", "enospc"])
 @pytest.mark.parametrize("name", failpoint_names())
 def test_failpoint(new_station, name, kind):

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from station import wait_until
+from station import FAILPOINT_BUILD, wait_until
 
 PLAIN = '''
 def GET(request):
@@ -804,7 +804,6 @@ def test_check_reports_what_lies_in_files(plain):
     (plain.data / "files/plain/bad\nname").unlink()
 
 
-FAILPOINT_BUILD = os.environ.get("OBJECTD_FAILPOINT_BUILD")
 STEPS = ["upload-open", "upload-write", "files-sync", "files-synced", "files-apply", "files-renamed",
          "files-deleted", "files-applied"]
 CRASHES = ["files-accepted", "files-durable", "files-visible"]  # of the supervisor; they cannot fail
@@ -822,7 +821,7 @@ def old_or_new(station, told):
     return number
 
 
-@pytest.mark.skipif(not FAILPOINT_BUILD, reason="OBJECTD_FAILPOINT_BUILD names no build with failpoints")
+@pytest.mark.failpoints
 @pytest.mark.parametrize("which", [2, 3])  # each life of the scribe counts anew: 1 would be never
 @pytest.mark.parametrize("step, kind", CASES)
 def test_every_step_may_fail(new_station, step, kind, which):
@@ -863,7 +862,7 @@ def test_every_step_may_fail(new_station, step, kind, which):
         assert int(content["content"]) == content["n"]
 
 
-@pytest.mark.skipif(not FAILPOINT_BUILD, reason="OBJECTD_FAILPOINT_BUILD names no build with failpoints")
+@pytest.mark.failpoints
 def test_a_crash_while_it_is_made_good(new_station):
     """Durable and not visible; the next start dies doing it again; the one after that does it."""
     station = new_station(build=FAILPOINT_BUILD, env={"OBJECTD_FAILPOINT": "files-durable:2=crash"})
@@ -884,7 +883,7 @@ def test_a_crash_while_it_is_made_good(new_station):
     assert staged(station) == []
 
 
-@pytest.mark.skipif(not FAILPOINT_BUILD, reason="OBJECTD_FAILPOINT_BUILD names no build with failpoints")
+@pytest.mark.failpoints
 def test_disk_full_in_an_upload(new_station):
     station = new_station(build=FAILPOINT_BUILD, env={"OBJECTD_FAILPOINT": "upload-write:3+=enospc"})
     station.put("plain.py", PLAIN)

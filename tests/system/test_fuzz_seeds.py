@@ -10,6 +10,8 @@ import sys
 import pytest
 from station import REPOSITORY
 
+pytestmark = pytest.mark.same_everywhere
+
 FUZZ = REPOSITORY / "tests" / "fuzz"
 sys.path.insert(0, str(FUZZ))
 

@@ -8,6 +8,8 @@ import subprocess
 import pytest
 from station import BUILD, REPOSITORY
 
+pytestmark = pytest.mark.same_everywhere
+
 SPDX = "SPDX-License-Identifier: Apache-2.0"
 SIDES = ("common", "supervisor", "worker")
 FORBIDDEN = {"common": ("supervisor", "worker"), "supervisor": ("worker",), "worker": ("supervisor",)}

@@ -13,7 +13,7 @@ import threading
 import time
 
 import pytest
-from station import SANITIZED, wait_until
+from station import FAILPOINT_BUILD, SANITIZED, wait_until
 
 
 def says(value):
@@ -838,12 +838,11 @@ def test_a_torn_last_line(station):
 
 # --- failpoints ---
 
-FAILPOINT_BUILD = os.environ.get("OBJECTD_FAILPOINT_BUILD")
 STEPS = ["version-write", "version-written", "deploy-file-write", "deploy-file-written",
          "deploy-file-renamed", "version-line", "version-line-half", "version-line-synced"]
 
 
-@pytest.mark.skipif(not FAILPOINT_BUILD, reason="OBJECTD_FAILPOINT_BUILD names no build with failpoints")
+@pytest.mark.failpoints
 @pytest.mark.parametrize("kind", ["crash", "eio", "enospc"])
 @pytest.mark.parametrize("step", STEPS)
 def test_every_step_may_fail(new_station, step, kind):
