@@ -4,7 +4,7 @@
 import shutil
 
 import pytest
-from station import wait_until
+from station import PATIENCE, wait_until
 
 SOURCE = """
 import atexit, os, time
@@ -192,7 +192,7 @@ def test_one_that_does_not_load(family):
     wait_until(lambda: family.station.get("/objects/a").status == 200)
 
 
-@pytest.mark.parametrize("station", [{"config": {"workers": {"start_timeout": 1}}}], indirect=True)
+@pytest.mark.parametrize("station", [{"config": {"workers": {"start_timeout": 1.5 * PATIENCE}}}], indirect=True)
 def test_one_that_takes_too_long(family):
     family.station.allow("does not load", "workers.start_timeout")
     family.put("b", body="time.sleep(30)")

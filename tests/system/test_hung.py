@@ -110,7 +110,7 @@ def test_term_with_a_stopped_scribe(station):
 # --- the nursery ---
 
 
-@pytest.mark.parametrize("station", [{"config": {"workers": {"start_timeout": 1.5}}}], indirect=True)
+@pytest.mark.parametrize("station", [{"config": {"workers": {"start_timeout": 3 * PATIENCE}}}], indirect=True)
 def test_a_stopped_nursery_is_replaced(station):
     """Calls of cold objects wait for the next one; its fault is not the object's."""
     station.allow("nursery", "no worker for cold")
@@ -166,7 +166,7 @@ def test_term_with_a_stopped_nursery(station):
     assert station.state("counter") == {"n": 1}
 
 
-@pytest.mark.parametrize("station", [{"config": {"workers": {"start_timeout": 1.5}}}], indirect=True)
+@pytest.mark.parametrize("station", [{"config": {"workers": {"start_timeout": 3 * PATIENCE}}}], indirect=True)
 def test_term_waits_for_the_next_nursery(station):
     """A call that waits for a cold object is answered before the end."""
     station.allow("nursery", "no worker for cold")

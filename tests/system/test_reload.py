@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from station import (LONG, REPOSITORY, Client, Station, config_text, free_port, wait_until)
+from station import (LONG, PATIENCE, REPOSITORY, Client, Station, config_text, free_port, wait_until)
 
 HELLO = "def GET(request):\n    return {'hello': 'world'}\n"
 COUNTER = '''
@@ -259,12 +259,12 @@ def test_a_nursery_that_does_not_start_leaves_everything(station):
 
 
 def test_a_nursery_that_hangs_is_given_up(new_station):
-    station = new_station(config={"workers": {"start_timeout": 0.5}}).start()
+    station = new_station(config={"workers": {"start_timeout": 1.5 * PATIENCE}}).start()
     station.allow("reload refused")
     hangs = station.folder / "hanging-worker"
     hangs.write_text("#!/bin/sh\nexec sleep 1000\n")
     hangs.chmod(0o755)
-    configure(station, {"workers": {"program": str(hangs), "start_timeout": 0.5}})
+    configure(station, {"workers": {"program": str(hangs), "start_timeout": 1.5 * PATIENCE}})
     assert "not ready within workers.start_timeout" in reload(station, 422)["error"]
     station.deploy("hello.py", HELLO)
     configure(station, {"workers": {"start_timeout": 30}})
