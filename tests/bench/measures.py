@@ -353,6 +353,66 @@ def listing(folder, plan):
     return rows
 
 
+def tree(folder, plan):
+    """A folder of very many files: the start, a page of the list, memory."""
+    count = plan.tree
+    s = station(folder, "tree")
+    for f in range(count // 1000):
+        (s.objects / f"f{f:03d}").mkdir(parents=True)
+        for n in range(1000):
+            (s.objects / f"f{f:03d}" / f"o{n:04d}.py").write_text(HELLO)
+    started, pages = [], []
+    for _ in range(3):
+        begun = time.perf_counter()
+        with running(s):
+            started.append(time.perf_counter() - begun)
+            with s.client() as client:
+                for n in range(30):
+                    begun = time.perf_counter()
+                    assert client.get(f"/objects?limit=100&after=f{n:03d}_o0500").status == 200
+                    pages.append((time.perf_counter() - begun) * 1000)
+                assert client.get("/objects/f001_o0001").status == 200
+            rss = s.rss()
+            descriptors = len(list(Path(f"/proc/{s.pid}/fd").iterdir()))
+    rows = [Row(f"start to ready, {count:,} files, median", median(started), "s", ("<=", 2),
+                note=f"largest {max(started):.2f} s"),
+            Row("GET /objects?limit=100, largest", max(pages), "ms", ("<=", 20),
+                note=f"median {median(pages):.2f} ms"),
+            Row("supervisor, resident", rss / (1 << 20), "MiB", ("<=", 200),
+                note=f"{descriptors} descriptors")]
+    rows += checkout(s, count)
+    for row in rows:
+        progress(row)
+    return rows
+
+
+def checkout(s, count):
+    """A tenth of the files is written again while somebody calls an object beside them."""
+    took, over = [], threading.Event()
+
+    def call():
+        with s.client() as client:
+            while not over.is_set():
+                begun = time.perf_counter()
+                assert client.get("/objects/f001_o0001").status == 200
+                took.append((time.perf_counter() - begun) * 1000)
+
+    with running(s):
+        caller = threading.Thread(target=call)
+        caller.start()
+        for f in range(2, 2 + count // 10000):
+            for n in range(1000):
+                (s.objects / f"f{f:03d}" / f"o{n:04d}.py").write_text(SAYS % n)
+        (s.objects / "last.py").write_text(SAYS % 1)
+        wait_until(lambda: s.get("/objects/last").status == 200, 60)
+        over.set()
+        caller.join()
+        with s.client() as client:
+            assert client.get("/objects/f002_o0999").json() == 999
+    return [Row(f"a neighbour's call while {count // 10:,} files are written, largest", max(took), "ms",
+                note=f"median {median(took):.2f} ms")]
+
+
 def idle_memory(folder, plan):
     with running(station(folder, "idle")) as s:
         for n in range(plan.idle):
