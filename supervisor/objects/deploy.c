@@ -163,7 +163,9 @@ void deploy_failed(struct object *o)
         deploy_stored_too_late(d, d->err);
         break;
     default:
-        if (o->loading)
+        if (o->loading && !d->is_order && saved_is_settling(o))
+            deploy_fail(d, -EAGAIN, "its file was saved meanwhile");
+        else if (o->loading)
             reject(d);
         else
             deploy_fail(d, -EAGAIN, o->load_error);

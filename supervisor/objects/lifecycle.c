@@ -73,7 +73,6 @@ static void serve(struct object *o)
 {
     struct station *station = o->station;
     handover_drop(o);
-    lifecycle_passed(o, "handed");
     o->worker = o->candidate;
     o->candidate = (struct worker_ref){0};
     o->frozen = false;
@@ -94,9 +93,16 @@ static void serve(struct object *o)
     deploy_next(o);
 }
 
+static void serve_first(struct object *o)
+{
+    lifecycle_passed(o, "handed");
+    serve(o);
+}
+
 /* The old worker is silent, and the candidate has what it knew. */
 static void switch_worker(struct object *o)
 {
+    lifecycle_passed(o, "handed");
     struct station *station = o->station;
     struct worker *old = worker_get(station->workers, o->worker);
     o->worker = (struct worker_ref){0};
@@ -262,7 +268,7 @@ static void (*const actions[])(struct object *o) = {
     [OBJECT_DO_NOTHING] = nothing,
     [OBJECT_DO_START] = candidate_start,
     [OBJECT_DO_RESTART] = restart_candidate,
-    [OBJECT_DO_SERVE] = serve,
+    [OBJECT_DO_SERVE] = serve_first,
     [OBJECT_DO_FREEZE] = freeze,
     [OBJECT_DO_HAND_OVER] = handover_begin,
     [OBJECT_DO_SWITCH] = switch_worker,
@@ -279,7 +285,7 @@ static void (*const actions[])(struct object *o) = {
 void lifecycle_passed(const struct object *o, const char *step)
 {
     char name[48];
-    snprintf(name, sizeof(name), "%s-%s", o->phase == OBJECT_DEPLOYING ? "deploy" : "start", step);
+    snprintf(name, sizeof(name), "%s-%s", worker_ref_set(o->worker) ? "deploy" : "start", step);
     if (FAILPOINT(name))
         log_debug("object %s: %s", o->id, name);
 }

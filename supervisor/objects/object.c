@@ -40,6 +40,7 @@ static void free_object(struct object *o)
     loop_timer_cancel(&o->removal_timer);
     deploy_free(o);
     probation_free(o);
+    loop_timer_cancel(&o->settle_timer);
     waiters_free(&o->waiters);
     waiters_free(&o->renewals);
     imports_drop(o);

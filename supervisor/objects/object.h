@@ -76,6 +76,9 @@ struct object {
     enum object_reload reload;
     bool file_changed; /* it is to be compared with what serves */
     struct file_check file_check;
+    struct loop_timer settle_timer; /* its file was written just now */
+    uint64_t settle_ns;             /* since when; monotonic */
+    bool is_emptied;                /* it is waited for content */
     bool store_failed; /* the file's content cannot be stored now: the accepted version serves */
     char *load_error;  /* why nothing serves, or why the newest file does not; NULL */
     char *load_traceback;

@@ -13,6 +13,9 @@
 #include <errno.h>
 
 #define REMOVAL_GRACE_NS  (100 * NS_PER_MS)
+#define SETTLE_NS         (8 * NS_PER_MS)  /* without another write of the file */
+#define SETTLE_MAX_NS     (20 * NS_PER_MS) /* since the first */
+#define EMPTY_GRACE_NS    (1 * NS_PER_S)   /* it was emptied: more of it is to come */
 #define IMPORTS_GATHER_NS (10 * NS_PER_MS) /* several files are often saved at once */
 
 /*
@@ -28,6 +31,21 @@ static void on_removed(void *arg)
         lifecycle_event(o, OBJECT_EV_REMOVED);
 }
 
+static void on_settled(void *arg);
+
+/* Editors that write in place empty the file first; nobody means that to serve. */
+static bool waits_for_content(struct object *o, const struct source *s)
+{
+    bool is_strange = s && s->len == 0 && o->accepted && o->accepted->len > 0;
+    if (!is_strange || o->is_emptied) {
+        o->is_emptied = false;
+        return false;
+    }
+    o->is_emptied = true;
+    loop_timer_set(o->station->loop, &o->settle_timer, EMPTY_GRACE_NS, on_settled, o);
+    return true;
+}
+
 static void compare(void *arg)
 {
     struct object *o = arg;
@@ -40,6 +58,10 @@ static void compare(void *arg)
     if (!s && (err == -ENOENT || err == -ENOTDIR)) { /* it is gone again: nothing to load */
         o->file_changed = false;
         saved_missing(o);
+        return;
+    }
+    if (waits_for_content(o, s)) {
+        source_unref(s);
         return;
     }
     bool serves = s && !o->loading && o->accepted && sha256_equal(s->hash, o->accepted->hash);
@@ -60,6 +82,29 @@ static bool may_wait(const struct object *o)
     return o->phase == OBJECT_COLD && !o->load_error;
 }
 
+static void on_settled(void *arg)
+{
+    struct object *o = arg;
+    file_checks_ask(o->station->file_checks, &o->file_check, compare, o);
+}
+
+/* A file that is saved by several writes is looked at when they are over. */
+static void settle(struct object *o)
+{
+    struct loop *loop = o->station->loop;
+    uint64_t now = loop_now(loop);
+    if (!loop_timer_armed(&o->settle_timer) || o->is_emptied)
+        o->settle_ns = now;
+    o->is_emptied = false;
+    uint64_t end = o->settle_ns + SETTLE_MAX_NS, left = end > now ? end - now : 0;
+    loop_timer_set(loop, &o->settle_timer, left < SETTLE_NS ? left : SETTLE_NS, on_settled, o);
+}
+
+bool saved_is_settling(const struct object *o)
+{
+    return loop_timer_armed(&o->settle_timer);
+}
+
 void saved_file(struct object *o)
 {
     loop_timer_cancel(&o->removal_timer);
@@ -69,7 +114,7 @@ void saved_file(struct object *o)
     if (may_wait(o))
         lifecycle_event(o, OBJECT_EV_SOURCE);
     else
-        file_checks_ask(o->station->file_checks, &o->file_check, compare, o);
+        settle(o);
 }
 
 static void on_imports(void *arg)

@@ -284,7 +284,7 @@ def deploys(folder, plan):
             behind = f" behind {plan.versions:,} versions" if object_id == "long" else ""
             saved = [saved_to_serving(s, object_id, n) for n in range(1, plan.deploys + 1)]
             sent = [sent_to_serving(s, object_id, -n) for n in range(1, plan.deploys + 1)]
-            for what, took, bound in (("save to serving", saved, 100), ("PUT ?source=true", sent, 100)):
+            for what, took, bound in (("save to serving", saved, 50), ("PUT ?source=true", sent, 100)):
                 rows.append(Row(f"{what}{behind}, median", median(took), "ms", ("<=", bound),
                                 note=f"of {len(took)}; largest {max(took):.1f} ms"))
                 progress(rows[-1])

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from station import PATIENCE, wait_until
-from test_versions import on_disk, put, says, value_of, versions, wait_value
+from test_versions import FAILPOINT_BUILD, on_disk, put, says, value_of, versions, wait_value
 
 COUNTER = """
 def GET(request):
@@ -264,3 +264,172 @@ def test_not_rolled_back(new_station, case):
     assert station.get("/objects/o").status in (500, 404)
     if case == "migrated":
         assert "migrated the state" in str(station.get("/objects/o?logs=true").json())
+
+
+# --- saved in several steps ---
+
+
+def test_written_in_pieces(station):
+    station.deploy("o.py", says(1))
+    wait_value(station, "o", 1)
+    code = says(2) + "# " + "x" * 2000 + "\ndef broken():\n    return 1\n"
+    path = station.objects / "o.py"
+    path.write_text("")
+    for at in range(0, len(code), 300):
+        with path.open("a") as file:
+            file.write(code[at:at + 300])
+    wait_value(station, "o", 2)
+    assert [v["status"] for v in versions(station, "o")] == ["accepted"] * 2
+
+
+def test_an_emptied_file_is_being_written(station):
+    station.deploy("o.py", says(1))
+    wait_value(station, "o", 1)
+    path = station.objects / "o.py"
+    path.write_text("")
+    time.sleep(0.1)
+    assert value_of(station, "o") == 1
+    path.write_text(says(2))
+    wait_value(station, "o", 2)
+    path.write_text("")
+    wait_until(lambda: station.get("/objects/o").status == 405)
+    assert [v["status"] for v in versions(station, "o")] == ["accepted"] * 3
+
+
+def test_the_ways_of_editors(station):
+    station.deploy("o.py", says(1))
+    wait_value(station, "o", 1)
+    path = station.objects / "o.py"
+    path.rename(station.objects / "o.py~")  # vim with a backup
+    path.write_text(says(2))
+    wait_value(station, "o", 2)
+    temporary = station.objects / ".o.py.XyZ"  # rsync
+    temporary.write_text(says(3))
+    temporary.rename(path)
+    wait_value(station, "o", 3)
+    assert len(versions(station, "o")) == 3
+
+
+def test_many_files_at_once(new_station):
+    """Each is deployed once, a few at a time."""
+    count = 20
+    station = new_station(config={"limits": {"candidates_max": 2}})
+    for i in range(count):
+        station.put(f"many/o{i}.py", says(1))
+    station.start()
+    for i in range(count):
+        assert value_of(station, f"many_o{i}") == 1
+    most = 0
+    for i in range(count):
+        (station.objects / f"many/o{i}.py").write_text(says(2))
+    def serve_all():
+        nonlocal most
+        most = max(most, len(station.workers()))
+        return all(value_of(station, f"many_o{i}") == 2 for i in range(count))
+    wait_until(serve_all)
+    assert most <= count + 2 + 4, most  # those that end have still to go
+    assert all(len(versions(station, f"many_o{i}")) == 2 for i in range(count))
+
+
+# --- killed once at each step ---
+
+FULL = second(health="def health(): return _state.get('n') == 1", migrate=MIGRATE)
+DEPLOY_STEPS = ["spawned", "loaded", "healthy", "frozen", "drained", "migrated", "stored", "committed",
+                "handed"]
+
+
+def check_whole(station):
+    """One version, with its own state, and the history says the same."""
+    value = wait_until(lambda: value_of(station, "o"))
+    assert state(station) == {1: {"n": 1}, 2: {"n": 10, "from": 1}}[value]
+    rows = on_disk(station, "o")
+    assert [int(r["version_id"]) for r in rows] == list(range(1, len(rows) + 1))
+    accepted = [int(r["version_id"]) for r in rows if r["status"] == "accepted"]
+    assert station.get("/objects/o?metadata=true").json()["metadata"]["source_version"] == accepted[-1]
+    return value
+
+
+failpoints = pytest.mark.skipif(not FAILPOINT_BUILD,
+                                reason="OBJECTD_FAILPOINT_BUILD names no build with failpoints")
+
+
+@failpoints
+@pytest.mark.parametrize("step", DEPLOY_STEPS)
+def test_killed_while_deploying(new_station, step):
+    station = new_station(build=FAILPOINT_BUILD, env={"OBJECTD_FAILPOINT": f"deploy-{step}=crash"})
+    station.allow(".")
+    station.start()
+    put(station, "o", COUNTER)
+    station.post("/objects/o", {})
+    (station.objects / "o.py").write_text(FULL)
+    wait_until(lambda: not station.alive(), what=f"deploy-{step} did not strike")
+    station.verify_data()
+    station.env.clear()
+    station.start()
+    wait_value(station, "o", 2)  # the file is what was wanted
+    assert check_whole(station) == 2 and len(versions(station, "o")) == 2
+
+
+@failpoints
+@pytest.mark.parametrize("step", ["spawned", "loaded", "healthy", "drained", "migrated", "stored",
+                                  "committed", "handed"])
+def test_killed_while_starting(new_station, step):
+    """A start that has to migrate, for the station was killed before that was committed."""
+    station = new_station(build=FAILPOINT_BUILD, env={"OBJECTD_FAILPOINT": "deploy-stored=crash"})
+    station.allow(".")
+    station.start()
+    put(station, "o", COUNTER)
+    station.post("/objects/o", {})
+    (station.objects / "o.py").write_text(FULL)
+    wait_until(lambda: not station.alive())
+    assert [r["status"] for r in on_disk(station, "o")] == ["accepted"] * 2
+    station.env["OBJECTD_FAILPOINT"] = f"start-{step}=crash"
+    station.start()
+    with pytest.raises(Exception):
+        station.get("/objects/o")
+    wait_until(lambda: not station.alive(), what=f"start-{step} did not strike")
+    station.verify_data()
+    station.env.clear()
+    station.start()
+    assert check_whole(station) == 2 and len(versions(station, "o")) == 2
+
+
+# --- workers that die at the wrong time ---
+
+SLOW = COUNTER + """
+def PUT(request):
+    import pathlib, time
+    pathlib.Path(request["begun"]).touch()
+    while not pathlib.Path(request["until"]).exists():
+        time.sleep(0.01)
+    return {"slow": True}
+"""
+
+
+@pytest.mark.parametrize("victim", ["old", "candidate"])
+def test_a_worker_dies_while_the_object_is_frozen(station, tmp_path, victim):
+    station.allow("does not load", "died", "crash")
+    put(station, "o", SLOW)
+    station.post("/objects/o", {})
+    old = station.workers()[0].pid
+    begun, until = tmp_path / "begun", tmp_path / "until"
+    answers, slow = [], []
+    running = threading.Thread(target=lambda: slow.append(station.request(
+        "PUT", "/objects/o", {"begun": str(begun), "until": str(until)}).status))
+    running.start()
+    wait_until(begun.exists)
+    (station.objects / "o.py").write_text(SLOW.replace('"value": 1', '"value": 2'))
+    wait_until(lambda: len(on_disk(station, "o")) == 2)  # its version is stored: frozen
+    callers = [threading.Thread(target=lambda: answers.append(station.post("/objects/o", {}).status))
+               for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    pids = {w.pid for w in station.workers()}
+    os.kill(old if victim == "old" else (pids - {old}).pop(), signal.SIGKILL)
+    until.touch()
+    running.join()
+    for caller in callers:
+        caller.join()
+    assert slow == [502 if victim == "old" else 200] and answers == [200] * 4
+    wait_value(station, "o", 2)
+    assert state(station) == {"n": 5} and len(versions(station, "o")) == 2
