@@ -9,6 +9,7 @@
 enum {
     FD_RPC = 3,     /* nursery, worker, scribe: the socket to the supervisor */
     FD_ANSWERS = 4, /* worker: the socket on which the answers to its turns' questions come */
+    FD_STACKS = 5,  /* nursery, worker: its stderr, for stacks */
 };
 
 /* The descriptors of a SPAWN, in this order. */

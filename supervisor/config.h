@@ -74,6 +74,8 @@ struct config {
     uint64_t candidates_max;          /* 8, new versions that load beside others at once */
     uint64_t imports_object_max;      /* 1000, files that one object has imported and are watched */
     uint64_t version_text_max;        /* 1 KiB, author or message of a version */
+    uint64_t crashes_object_max;      /* 20, crash reports that are kept of one object */
+    uint64_t crashes_station_max;     /* 1000, of all of them */
     uint64_t turn_writes_max;         /* 8 MiB, state written by one turn */
     uint64_t replica_lag_max;         /* 64 MiB of writes that one replica has not read */
     uint64_t workers_object_max;      /* 64, workers of one object */

@@ -5,6 +5,7 @@
  */
 #include "common/build.h"
 #include "common/clock.h"
+#include "supervisor/crashes/crashes.h"
 #include "supervisor/files/files.h"
 #include "supervisor/http/front.h"
 #include "supervisor/lockfile.h"
@@ -132,6 +133,7 @@ static void on_worker_dead(struct worker *w, int wait_status)
 {
     if (wait_status != 0)
         files_worker_dead(w);
+    crashes_report(station.crashes, w, wait_status);
     turn_worker_dead(w, wait_status);
     lifecycle_worker_dead(w, wait_status);
 }
@@ -179,6 +181,9 @@ static void start_objects(void)
     station.file_checks = file_checks_new(station.loop);
     if (!station.file_checks)
         die(EXIT_CODE_ENVIRONMENT, "no memory for the objects folder");
+    station.crashes = crashes_new(&station);
+    if (!station.crashes)
+        die(EXIT_CODE_ENVIRONMENT, "no memory for the crash reports");
     station.imports = import_table_new(&station);
     station.slots = slots_new(&station);
     if (!station.slots)
@@ -234,6 +239,7 @@ static void stop_parts(void)
     import_table_free(station.imports);
     file_checks_free(station.file_checks);
     schedules_free(station.schedules);
+    crashes_free(station.crashes);
     turns_free(station.turns);
     front_free(station.front);
     signals_free(signals);

@@ -34,6 +34,7 @@ struct station {
     struct slots *slots;
     struct tree_watch *watch;
     struct turns *turns;
+    struct crashes *crashes;
     struct front *front;
     struct reload *reload;
 };

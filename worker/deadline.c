@@ -5,7 +5,6 @@
 #include "worker/py_scope.h"
 
 #include <errno.h>
-#include <execinfo.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -17,7 +16,6 @@
 #endif
 
 enum {
-    STACK_DEPTH_MAX = 64,
     REPEAT_NS = 20 * 1000 * 1000,
     REPEATS_MAX = 50,
 };
@@ -60,27 +58,11 @@ static void on_deadline(int signal, siginfo_t *info, void *context)
     errno = saved;
 }
 
-static void on_dump(int signal)
-{
-    (void)signal;
-    static const char title[] = "C stack:\n";
-    void *frames[STACK_DEPTH_MAX];
-    int saved = errno;
-    if (write(STDERR_FILENO, title, sizeof(title) - 1) > 0)
-        backtrace_symbols_fd(frames, backtrace(frames, STACK_DEPTH_MAX), STDERR_FILENO);
-    errno = saved;
-}
-
 void deadline_install(void)
 {
-    void *frame;
-    backtrace(&frame, 1); /* the first call allocates, which a signal handler must not */
     deadline_adopt_thread();
     struct sigaction deadline = {.sa_sigaction = on_deadline, .sa_flags = SA_SIGINFO};
     sigaction(SIGUSR1, &deadline, NULL);
-    struct sigaction dump = {.sa_handler = on_dump, .sa_flags = SA_RESTART};
-    sigaction(SIGUSR2, &dump, NULL);
-    py_embed_register_dump(SIGUSR2);
 }
 
 void deadline_adopt_thread(void)

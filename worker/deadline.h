@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * deadline - the two signals of the supervisor to a worker.
+ * deadline - the signal of the supervisor to a worker whose call has run for too long.
  *
  * SIGUSR1, queued with a call id: the deadline of that call has passed. The handler remembers the
- * id and has Python call deadline_take() at the next place where it looks at signals. SIGUSR2:
- * Python's stacks (faulthandler) and the C stack of the main thread go to stderr.
+ * id and has Python call deadline_take() at the next place where it looks at signals.
  */
 #ifndef WORKER_DEADLINE_H
 #define WORKER_DEADLINE_H

@@ -7,6 +7,7 @@
 #include "worker/confine.h"
 #include "worker/deadline.h"
 #include "worker/py_embed.h"
+#include "worker/stacks.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -149,6 +150,9 @@ static void leave_with_supervisor(void)
     socklen_t size = sizeof(type);
     if (getsockopt(FD_RPC, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_STREAM)
         die(EXIT_CODE_USAGE, "descriptor %d is no stream socket: started by hand?", FD_RPC);
+    /* Taken here, so that no descriptor that a SPAWN brings lies there. */
+    if (dup3(STDERR_FILENO, FD_STACKS, O_CLOEXEC) < 0)
+        die(EXIT_CODE_ENVIRONMENT, "dup3: %s", strerror(errno));
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGINT, SIG_IGN); /* a terminal's interrupt is for the supervisor to act on */
     signal(SIGPIPE, SIG_IGN);
@@ -161,6 +165,7 @@ int nursery_run(const char *venv)
     if (py_embed_start(venv) < 0)
         return EXIT_CODE_ENVIRONMENT;
     deadline_install();
+    stacks_install();
     channel_init(&channel, FD_RPC, RPC_FROM_NURSERY, RPC_FROM_SUPERVISOR, NURSERY_PAYLOAD_MAX);
     py_embed_freeze();
     for (;;) {

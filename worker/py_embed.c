@@ -5,6 +5,7 @@
 #include "worker/py_embed.h"
 
 #include "common/log.h"
+#include "common/worker_fds.h"
 #include "worker/deadline.h"
 #include "worker/py_ask.h"
 #include "worker/py_async.h"
@@ -133,7 +134,7 @@ static int install_deadline(void)
 static int enable_fault_handler(void)
 {
     PyObject *module = PyImport_ImportModule("faulthandler");
-    PyObject *done = module ? PyObject_CallMethod(module, "enable", "i", STDERR_FILENO) : NULL;
+    PyObject *done = module ? PyObject_CallMethod(module, "enable", "i", FD_STACKS) : NULL;
     Py_XDECREF(module);
     Py_XDECREF(done);
     return done ? 0 : -1;
@@ -236,13 +237,13 @@ void py_embed_interrupt(int signal)
     PyErr_SetInterruptEx(signal);
 }
 
-void py_embed_register_dump(int signal)
+void py_embed_dump_on(int signal, int fd)
 {
     PyObject *module = PyImport_ImportModule("faulthandler");
     PyObject *method = module ? PyObject_GetAttrString(module, "register") : NULL;
     PyObject *args = Py_BuildValue("(i)", signal);
-    PyObject *options = Py_BuildValue("{s:i,s:O,s:O}", "file", STDERR_FILENO, "all_threads",
-                                      Py_True, "chain", Py_True);
+    PyObject *options =
+        Py_BuildValue("{s:i,s:O,s:O}", "file", fd, "all_threads", Py_True, "chain", Py_False);
     PyObject *done = method && args && options ? PyObject_Call(method, args, options) : NULL;
     if (!done)
         PyErr_Print();

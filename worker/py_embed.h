@@ -29,8 +29,8 @@ void py_embed_run_signals(void);
 
 /* From a signal handler: Python's handler of this signal runs soon on the main thread. */
 void py_embed_interrupt(int signal);
-/* Python stacks of all threads on that signal, then its previous C handler. */
-void py_embed_register_dump(int signal);
+/* From now on that signal has faulthandler write the stacks of all threads to fd. */
+void py_embed_dump_on(int signal, int fd);
 
 /* Runs atexit functions and flushes stdout and stderr; the process exits after it. */
 void py_embed_finish(void);

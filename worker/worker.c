@@ -55,12 +55,13 @@ static void place_fds(const struct worker_fds *fds)
     place(null, STDIN_FILENO, 0);
     place(fds->out, STDOUT_FILENO, 0);
     place(fds->err, STDERR_FILENO, 0);
+    place(fds->err, FD_STACKS, O_CLOEXEC); /* over the nursery's own */
     /* What we got may lie where something is to be placed. */
-    int answers = fcntl(fds->answers, F_DUPFD_CLOEXEC, FD_ANSWERS + 1);
+    int answers = fcntl(fds->answers, F_DUPFD_CLOEXEC, FD_STACKS + 1);
     place(fds->rpc, FD_RPC, O_CLOEXEC); /* over the nursery's own socket */
     place(answers, FD_ANSWERS, O_CLOEXEC);
     /* Also those of other workers, when their SPAWN came together with ours. */
-    if (close_range(FD_ANSWERS + 1, ~0u, 0) < 0)
+    if (close_range(FD_STACKS + 1, ~0u, 0) < 0)
         die(EXIT_CODE_ENVIRONMENT, "close_range: %s", strerror(errno));
 }
 

@@ -71,21 +71,34 @@ static int is_log(const struct dirent *entry)
     return strcmp(entry->d_name, "log.tsv") == 0 || fnmatch("log-*.tsv", entry->d_name, 0) == 0;
 }
 
-static void check_logs(struct check_report *r, const char *object_id)
+/* Those files of folder/object_id that are chosen, in order. */
+static void each_file(struct check_report *r, const char *folder, const char *object_id,
+                      int (*is_chosen)(const struct dirent *entry),
+                      void (*check)(struct check_report *r))
 {
     char path[2 * PATH_MAX];
     struct dirent **names;
-    snprintf(path, sizeof(path), "%s/logs/%s", r->data_dir, object_id);
-    int count = scandir(path, &names, is_log, alphasort);
+    snprintf(path, sizeof(path), "%s/%s/%s", r->data_dir, folder, object_id);
+    int count = scandir(path, &names, is_chosen, alphasort);
     for (int i = 0; i < count; i++) {
-        if (begin_file(r, "logs", object_id, names[i]->d_name)) {
-            check_log_file(r);
+        if (begin_file(r, folder, object_id, names[i]->d_name)) {
+            check(r);
             check_report_end(r);
         }
         free(names[i]);
     }
     if (count >= 0)
         free(names);
+}
+
+static void check_logs(struct check_report *r, const char *object_id)
+{
+    each_file(r, "logs", object_id, is_log, check_log_file);
+}
+
+static void check_crashes(struct check_report *r, const char *object_id)
+{
+    each_file(r, "crashes", object_id, is_object, check_crash_file);
 }
 
 static void check_versions(struct check_report *r, const char *object_id)
@@ -136,6 +149,7 @@ int check_data(const char *data_dir, FILE *out)
     each_entry(&r, "state", check_state);
     each_entry(&r, "logs", check_logs);
     each_entry(&r, "versions", check_versions);
+    each_entry(&r, "crashes", check_crashes);
     check_files(&r);
     fprintf(out, "%s: %llu files, %llu entries, %d wrong\n", data_dir, (unsigned long long)r.files,
             (unsigned long long)r.entries, r.findings);

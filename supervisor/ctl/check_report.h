@@ -51,6 +51,7 @@ void check_escapes(struct check_report *r, const char *line, size_t len, uint64_
 void check_state_file(struct check_report *r);
 void check_log_file(struct check_report *r);
 void check_versions_file(struct check_report *r, const char *object_id);
+void check_crash_file(struct check_report *r);
 void check_journal(struct check_report *r);
 void check_files(struct check_report *r);
 void check_schedules(struct check_report *r);

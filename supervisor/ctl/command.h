@@ -77,6 +77,7 @@ int cmd_logs(struct ctl *ctl, const struct command *self, int argc, char **argv)
 int cmd_state(struct ctl *ctl, const struct command *self, int argc, char **argv);
 int cmd_source(struct ctl *ctl, const struct command *self, int argc, char **argv);
 int cmd_versions(struct ctl *ctl, const struct command *self, int argc, char **argv);
+int cmd_crashes(struct ctl *ctl, const struct command *self, int argc, char **argv);
 int cmd_diff(struct ctl *ctl, const struct command *self, int argc, char **argv);
 int cmd_deploy(struct ctl *ctl, const struct command *self, int argc, char **argv);
 int cmd_reload(struct ctl *ctl, const struct command *self, int argc, char **argv);

@@ -41,6 +41,8 @@ static const struct command commands[] = {
      cmd_logs},
     {"state", "ID [KEY]", "the durable state of an object, or one value of it", "", cmd_state},
     {"source", "ID [N]", "the source that serves, or that of version N", "", cmd_source},
+    {"crashes", "ID [CRASH] [-n COUNT]", "the crash reports of an object, or one of them",
+     "  -n, --count COUNT  the newest COUNT (default 20)\n", cmd_crashes},
     {"versions", "ID [-n COUNT]", "the versions of an object's source, newest first",
      "  -n, --count COUNT  the newest COUNT (default 20)\n", cmd_versions},
     {"diff", "ID N [M]", "what changed from version N to what serves, or to version M",

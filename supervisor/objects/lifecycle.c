@@ -80,6 +80,9 @@ static void serve(struct object *o)
     imports_settle(o, o->worker.generation);
     bool is_new = deploy_source(o) != NULL;
     loading_accept(o, is_new ? o->history.accepted : o->loading_version);
+    struct worker *w = worker_get(station->workers, o->worker);
+    if (w)
+        w->version = o->version;
     if (is_new)
         deploy_served(o);
     schedules_served(o);
@@ -423,6 +426,6 @@ void lifecycle_worker_dead(struct worker *w, int wait_status)
     if (carry_on(o, w))
         return;
     if (w->blame != WORKER_BLAME_UNWANTED)
-        outage_died(&o->outage, clock_mono_ns() - w->born_ns, reason);
+        outage_died(&o->outage, clock_mono_ns() - w->born_ns, reason, w->crash_id);
     lifecycle_event(o, OBJECT_EV_WORKER_DIED);
 }

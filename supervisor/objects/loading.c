@@ -78,6 +78,8 @@ static int encode_load(struct worker *w, struct buf *settings, struct buf *write
     int fd, err = loading_state(o, writes, &m.state, &fd);
     if (err)
         return err;
+    w->source_hash = source->hash;
+    w->version = source == o->accepted ? o->version : o->loading_version;
     buf_printf(&path, "%s/%s", station->config.objects_dir, o->file);
     put_settings(settings, w);
     m.path = (struct span){path.data, path.len};

@@ -6,22 +6,23 @@
 
 #include <stdio.h>
 
-static void begin(struct outage *outage, const char *reason)
+static void begin(struct outage *outage, const char *reason, const char *crash_id)
 {
     outage->lasts = true;
     snprintf(outage->reason, sizeof(outage->reason), "%s", reason);
+    snprintf(outage->crash_id, sizeof(outage->crash_id), "%s", crash_id);
 }
 
-void outage_died(struct outage *outage, uint64_t lived_ns, const char *reason)
+void outage_died(struct outage *outage, uint64_t lived_ns, const char *reason, const char *crash_id)
 {
     backoff_died(&outage->backoff, clock_mono_ns(), lived_ns);
-    begin(outage, reason);
+    begin(outage, reason, crash_id);
 }
 
 void outage_failed(struct outage *outage, const char *reason)
 {
     backoff_failed(&outage->backoff, clock_mono_ns());
-    begin(outage, reason);
+    begin(outage, reason, "");
 }
 
 uint64_t outage_wait(struct outage *outage)
@@ -55,6 +56,8 @@ void outage_put(struct buf *json, const struct outage *outage)
     clock_iso(clock_wall_us() + left_ns / 1000, when);
     buf_putc(json, '{');
     json_put_member(json, "reason", outage->reason);
+    if (outage->crash_id[0])
+        json_put_member(json, "crash_id", outage->crash_id);
     json_put_number(json, "failures", outage->backoff.failures);
     json_put_member(json, "next_attempt", when);
     json_put_key(json, "next_attempt_seconds");

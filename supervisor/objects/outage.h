@@ -13,6 +13,7 @@
 #define SUPERVISOR_OBJECTS_OUTAGE_H
 
 #include "common/buf.h"
+#include "supervisor/crashes/crash_id.h"
 #include "supervisor/process/backoff.h"
 
 #include <stdbool.h>
@@ -26,10 +27,12 @@ struct outage {
     bool lasts;
     uint64_t retry_ns; /* the next attempt; monotonic */
     char reason[OUTAGE_REASON_SIZE];
+    char crash_id[CRASH_ID_SIZE]; /* of the newest death; empty: there is no report */
 };
 
 /* The worker that served died, after a life of lived_ns; reason as people read it. */
-void outage_died(struct outage *outage, uint64_t lived_ns, const char *reason);
+void outage_died(struct outage *outage, uint64_t lived_ns, const char *reason,
+                 const char *crash_id);
 /* No worker could be started, or it ended before it served. */
 void outage_failed(struct outage *outage, const char *reason);
 /* Nanoseconds until the next attempt, which is noted. */
@@ -41,7 +44,7 @@ void outage_proven(struct outage *outage);
 /* What was is forgotten. */
 void outage_forget(struct outage *outage);
 
-/* {"reason","failures","next_attempt","next_attempt_seconds"} */
+/* {"reason","crash_id","failures","next_attempt","next_attempt_seconds"} */
 void outage_put(struct buf *json, const struct outage *outage);
 
 #endif

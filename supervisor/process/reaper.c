@@ -10,6 +10,7 @@
 #include "supervisor/station.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 /* A zombie's pid without reaping it; 0 when there is none. */
@@ -31,7 +32,10 @@ static int reap(pid_t pid)
 static void reap_worker(struct worker *w)
 {
     family_kill(w); /* what it started dies with it; the zombie still keeps the id */
-    worker_exited(w, reap(w->pid));
+    struct rusage usage = {0};
+    int status = 0;
+    wait4(w->pid, &status, 0, &usage);
+    worker_exited(w, status, &usage);
 }
 
 /* False when it is no child that we know. */

@@ -26,7 +26,7 @@ static void kill_process(struct worker *w)
 {
     if (w->pid == 0) { /* FORKED will come, and brings us here again, unless nobody was asked yet */
         if (nursery_cancel(w->station->nursery, w->ref))
-            worker_exited(w, 0);
+            worker_exited(w, 0, NULL);
         return;
     }
     family_kill(w);
@@ -59,6 +59,8 @@ void worker_settle(struct worker *w)
 enum worker_action worker_event(struct worker *w, enum worker_event event)
 {
     struct worker_step step = worker_fsm_step(w->state, event);
+    if (w->state < WORKER_KILLED)
+        w->last_state = w->state;
     w->state = step.next;
     worker_set_busy(w, has_work(w));
     switch (step.action) {
@@ -106,10 +108,12 @@ static void receive_rest(struct worker *w)
         worker_handle_frames(w);
 }
 
-void worker_exited(struct worker *w, int wait_status)
+void worker_exited(struct worker *w, int wait_status, const struct rusage *usage)
 {
     struct worker_table *table = w->station->workers;
     loop_timer_cancel(&w->timer);
+    if (usage)
+        w->usage = *usage;
     worker_event(w, WORKER_EV_EXITED); /* first: nothing it still says can change its state */
     if (w->blame != WORKER_BLAME_PROTOCOL)
         receive_rest(w);

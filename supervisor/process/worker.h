@@ -10,10 +10,14 @@
 #define SUPERVISOR_PROCESS_WORKER_H
 
 #include "common/channel.h"
+#include "common/sha256.h"
+#include "supervisor/crashes/crash_id.h"
 #include "supervisor/loop.h"
 #include "supervisor/process/family.h"
+#include "supervisor/process/output_tail.h"
 #include "supervisor/process/worker_fsm.h"
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 struct station;
@@ -69,8 +73,11 @@ struct worker {
     struct loop_timer output_window; /* runs while output_bytes is not 0 */
     uint64_t output_bytes;           /* that were read of both in this window */
     int output_fd[2];                /* its stdout and stderr, -1 when closed */
+    struct output_tail stderr_tail;
     struct shared_page *page;
-    struct loop_timer timer; /* start-up or exit deadline */
+    struct sha256 source_hash; /* of what it was told to load */
+    uint64_t version;          /* its number in the history; 0: none yet */
+    struct loop_timer timer;   /* start-up or exit deadline */
     struct worker *next_dirty;
     bool exit_sent;
     bool is_dirty; /* has frames to flush at the end of the round */
@@ -90,7 +97,7 @@ struct worker {
     size_t gated_streams;    /* streams whose head waits for the gate */
     uint64_t deadline_id;    /* call that was told its deadline */
     uint64_t deadline_ns;    /* when; monotonic */
-    bool dumped;             /* stacks were asked for */
+    uint64_t dumped_ns;      /* its stacks were asked for; 0: not */
     uint64_t cpu_id;         /* call whose processor time is looked at */
     uint64_t cpu_before_ns;  /* what the worker had used when that was seen first */
 
@@ -103,6 +110,11 @@ struct worker {
     uint64_t update_id;     /* of the UPDATE queued last: the bytes of all up to it */
     uint64_t applied_seen;  /* how far the page said it had come */
     uint64_t progressed_ns; /* since when; monotonic */
+
+    enum worker_state last_state; /* before it was killed or reaped */
+    /* once it has ended */
+    struct rusage usage;
+    char crash_id[CRASH_ID_SIZE]; /* empty: it ended as it was meant to */
 
     uint64_t turns;
     struct worker *next_busy, *prev_busy; /* list of BUSY workers, for deadlines */
@@ -163,7 +175,8 @@ void worker_spawn_lost(struct worker_table *table, struct worker_ref ref);
 
 /* For the reaper: the worker with that pid, or NULL. */
 struct worker *worker_by_pid(struct worker_table *table, pid_t pid);
-void worker_exited(struct worker *w, int wait_status);
+/* usage: NULL for one that was never forked. */
+void worker_exited(struct worker *w, int wait_status, const struct rusage *usage);
 
 /* Calls fn for every living worker; fn may end it. */
 void worker_each(struct worker_table *table, void (*fn)(struct worker *w, void *arg), void *arg);

@@ -5,10 +5,10 @@
 
 static const char *const blame_names[] = {
     [WORKER_BLAME_NONE] = "died",         [WORKER_BLAME_PROTOCOL] = "protocol",
-    [WORKER_BLAME_DEADLINE] = "deadline", [WORKER_BLAME_LOAD_TIME] = "load-time",
+    [WORKER_BLAME_DEADLINE] = "deadline", [WORKER_BLAME_CPU] = "cpu",
+    [WORKER_BLAME_MEMORY] = "memory",     [WORKER_BLAME_LOAD_TIME] = "load-time",
     [WORKER_BLAME_LAG] = "lag",           [WORKER_BLAME_NURSERY] = "nursery",
-    [WORKER_BLAME_UNWANTED] = "unwanted", [WORKER_BLAME_CPU] = "cpu",
-    [WORKER_BLAME_MEMORY] = "memory",
+    [WORKER_BLAME_UNWANTED] = "unwanted",
 };
 
 const char *worker_blame_name(enum worker_blame blame)

@@ -72,6 +72,8 @@ static bool read_chunk(struct worker *w, int i)
         return false;
     ssize_t n = read(w->output_fd[i], chunk, sizeof(chunk));
     if (n > 0) {
+        if (i == 1)
+            output_tail_add(&w->stderr_tail, chunk, (size_t)n);
         object_log_output(w->object->log, stream_of(w, i), chunk, (size_t)n);
         count_bytes(w, (size_t)n);
     } else if (n == 0 || (errno != EAGAIN && errno != EINTR))

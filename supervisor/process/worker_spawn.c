@@ -5,6 +5,7 @@
 #include "supervisor/objects/object.h"
 #include "supervisor/process/limits.h"
 #include "supervisor/process/nursery.h"
+#include "supervisor/process/stack_dump.h"
 #include "supervisor/process/worker_output.h"
 #include "supervisor/process/worker_private.h"
 #include "supervisor/station.h"
@@ -20,7 +21,11 @@ enum { WORKER_PAYLOAD_MAX = 64 * 1024 * 1024 };
 
 static void on_load_late(void *arg)
 {
-    worker_kill(arg, WORKER_BLAME_LOAD_TIME);
+    struct worker *w = arg;
+    if (stack_dump_is_over(w))
+        worker_kill(w, WORKER_BLAME_LOAD_TIME);
+    else
+        loop_timer_set(w->station->loop, &w->timer, STACK_DUMP_TICK_NS, on_load_late, w);
 }
 
 /* The descriptors that the child gets. */
@@ -135,7 +140,7 @@ void worker_spawn_lost(struct worker_table *table, struct worker_ref ref)
         return;
     if (w->blame == WORKER_BLAME_NONE)
         w->blame = WORKER_BLAME_NURSERY;
-    worker_exited(w, 0);
+    worker_exited(w, 0, NULL);
 }
 
 void worker_spawn_failed(struct worker_table *table, struct worker_ref ref, int error)
@@ -144,5 +149,5 @@ void worker_spawn_failed(struct worker_table *table, struct worker_ref ref, int 
     if (!w || w->pid)
         return;
     log_warn("no worker for %s: %s", w->object->id, strerror(error));
-    worker_exited(w, 0);
+    worker_exited(w, 0, NULL);
 }

@@ -226,6 +226,7 @@ void worker_slot_free(struct worker *w)
     loop_unwatch(w->channel_source);
     loop_unwatch(w->answers_source);
     worker_output_close(w);
+    output_tail_free(&w->stderr_tail);
     channel_free(&w->channel);
     channel_free(&w->answers);
     if (w->page)

@@ -4,6 +4,7 @@
 #include "common/json_text.h"
 #include "supervisor/log/object_log.h"
 #include "supervisor/objects/lifecycle.h"
+#include "supervisor/rest/crash_view.h"
 #include "supervisor/rest/deploy_view.h"
 #include "supervisor/rest/document_error.h"
 #include "supervisor/rest/file_view.h"
@@ -206,8 +207,8 @@ static const struct reserved reserved[] = {
     {"files", "true", "GET", true, view_files},
     {"file", NULL, "GET", true, view_file},
     {"file", NULL, "DELETE", true, view_file_delete},
-    {"crashes", "true", "GET", true, NULL},
-    {"crash", NULL, "GET", true, NULL},
+    {"crashes", "true", "GET", true, view_crashes},
+    {"crash", NULL, "GET", true, view_crash},
 };
 
 static const struct reserved *reserved_of(struct span name, struct span value, struct span method)

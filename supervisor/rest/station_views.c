@@ -4,6 +4,7 @@
 #include "common/build.h"
 #include "common/clock.h"
 #include "common/json_text.h"
+#include "supervisor/crashes/crashes.h"
 #include "supervisor/http/front.h"
 #include "supervisor/log/object_log.h"
 #include "supervisor/metric.h"
@@ -168,6 +169,7 @@ void view_status(struct station *station, struct exchange *x)
     json_put_number(&json, "rollbacks", probation_rollbacks());
     put_backoff(station, &json);
     slots_status(station->slots, &json);
+    crashes_status(station->crashes, &json);
     turn_status(station->turns, &json);
     schedules_status(station->schedules, &json);
     store_status(station->store, &json);
@@ -217,6 +219,7 @@ void view_metrics(struct station *station, struct exchange *x)
                    restarts);
     metric_counter(&text, "rollbacks_total", "Versions that failed and were rolled back.",
                    probation_rollbacks());
+    crashes_metrics(station->crashes, &text);
     log_metrics(station->logs, &text);
     slots_metrics(station->slots, &text);
     turn_metrics(station->turns, &text);

@@ -273,14 +273,28 @@ int log_query_step(struct log_query *q, uint64_t until_ns)
 
 /* --- the answer --- */
 
-static void put_lines(const struct log_query *q, struct document *d, const char *separator)
+/* The i-th, from the newest. */
+static void put_line(const struct log_query *q, size_t i, struct buf *out)
 {
     const size_t *starts = (const size_t *)(const void *)q->starts.data;
+    size_t stop = i + 1 < q->count ? starts[i + 1] : q->found.len;
+    buf_append(out, q->found.data + starts[i], stop - starts[i]);
+}
+
+static void put_lines(const struct log_query *q, struct document *d, const char *separator)
+{
     for (size_t i = q->count; i-- > 0;) {
-        size_t start = starts[i], stop = i + 1 < q->count ? starts[i + 1] : q->found.len;
-        buf_append(&d->text, q->found.data + start, stop - start);
+        put_line(q, i, &d->text);
         buf_puts(&d->text, i > 0 ? separator : "");
         document_flow(d);
+    }
+}
+
+void log_query_put(const struct log_query *q, struct buf *out)
+{
+    for (size_t i = q->count; i-- > 0;) {
+        put_line(q, i, out);
+        buf_puts(out, i > 0 ? "," : "");
     }
 }
 

@@ -24,6 +24,8 @@ int log_query_step(struct log_query *query, uint64_t until_ns);
  * for the caller to close and its size, or -errno.
  */
 int log_query_answer(const struct log_query *query, uint64_t *size);
+/* The lines alone, oldest first, with commas between them. */
+void log_query_put(const struct log_query *query, struct buf *out);
 void log_query_free(struct log_query *query);
 
 #endif

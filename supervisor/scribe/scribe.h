@@ -102,6 +102,14 @@ void scribe_version_read(struct scribe *scribe, const struct scribe_rpc_version_
 
 /* done(arg, err, the number) once. */
 typedef void (*scribe_number_fn)(void *arg, int err, uint64_t value);
+/* Keeps a crash report (crash_store.h); answers with how many went for it. */
+struct scribe_rpc_crash_write;
+void scribe_crash_write(struct scribe *scribe, const struct scribe_rpc_crash_write *m,
+                        scribe_number_fn done, void *arg);
+/* One crash report, or their list (crash_list.h). */
+struct scribe_rpc_crash_read;
+void scribe_crash_read(struct scribe *scribe, const struct scribe_rpc_crash_read *m,
+                       scribe_document_fn done, void *arg);
 /* How many lines the log has up to a position. */
 void scribe_log_count(struct scribe *scribe, const char *object_id, const struct log_position *upto,
                       scribe_number_fn done, void *arg);

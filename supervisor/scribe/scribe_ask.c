@@ -280,6 +280,29 @@ void scribe_on_log_removed(struct scribe *s, scribe_log_removed_fn fn, void *arg
     s->log_removed_arg = arg;
 }
 
+void scribe_crash_write(struct scribe *s, const struct scribe_rpc_crash_write *m,
+                        scribe_number_fn done, void *arg)
+{
+    struct scribe_job *job = number_job(s, done, arg);
+    if (!job)
+        return;
+    job->is_sliced = false;
+    size_t frame = channel_begin(&s->channel, RPC_CRASH_WRITE, job->id);
+    scribe_rpc_crash_write_encode(&s->channel.out, m);
+    submit(s, job, frame);
+}
+
+void scribe_crash_read(struct scribe *s, const struct scribe_rpc_crash_read *m,
+                       scribe_document_fn done, void *arg)
+{
+    struct scribe_job *job = document_job(s, done, arg);
+    if (!job)
+        return;
+    size_t frame = channel_begin(&s->channel, RPC_CRASH_READ, job->id);
+    scribe_rpc_crash_read_encode(&s->channel.out, m);
+    submit(s, job, frame);
+}
+
 void scribe_files(struct scribe *s, const struct scribe_rpc_files *m, scribe_files_fn done,
                   void *arg)
 {

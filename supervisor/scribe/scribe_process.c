@@ -8,6 +8,8 @@
 
 #include "common/channel.h"
 #include "common/worker_fds.h"
+#include "supervisor/crashes/crash_list.h"
+#include "supervisor/crashes/crash_store.h"
 #include "supervisor/scribe/checkpoint_merge.h"
 #include "supervisor/scribe/file_work.h"
 #include "supervisor/scribe/log_count.h"
@@ -199,6 +201,28 @@ static void answer_number(struct process *p, uint64_t job, int err, uint64_t val
     send_out(p);
 }
 
+static bool run_crash_write(struct process *p, struct span payload)
+{
+    struct scribe_rpc_crash_write m;
+    uint64_t removed;
+    if (!scribe_rpc_crash_write_decode(payload, &m))
+        return false;
+    int err = crash_store_write(p->data_dir, &m, &removed);
+    answer_number(p, p->job, err, removed);
+    return true;
+}
+
+static bool run_crash_read(struct process *p, struct span payload)
+{
+    struct scribe_rpc_crash_read m;
+    uint64_t size = 0;
+    if (!scribe_rpc_crash_read_decode(payload, &m))
+        return false;
+    int result = crash_list(p->data_dir, &m, &size);
+    answer_document(p, p->job, result, size);
+    return true;
+}
+
 static int count_step(void *work, uint64_t until_ns)
 {
     return log_count_step(work, until_ns);
@@ -357,6 +381,8 @@ static const struct job_kind {
     {RPC_VERSION_WRITE, run_version_write},
     {RPC_VERSION_LIST, run_version_list},
     {RPC_VERSION_READ, run_version_read},
+    {RPC_CRASH_WRITE, run_crash_write},
+    {RPC_CRASH_READ, run_crash_read},
     {RPC_CANCEL, run_cancel},
     {RPC_LOG_COUNT, run_log_count},
     {RPC_LOG_KEEP, run_log_keep},

@@ -330,6 +330,46 @@ bool scribe_rpc_version_read_decode(struct span payload, struct scribe_rpc_versi
     return codec_finish(&r) && m->object_id.len > 0 && m->is_bare <= 1;
 }
 
+void scribe_rpc_crash_write_encode(struct buf *out, const struct scribe_rpc_crash_write *m)
+{
+    put_span(out, m->object_id);
+    put_span(out, m->crash_id);
+    codec_put_u64(out, m->object_max);
+    codec_put_u64(out, m->station_max);
+    codec_put_u64(out, m->log_lines);
+    put_position(out, &m->log_upto);
+    put_span(out, m->report);
+}
+
+bool scribe_rpc_crash_write_decode(struct span payload, struct scribe_rpc_crash_write *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->object_id = codec_bytes(&r);
+    m->crash_id = codec_bytes(&r);
+    m->object_max = codec_u64(&r);
+    m->station_max = codec_u64(&r);
+    m->log_lines = codec_u64(&r);
+    m->log_upto = take_position(&r);
+    m->report = codec_bytes(&r);
+    return codec_finish(&r) && m->object_id.len > 0 && m->crash_id.len > 0;
+}
+
+void scribe_rpc_crash_read_encode(struct buf *out, const struct scribe_rpc_crash_read *m)
+{
+    put_span(out, m->object_id);
+    put_span(out, m->crash_id);
+    codec_put_u64(out, m->limit);
+}
+
+bool scribe_rpc_crash_read_decode(struct span payload, struct scribe_rpc_crash_read *m)
+{
+    struct codec_reader r = reader_of(payload);
+    m->object_id = codec_bytes(&r);
+    m->crash_id = codec_bytes(&r);
+    m->limit = codec_u64(&r);
+    return codec_finish(&r) && m->object_id.len > 0;
+}
+
 void scribe_rpc_document_encode(struct buf *out, const struct scribe_rpc_document *m)
 {
     codec_put_u32(out, m->error);

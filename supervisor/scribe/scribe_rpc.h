@@ -114,6 +114,26 @@ struct scribe_rpc_version_read {
 void scribe_rpc_version_read_encode(struct buf *out, const struct scribe_rpc_version_read *m);
 bool scribe_rpc_version_read_decode(struct span payload, struct scribe_rpc_version_read *m);
 
+struct scribe_rpc_crash_write {
+    struct span object_id;
+    struct span crash_id;
+    uint64_t object_max; /* reports that stay, of this object and of all */
+    uint64_t station_max;
+    uint64_t log_lines; /* newest lines of the log that are added */
+    struct scribe_rpc_position log_upto;
+    struct span report; /* JSON, its last member and the closing brace missing */
+};
+void scribe_rpc_crash_write_encode(struct buf *out, const struct scribe_rpc_crash_write *m);
+bool scribe_rpc_crash_write_decode(struct span payload, struct scribe_rpc_crash_write *m);
+
+struct scribe_rpc_crash_read {
+    struct span object_id;
+    struct span crash_id; /* empty: the list of them */
+    uint64_t limit;       /* of the list */
+};
+void scribe_rpc_crash_read_encode(struct buf *out, const struct scribe_rpc_crash_read *m);
+bool scribe_rpc_crash_read_decode(struct span payload, struct scribe_rpc_crash_read *m);
+
 struct scribe_rpc_document {
     uint32_t error; /* errno; 0: the frame's descriptor is the document */
     uint64_t size;

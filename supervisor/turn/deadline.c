@@ -4,14 +4,15 @@
  * busy worker runs (from the page that the worker shows us), and how long calls wait in queues.
  *
  * A call past its deadline: the worker is told (TimeoutError in the handler); after the grace its
- * stacks are dumped to its stderr; a tick later its process group is killed. A worker whose page
- * says nothing is judged by when it last answered.
+ * stacks are dumped to its stderr (stack_dump.h); then it is killed with all it has started. A
+ * worker whose page says nothing is judged by when it last answered.
  */
 #include "common/clock.h"
 #include "common/shared_page.h"
 #include "supervisor/objects/object.h"
 #include "supervisor/objects/slots.h"
 #include "supervisor/process/limits.h"
+#include "supervisor/process/stack_dump.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/trial.h"
 
@@ -25,17 +26,14 @@ static void tell_deadline(struct worker *w, uint64_t id, uint64_t now)
     sigqueue(w->pid, SIGUSR1, (union sigval){.sival_ptr = (void *)(uintptr_t)id});
     w->deadline_id = id;
     w->deadline_ns = now;
-    w->dumped = false;
+    w->dumped_ns = 0;
 }
 
 /* Its stacks first; a tick later the worker. */
 static void end_turn(struct worker *w, enum worker_blame blame, const char *why)
 {
-    if (!w->dumped) {
-        w->dumped = true;
-        kill(w->pid, SIGUSR2);
+    if (!stack_dump_is_over(w))
         return;
-    }
     log_info("worker %d of %s %s: killed", (int)w->pid, w->object->id, why);
     worker_kill(w, blame);
 }
@@ -100,7 +98,7 @@ static void check_cpu(struct worker *w, uint64_t running)
     if (w->cpu_id != running) {
         w->cpu_id = running;
         w->cpu_before_ns = used_ns;
-        w->dumped = false;
+        w->dumped_ns = 0;
     } else if (age(used_ns, w->cpu_before_ns) > limit_ns) {
         end_turn(w, WORKER_BLAME_CPU, "ran a call past limits.cpu_seconds");
     }

@@ -48,4 +48,12 @@ size_t turn_outstanding(const struct turns *turns);
 void turn_status(const struct turns *turns, struct buf *json);
 void turn_metrics(const struct turns *turns, struct buf *text);
 
+/*
+ * The newest call of a dead worker that had begun; a page that lies can only hurt the worker's own
+ * calls. What broke the protocol was not listened to further: any of its calls may have begun.
+ */
+uint64_t turn_newest_begun(const struct worker *w);
+/* When that call began, as far as it is known; monotonic. */
+uint64_t turn_began_ns(const struct worker *w, const struct call *call);
+
 #endif

@@ -52,6 +52,8 @@ enum { PAYLOAD_MAX = 2 * RPC_INLINE_MAX };
     PAYLOAD(VERSION_WRITTEN, scribe_rpc_version_written) \
     PAYLOAD(VERSION_LIST, scribe_rpc_version_list)       \
     PAYLOAD(VERSION_READ, scribe_rpc_version_read)       \
+    PAYLOAD(CRASH_WRITE, scribe_rpc_crash_write)         \
+    PAYLOAD(CRASH_READ, scribe_rpc_crash_read)           \
     PAYLOAD(FILES, scribe_rpc_files)                     \
     PAYLOAD(FILES_DONE, scribe_rpc_files_done)           \
     PAYLOAD(LIST, scribe_rpc_list)                       \

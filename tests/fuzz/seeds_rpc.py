@@ -222,6 +222,10 @@ PAYLOADS = {
     "VERSION_LIST": [[text(b"a"), u64(10), u64(0), u64(0)], [text(b""), u64(1), u64(0), u64(0)]],
     "VERSION_READ": [[text(b"a"), u64(1), u32(0)], [text(b""), u64(1), u32(0)],
                      [text(b"a"), u64(1), u32(2)]],
+    "CRASH_WRITE": [[text(b"a"), text(b"id"), u64(20), u64(99), u64(50), *UPTO, text(b"{")],
+                    [text(b""), text(b"id"), u64(20), u64(99), u64(50), *UPTO, text(b"{")],
+                    [text(b"a"), text(b""), u64(20), u64(99), u64(50), *UPTO, text(b"{")]],
+    "CRASH_READ": [[text(b"a"), text(b"id"), u64(1)], [text(b""), text(b""), u64(1)]],
 }
 
 

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/process/stack_dump.h"
+
+#include "common/clock.h"
+#include "supervisor/crashes/crash_stacks.h"
+
+#include <signal.h>
+
+#define PATIENCE_NS (500 * NS_PER_MS)
+
+static void ask(struct worker *w)
+{
+    w->dumped_ns = clock_mono_ns();
+    kill(w->pid, SIGCONT);
+    kill(w->pid, SIGUSR2);
+}
+
+bool stack_dump_is_over(struct worker *w)
+{
+    if (w->pid <= 0)
+        return true;
+    if (w->dumped_ns == 0) {
+        ask(w);
+        return false;
+    }
+    worker_read_output(w);
+    return crash_stacks_find(output_tail_text(&w->stderr_tail), w->pid).has_ended ||
+           clock_mono_ns() - w->dumped_ns > PATIENCE_NS;
+}
