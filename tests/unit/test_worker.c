@@ -129,7 +129,9 @@ START_TEST(does_not_load)
 {
     uint32_t line;
     char *error = driver_load_fails(&nursery, &worker, bad_sources[_i].source, &line);
-    ck_assert_str_eq(error, bad_sources[_i].error);
+    /* What could be installed may follow. */
+    if (strncmp(error, bad_sources[_i].error, strlen(bad_sources[_i].error)) != 0)
+        ck_assert_str_eq(error, bad_sources[_i].error);
     ck_assert_uint_eq(line, bad_sources[_i].line);
     free(error);
     int status = driver_wait_exit(&worker);
@@ -990,12 +992,12 @@ END_TEST
 /* The signal finds the one that computes, and leaves those alone that have time. */
 START_TEST(deadline_of_one_that_holds_the_loop)
 {
-    load(CONCURRENT "import time\n"
+    load(CONCURRENT "import time\nbegun = asyncio.Event()\n"
                     "async def GET(request):\n"
-                    "    until = time.monotonic() + 20\n"
+                    "    begun.set()\n    until = time.monotonic() + 20\n"
                     "    while time.monotonic() < until: pass\n"
                     "async def PUT(request):\n"
-                    "    await asyncio.sleep(0.01)\n    return 'well'\n");
+                    "    await begun.wait()\n    return 'well'\n");
     send_calls((struct driver_call[]){{.method = "PUT", .timeout_ns = 10000000000},
                                       {.timeout_ns = 50000000}},
                2);
