@@ -19,8 +19,9 @@
 enum {
     LATE_S = 1,
     TICK_CRASHES = 3,
-    WAIT_MAX_S = 30,
-    LOOK_FOR_OBJECT_S = 60,
+    WAIT_MS = 250, /* the first time, then twice as long each time */
+    WAIT_MAX_MS = 30000,
+    LOOK_FOR_OBJECT_MS = 60000,
     COUNTED_MAX = 100000, /* a time table is walked through */
 };
 
@@ -39,16 +40,16 @@ struct span schedule_tick_function(const struct schedule_tick *tick)
 
 /* --- again, later --- */
 
-static void wait_for(struct schedules *all, struct schedule *s, int64_t seconds)
+static void wait_for(struct schedules *all, struct schedule *s, int64_t ms)
 {
-    s->due_us = schedules_now_us() + seconds * (int64_t)US_PER_S;
+    s->due_us = schedules_now_us() + ms * 1000;
     schedules_arm(all, s);
 }
 
-static int64_t backoff_s(unsigned attempt)
+static int64_t backoff_ms(unsigned before)
 {
-    int64_t seconds = (int64_t)1 << (attempt < 6 ? attempt : 6);
-    return seconds < WAIT_MAX_S ? seconds : WAIT_MAX_S;
+    int64_t ms = (int64_t)WAIT_MS << (before < 7 ? before : 7);
+    return ms < WAIT_MAX_MS ? ms : WAIT_MAX_MS;
 }
 
 /* --- what came of it --- */
@@ -140,8 +141,8 @@ static void after_crash(struct schedule_tick *tick, const char *status)
         give_up(tick, status);
         return;
     }
-    object_note(tick->object, "WARNING", "tick of %s crashed (%s); it runs again in %d s",
-                s->function, status, (int)backoff_s(s->attempts - 1));
+    object_note(tick->object, "WARNING", "tick of %s crashed (%s); it runs again in %d ms",
+                s->function, status, (int)backoff_ms(s->attempts - 1));
 }
 
 /* Not to be told from one that did nothing: it is run again. */
@@ -163,9 +164,9 @@ static void rearm(struct schedules *all, struct schedule *s, bool is_settled)
         s->waits = 0;
         schedules_arm(all, s);
     } else if (s->attempts) {
-        wait_for(all, s, backoff_s(s->attempts - 1));
+        wait_for(all, s, backoff_ms(s->attempts - 1));
     } else {
-        wait_for(all, s, backoff_s(s->waits - 1));
+        wait_for(all, s, backoff_ms(s->waits - 1));
     }
 }
 
@@ -240,7 +241,7 @@ static void launch(struct schedules *all, struct schedule *s, struct object *o,
         if (tick)
             end(tick);
         else
-            wait_for(all, s, backoff_s(s->waits - 1));
+            wait_for(all, s, backoff_ms(s->waits - 1));
         return;
     }
     tick->run = *run;
@@ -312,7 +313,7 @@ void schedule_tick_start(struct schedules *all, struct schedule *s, int64_t now_
     struct object *o = object_find(all->station->objects, id, strlen(id));
     struct schedule_run run;
     if (!o || o->phase == OBJECT_GONE || object_use(o) < 0)
-        wait_for(all, s, LOOK_FOR_OBJECT_S);
+        wait_for(all, s, LOOK_FOR_OBJECT_MS);
     else if (plan(all, s, o, now_us, &run))
         launch(all, s, o, &run);
 }
