@@ -11,6 +11,8 @@
 #define LEAF              "supervisor"
 #define SUPERVISOR_WEIGHT "1000" /* ten times a worker's */
 
+#define V1_SHARES 1024l /* of a process, or a group */
+
 enum { FILE_PATH_SIZE = CGROUP_PATH_SIZE + CGROUP_NAME_SIZE, TEXT_SIZE = 4096 };
 
 static const struct controller {
@@ -168,7 +170,8 @@ static unsigned prepare_v2(const char *own, const char *station)
     unsigned missing = wanted & ~get_parts(own, "cgroup.subtree_control");
     if (missing && move_down(own, station))
         give_on(own, missing);
-    give_on(station, get_parts(station, "cgroup.controllers"));
+    give_on(station, get_parts(station, "cgroup.controllers") &
+                         ~get_parts(station, "cgroup.subtree_control"));
     unsigned parts = get_parts(station, "cgroup.subtree_control");
     snprintf(leaf, sizeof(leaf), "%s/" LEAF, station);
     if (parts & cgroup_bit(CGROUP_CPU))
@@ -176,6 +179,17 @@ static unsigned prepare_v2(const char *own, const char *station)
     char kill_file[CGROUP_PATH_SIZE + CGROUP_NAME_SIZE];
     snprintf(kill_file, sizeof(kill_file), "%s/cgroup.kill", station);
     return parts | (access(kill_file, W_OK) == 0 ? cgroup_bit(CGROUP_FAMILY) : 0);
+}
+
+/*
+ * The supervisor stays beside the folder, as one process: on each processor it weighs as much as
+ * all workers together, and they no less than any other process of the machine.
+ */
+static void weigh_v1(const char *station)
+{
+    char text[32];
+    snprintf(text, sizeof(text), "%ld", V1_SHARES * sysconf(_SC_NPROCESSORS_ONLN));
+    put(station, "cpu.shares", text);
 }
 
 /* The parts that are new with it; 0 when it is of no use. */
@@ -191,6 +205,8 @@ static unsigned prepare(struct cgroup_root *root, const struct cgroup_root *own,
         snprintf(why, why_size, "%s: %s", root->path, strerror(errno));
         return 0;
     }
+    if (own->version == 1 && (own->parts & cgroup_bit(CGROUP_CPU)))
+        weigh_v1(root->path);
     root->parts = (own->version == 2 ? prepare_v2(own->path, root->path) : own->parts) & ~have;
     if (!root->parts)
         rmdir(root->path);

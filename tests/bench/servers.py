@@ -123,9 +123,19 @@ quiet = Quiet(600)
 def wrk(port, path, seconds, connections=64):
     """One run: {"requests", "rate", "p50_us", "p99_us", …}; errors of any kind end the benchmark."""
     quiet.wait()
+    return run_wrk(port, path, seconds, connections, "report.lua", {})
+
+
+def paced(port, path, seconds, connections=4, pace_ms=5):
+    """A steady load of a few hundred requests a second, beside whatever else the test lets run."""
+    return run_wrk(port, path, seconds, connections, "paced.lua",
+                   {"PACE_MS": str(pace_ms), "REPORT_LUA": str(HERE / "report.lua")})
+
+
+def run_wrk(port, path, seconds, connections, script, variables):
     url = f"http://127.0.0.1:{port}{path}"
     done = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s",
-                           HERE / "report.lua", url],
+                           HERE / script, url], env={**os.environ, **variables},
                           capture_output=True, text=True, timeout=seconds + 60, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if not lines:
