@@ -8,6 +8,7 @@
 #include "supervisor/objects/load_error.h"
 #include "supervisor/objects/needs.h"
 #include "supervisor/objects/renew.h"
+#include "supervisor/schedules/schedules.h"
 #include "supervisor/station.h"
 
 #include <errno.h>
@@ -111,10 +112,12 @@ void saved_file(struct object *o)
     o->file_changed = true;
     if (deploy_is_pinned(o))
         return;
-    if (may_wait(o))
+    if (may_wait(o)) {
         lifecycle_event(o, OBJECT_EV_SOURCE);
-    else
+        schedules_look_into(o);
+    } else {
         settle(o);
+    }
 }
 
 static void on_imports(void *arg)

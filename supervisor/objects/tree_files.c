@@ -5,6 +5,7 @@
 #include "supervisor/objects/needs.h"
 #include "supervisor/objects/object_index.h"
 #include "supervisor/objects/saved.h"
+#include "supervisor/schedules/schedules.h"
 #include "supervisor/station.h"
 
 #include <limits.h>
@@ -82,6 +83,8 @@ void tree_file_present(struct tree_watch *t, const char *file)
     if (is_new) {
         log_debug("object %s found: %s", id, file);
         needs_changed(o);
+        if (t->station->ready)
+            schedules_look_into(o);
     } else {
         saved_file(o);
     }

@@ -184,9 +184,16 @@ struct schedules *schedules_new(struct station *station)
     return all;
 }
 
+static void look_into(struct object *o, void *arg)
+{
+    (void)arg;
+    schedules_look_into(o);
+}
+
 void schedules_start(struct schedules *all)
 {
     all->is_started = true;
+    object_each(all->station->objects, look_into, NULL);
     schedules_look(all);
 }
 

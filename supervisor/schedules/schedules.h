@@ -34,6 +34,8 @@ void schedules_free(struct schedules *schedules);
 
 /* A version serves: what it declares, and whether the functions of all others are there. */
 void schedules_served(struct object *o);
+/* Its file is new, or may be: it is started soon if it may declare schedules. */
+void schedules_look_into(struct object *o);
 /* Its file is back. */
 void schedules_wake(struct object *o);
 /* Appends the names of the functions that the object's schedules call, a JSON array of strings. */

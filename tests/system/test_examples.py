@@ -21,7 +21,7 @@ PROMISED = [
     "hello.py", "tutorial/01_hello.py", "tutorial/02_hello_with_logging.py", "tutorial/03_counter.py",
     "tutorial/04_calculator.py", "tutorial/05_user_registry.py", "tutorial/06_task_queue.py",
     "basics/counter.py", "basics/user_profile.py", "basics/image_gallery.py",
-    "basics/counter_image.py", "advanced/auth.py", "advanced/blog.py", "config/environment.py",
+    "basics/counter_image.py", "basics/ticker.py", "triggers/scheduler.py", "advanced/auth.py", "advanced/blog.py", "config/environment.py",
 ]
 
 

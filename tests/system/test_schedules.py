@@ -7,7 +7,7 @@ import re
 import time
 
 import pytest
-from station import LONG, wait_until
+from station import LONG, REPOSITORY, wait_until
 
 numbers = itertools.count()
 
@@ -370,6 +370,31 @@ def test_a_function_that_a_deploy_removes(new_station):
     wait_until(lambda: station.state(object_id)["n"] > n)
     assert "suspended" not in one(station, object_id)
     assert any("goes on" in e["message"] for e in station.object_logs(object_id))
+
+
+def test_a_file_that_nobody_calls(new_station):
+    """Its schedules are found all the same, and files without any are left alone."""
+    station = new_station()
+    station.put("before.py", declared({"tick": 0.1}))
+    station.put("plain.py", "def GET(request):\n    return 1\n")
+    station.start()
+    wait_until(lambda: station.state("before").get("n", 0) >= 1)
+    station.put("after.py", declared({"tick": 0.1}))
+    wait_until(lambda: station.state("after").get("n", 0) >= 1)
+    assert not station.logged("object plain serves")
+
+
+def test_the_scheduler_that_ships(shared):
+    source = (REPOSITORY / "objects/triggers/scheduler.py").read_text()
+    path = "/objects/" + shared.deploy("triggers/scheduler.py", source)
+    task = shared.post(path, {"task": "now", "when": iso(0.1)}).json()
+    wait_until(lambda: shared.get(f"{path}?id={task['id']}").json()["status"] == "done")
+    found = shared.get(f"{path}?id={task['id']}").json()
+    assert [r["result"] for r in found["results"]] == ["now: done"] and found["runs"] == 1
+    often = shared.post(path, {"task": "often", "when": 0.1}).json()
+    wait_until(lambda: shared.get(f"{path}?id={often['id']}").json()["runs"] >= 2)
+    assert shared.request("DELETE", f"{path}?id={often['id']}").status == 200
+    assert schedules(shared, "triggers_scheduler") == []
 
 
 # --- a tick is a turn ---
