@@ -2,6 +2,7 @@
 """Workers that die: who is told what, when the next one starts, and what is kept of it."""
 
 import os
+import re
 import signal
 import threading
 
@@ -77,26 +78,33 @@ def test_an_unused_object_stays_away(new_station):
     assert not phase(station, "soon")["running"]
 
 
+def shown_in_backoff(station):
+    """Everything that shows a backoff, asked for during the same one: the next is longer."""
+    for _ in range(5):
+        fail_until_backoff(station)
+        status = phase(station)
+        found = (status, station.get("/objects/c?metadata=true").json()["metadata"],
+                 station.status()["backoff"], station.objectctl("objects").stdout,
+                 station.objectctl("status").stdout, station.get("/objects/c"))
+        if phase(station).get("backoff", {}).get("next_attempt") == status["backoff"]["next_attempt"]:
+            return found
+    raise AssertionError(f"each was over too soon: {found}")
+
+
 def test_backoff_shows_everywhere_and_ends(crashing):
-    fail_until_backoff(crashing)
-    status = phase(crashing)
+    status, metadata, listed, objects, overview, reply = shown_in_backoff(crashing)
     assert status["phase"] == "backoff" and status["running"] is False
     assert status["backoff"]["reason"] == "exit status 3" and status["backoff"]["failures"] >= 4
     assert 0 < status["backoff"]["next_attempt_seconds"] <= 30
     assert status["backoff"]["next_attempt"].endswith("Z")
-    metadata = crashing.get("/objects/c?metadata=true").json()["metadata"]
     assert metadata["backoff"]["reason"] == "exit status 3"
     assert metadata["worker"]["phase"] == "backoff"
-    listed = crashing.status()["backoff"]
     assert [(o["object_id"], o["reason"]) for o in listed] == [("c", "exit status 3")]
     assert listed[0]["next_attempt_seconds"] > 0
-    shown = crashing.objectctl("objects")
-    assert "backoff" in shown.stdout and "exit status 3" in shown.stdout, shown
-    shown = crashing.objectctl("status")
-    assert "backoff" in shown.stdout and "exit status 3" in shown.stdout, shown
+    assert "backoff" in objects and "exit status 3" in objects, objects
+    assert "backoff" in overview and "exit status 3" in overview, overview
 
     # a call is told the reason, and when to come again
-    reply = crashing.get("/objects/c")
     assert reply.status == 503, reply
     answer = reply.json()
     assert answer["limit"] == "backoff_wait" and answer["retryable"] is True
@@ -104,7 +112,7 @@ def test_backoff_shows_everywhere_and_ends(crashing):
     assert answer["backoff"]["reason"] == "exit status 3"
     left = answer["backoff"]["next_attempt_seconds"]
     assert left <= int(reply.headers["retry-after"]) < left + 1.1
-    assert "objectd_rejected_backoff_total 1" in crashing.get("/metrics").text
+    assert re.search(r"objectd_rejected_backoff_total [1-9]", crashing.get("/metrics").text)
 
     # failed is not for ever: one worker probes by itself, nobody needs to call
     wait_until(lambda: phase(crashing)["phase"] == "serving")

@@ -368,7 +368,7 @@ START_TEST(small_payloads_only_whole)
     ASSERT_ONLY_WHOLE(update, out);
     buf_free(&files);
     buf_reset(&out, 0);
-    rpc_spawn_encode(&out, &(struct rpc_spawn){1, 2});
+    rpc_spawn_encode(&out, &(struct rpc_spawn){.slot = 1, .generation = 2});
     ASSERT_ONLY_WHOLE(spawn, out);
     buf_reset(&out, 0);
     rpc_spawned_encode(&out, &(struct rpc_spawned){1, 2, 3});
