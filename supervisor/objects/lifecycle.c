@@ -299,7 +299,7 @@ void lifecycle_event(struct object *o, enum object_event event)
     if (step.next != o->phase)
         log_debug("object %s: %s, %s -> %s", o->id, object_event_name(event),
                   object_phase_name(o->phase), object_phase_name(step.next));
-    o->phase = step.next;
+    object_set_phase(o, step.next);
     actions[step.action](o);
     if (!worker_ref_set(o->candidate) && (o->phase != OBJECT_DEPLOYING))
         warming_leave(o);
@@ -378,7 +378,7 @@ static void note_death(struct worker *w, const char *reason)
 {
     struct object *o = w->object;
     o->crashes++;
-    o->restarts++;
+    object_count_restart(o);
     object_note(o, "ERROR", "worker %d died: %s", (int)w->pid, reason);
     if (!w->station->stopping)
         log_info("worker %d of %s died: %s", (int)w->pid, o->id, reason);

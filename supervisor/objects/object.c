@@ -17,18 +17,27 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#define TIDY_NS (1 * NS_PER_S)
+
+enum { TIDY_MAX = 1000 /* entries that are freed at a time */ };
+
 struct object_table {
+    struct loop *loop;
     struct object *by_id;
     struct object *first_queued;
     struct object_index order;
+    size_t gone_count;
+    uint64_t restarts;
+    struct object *gone; /* to be looked at: some may be freed */
+    struct loop_timer tidy_timer;
 };
 
 struct object_table *object_table_new(struct station *station)
 {
-    (void)station;
     struct object_table *table = calloc(1, sizeof(*table));
     if (!table)
         die(EXIT_CODE_ENVIRONMENT, "no memory for the object table");
+    table->loop = station->loop;
     return table;
 }
 
@@ -65,6 +74,7 @@ void object_table_free(struct object_table *table)
     struct object *o, *next;
     if (!table)
         return;
+    loop_timer_cancel(&table->tidy_timer);
     HASH_ITER (hh, table->by_id, o, next) {
         HASH_DEL(table->by_id, o);
         free_object(o);
@@ -137,10 +147,74 @@ void object_each(struct object_table *table, void (*fn)(struct object *o, void *
 
 size_t object_count(const struct object_table *table)
 {
+    return HASH_COUNT(table->by_id) - table->gone_count;
+}
+
+void object_count_restart(struct object *o)
+{
+    o->restarts++;
+    o->station->objects->restarts++;
+}
+
+uint64_t object_restarts(const struct object_table *table)
+{
+    return table->restarts;
+}
+
+/* --- those that have gone --- */
+
+/* Nothing was ever asked of it: nobody can refer to it. */
+static bool is_forgettable(const struct object *o)
+{
+    return o->phase == OBJECT_GONE && !o->state && !o->log && !o->deploy && !o->orders &&
+           !o->waiters && !o->renewals && !o->imports && !o->files && !o->needs &&
+           !o->waits_for_slot && !o->in_queued && !o->conflict;
+}
+
+/* Places hold as long as nothing is taken out, so first all of them are found. */
+static void free_all(struct object_table *table, struct object **dead, size_t count)
+{
+    size_t places[TIDY_MAX];
+    for (size_t i = 0; i < count; i++)
+        places[i] = object_index_find(&table->order, dead[i]->id);
+    object_index_remove(&table->order, places, count);
+    for (size_t i = 0; i < count; i++) {
+        HASH_DEL(table->by_id, dead[i]);
+        free_object(dead[i]);
+    }
+    table->gone_count -= count;
+}
+
+static void on_tidy(void *arg)
+{
+    struct object_table *table = arg;
+    struct object *dead[TIDY_MAX], *o;
     size_t count = 0;
-    for (const struct object *o = table->by_id; o; o = o->hh.next)
-        count += o->phase != OBJECT_GONE;
-    return count;
+    while (count < TIDY_MAX && (o = table->gone)) {
+        table->gone = o->next_gone;
+        o->in_gone = false;
+        if (is_forgettable(o))
+            dead[count++] = o;
+    }
+    free_all(table, dead, count);
+    if (table->gone)
+        loop_timer_set(table->loop, &table->tidy_timer, TIDY_NS / 100, on_tidy, table);
+}
+
+void object_set_phase(struct object *o, enum object_phase phase)
+{
+    struct object_table *table = o->station->objects;
+    bool was_gone = o->phase == OBJECT_GONE, is_gone = phase == OBJECT_GONE;
+    o->phase = phase;
+    table->gone_count += is_gone;
+    table->gone_count -= was_gone;
+    if (!is_gone || was_gone || o->in_gone)
+        return;
+    o->in_gone = true;
+    o->next_gone = table->gone;
+    table->gone = o;
+    if (!loop_timer_armed(&table->tidy_timer))
+        loop_timer_set(table->loop, &table->tidy_timer, TIDY_NS, on_tidy, table);
 }
 
 void object_note(struct object *o, const char *level, const char *format, ...)

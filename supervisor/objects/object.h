@@ -2,8 +2,9 @@
 /*
  * object - one object of the station, and the table of all of them by id.
  *
- * Entries are never freed while the station runs: a removed object is GONE and hidden, and comes
- * back with its file. Mechanism only; lifecycle.h decides.
+ * A removed object is GONE and hidden, and comes back with its file. Its entry is freed, a second
+ * later, only when nothing was ever asked of it (object_use()): one that was used lives as long as
+ * the station, and may be pointed to. Mechanism only; lifecycle.h decides.
  */
 #ifndef SUPERVISOR_OBJECTS_OBJECT_H
 #define SUPERVISOR_OBJECTS_OBJECT_H
@@ -42,10 +43,10 @@ enum candidate_stage {
 struct object {
     struct station *station;
     char *id;
-    char *file;     /* path below the objects folder: "basics/counter.py" */
-    char *conflict; /* path of another file with the same id; NULL: none */
-    uint32_t seen;  /* the scan that found its file last (tree_scan.c) */
-    enum object_phase phase;
+    char *file;                 /* path below the objects folder: "basics/counter.py" */
+    char *conflict;             /* path of another file with the same id; NULL: none */
+    uint32_t seen;              /* the scan that found its file last (tree_scan.c) */
+    enum object_phase phase;    /* object_set_phase() */
     struct object_state *state; /* NULL until object_use() */
     struct object_log *log;     /* the same */
     struct object_files *files; /* NULL: no change of its files was made yet */
@@ -90,6 +91,8 @@ struct object {
     struct call_queue queue;                  /* not yet sent to a worker */
     struct object *next_queued, *prev_queued; /* list of objects with a queue */
     bool in_queued;
+    bool in_gone;
+    struct object *next_gone;                   /* list of those that may be freed */
     struct object *next_waiting, *prev_waiting; /* list of objects that wait for a slot */
     bool waits_for_slot;
     bool is_lent; /* a turn waits for its start: it needs no slot (slots.h) */
@@ -120,7 +123,12 @@ struct object *object_add(struct station *station, const char *id, const char *f
 int object_use(struct object *o);
 /* Every object, GONE ones included, in no order. fn must not add any. */
 void object_each(struct object_table *table, void (*fn)(struct object *o, void *arg), void *arg);
+/* Those that are not GONE. */
 size_t object_count(const struct object_table *table);
+/* A worker of it died: one more for the object, and for object_restarts(), those of all. */
+void object_count_restart(struct object *o);
+uint64_t object_restarts(const struct object_table *table);
+void object_set_phase(struct object *o, enum object_phase phase);
 
 struct object_index;
 /* The same in the order of their ids. */

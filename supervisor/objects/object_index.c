@@ -77,6 +77,18 @@ static void put_in_order(struct object_index *index)
         insert_next(index);
 }
 
+void object_index_remove(struct object_index *index, const size_t *places, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        index->objects[places[i]] = NULL;
+    for (size_t i = 0; count && i < index->count; i++)
+        if (index->objects[i])
+            index->objects[kept++] = index->objects[i];
+    if (count)
+        index->count = index->sorted = kept;
+}
+
 size_t object_index_find(struct object_index *index, const char *id)
 {
     put_in_order(index);

@@ -291,7 +291,7 @@ static struct object *add_object(struct station *station, const char *id, struct
         return o;
     o = object_add(station, id, file);
     if (o)
-        o->phase = OBJECT_GONE; /* until its source has loaded */
+        object_set_phase(o, OBJECT_GONE); /* until its source has loaded */
     else
         exchange_error(x, 503, "\"limit\":\"memory\"", "no memory for another object");
     return o;

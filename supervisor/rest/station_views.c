@@ -184,11 +184,6 @@ void view_status(struct station *station, struct exchange *x)
 
 /* --- metrics --- */
 
-static void sum_restarts(struct object *o, void *arg)
-{
-    *(uint64_t *)arg += o->restarts;
-}
-
 static void log_metrics(struct object_logs *logs, struct buf *text)
 {
     const struct object_logs_stats *stats = object_logs_stats(logs);
@@ -207,8 +202,6 @@ static void log_metrics(struct object_logs *logs, struct buf *text)
 void view_metrics(struct station *station, struct exchange *x)
 {
     struct buf text = BUF_INIT;
-    uint64_t restarts = 0;
-    object_each(station->objects, sum_restarts, &restarts);
     metric_gauge(&text, "uptime_seconds", "Seconds since the start.", uptime_seconds(station));
     metric_gauge(&text, "objects", "Objects of the station.",
                  (double)object_count(station->objects));
@@ -216,7 +209,7 @@ void view_metrics(struct station *station, struct exchange *x)
     metric_gauge(&text, "supervisor_rss_bytes", "Resident memory of the supervisor.",
                  (double)memory_rss_bytes(getpid()));
     metric_counter(&text, "worker_restarts_total", "Workers that died and were started again.",
-                   restarts);
+                   object_restarts(station->objects));
     metric_counter(&text, "rollbacks_total", "Versions that failed and were rolled back.",
                    probation_rollbacks());
     crashes_metrics(station->crashes, &text);

@@ -189,7 +189,7 @@ void turn_admit(struct turns *turns, struct object *o, struct exchange *x,
 {
     if (!admit(turns, o, x) || !has_slot(o, x, origin))
         return;
-    struct call *call = call_new(x, o, origin);
+    struct call *call = object_use(o) < 0 ? NULL : call_new(x, o, origin);
     if (!call) {
         exchange_error(x, 503, "\"limit\":\"memory\"", "no memory for another call");
         return;

@@ -116,6 +116,11 @@ def test_a_tree_comes_and_goes(station):
     for folder in station.objects.iterdir():
         shutil.rmtree(folder)
     wait_until(lambda: station.object_ids() == [])
+    time.sleep(1.3)  # what was never used is forgotten after a second
+    fill(station, 2, 3)
+    wait_until(lambda: len(station.object_ids()) == 6)
+    assert station.get("/objects/f01_o002").json() == {"n": 2}
+    assert station.status()["objects"] == 6
 
 
 # At most four watches, in a user namespace of its own.

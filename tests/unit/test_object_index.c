@@ -66,6 +66,25 @@ START_TEST(late_comers_between_looks)
 }
 END_TEST
 
+START_TEST(removed_in_one_go)
+{
+    size_t places[MANY / 2];
+    for (unsigned i = 0; i < MANY; i++)
+        add(i, (i * 7919u) % MANY);
+    for (unsigned i = 0; i < MANY / 2; i++)
+        places[i] = object_index_find(&order, objects[i * 2].id);
+    object_index_remove(&order, places, 0);
+    ck_assert_uint_eq(order.count, MANY);
+    object_index_remove(&order, places, MANY / 2);
+    for (unsigned i = 0; i < MANY; i++) {
+        const struct object *o = object_index_at(&order, object_index_find(&order, objects[i].id));
+        ck_assert(i % 2 ? o == &objects[i] : o != &objects[i]);
+    }
+    add(0, MANY + 1);
+    ck_in_order(MANY / 2 + 1);
+}
+END_TEST
+
 START_TEST(find_is_the_first_not_smaller)
 {
     for (unsigned i = 0; i < 10; i++)
@@ -89,6 +108,7 @@ int main(void)
     tcase_add_test(t, in_order_as_they_come);
     tcase_add_test(t, in_any_order);
     tcase_add_test(t, late_comers_between_looks);
+    tcase_add_test(t, removed_in_one_go);
     tcase_add_test(t, find_is_the_first_not_smaller);
     suite_add_tcase(suite, t);
     SRunner *runner = srunner_create(suite);
