@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/objects/handover.h"
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/state_key.h"
 #include "supervisor/files/file_changes.h"
@@ -134,6 +135,9 @@ static void add_mark(struct handover *h, uint64_t version)
 static int commit(struct object *o, uint64_t version)
 {
     struct handover *h = o->handover;
+    int err = FAILPOINT("migrate-commit");
+    if (err)
+        return err;
     struct rpc_files files = {h->file_count, {h->files.data ? h->files.data : "", h->files.len}};
     add_mark(h, version);
     if (!buf_ok(&h->writes))
@@ -146,7 +150,7 @@ static int commit(struct object *o, uint64_t version)
                               .write_count = h->write_count,
                               .files = files};
     uint64_t seq;
-    int err = store_commit_turn(o->station->store, o->state, &turn, &seq);
+    err = store_commit_turn(o->station->store, o->state, &turn, &seq);
     if (err)
         file_change_free(change);
     else if (change)

@@ -433,3 +433,18 @@ def test_a_worker_dies_while_the_object_is_frozen(station, tmp_path, victim):
     assert slow == [502 if victim == "old" else 200] and answers == [200] * 4
     wait_value(station, "o", 2)
     assert state(station) == {"n": 5} and len(versions(station, "o")) == 2
+
+
+@failpoints
+def test_the_migrated_state_cannot_be_written(new_station):
+    """It is tried again, and until then the old version serves the old state."""
+    station = new_station(build=FAILPOINT_BUILD, env={"OBJECTD_FAILPOINT": "migrate-commit=enospc"})
+    station.allow("cannot be written")
+    station.start()
+    put(station, "o", COUNTER)
+    station.post("/objects/o", {})
+    reply = put(station, "o", second(migrate=MIGRATE))
+    assert reply.status == 507, reply
+    assert value_of(station, "o") == 1 and state(station) == {"n": 1}
+    wait_value(station, "o", 2)
+    assert check_whole(station) == 2

@@ -127,6 +127,52 @@ START_TEST(versions_are_appended_and_known)
 }
 END_TEST
 
+#define HASH_OF_A "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+
+static void write_history(const char *reason_of_4)
+{
+    char text[1024];
+    snprintf(text, sizeof(text),
+             VERSION_HEADER "\n1\t1.0\tx\t\t" EMPTY_HASH "\taccepted\t\n2\t1.0\tx\t\t" EMPTY_HASH
+                            "\taccepted\t\n3\t1.0\tx\t\t" HASH_OF_A
+                            "\trejected\tbad\n4\t1.0\tx\t\t" EMPTY_HASH "\taccepted\t%s\n",
+             reason_of_4);
+    data_write_text("versions/a/metadata.tsv", text);
+}
+
+START_TEST(the_version_before_and_what_failed)
+{
+    int err;
+    struct sha256 a = sha256_of("a", 1), b = sha256_of("b", 1);
+    append("one\n", "", &err); /* makes the folder */
+    write_history("");
+    struct history h = know();
+    ck_assert(h.newest == 4 && h.accepted == 4 && h.previous == 2);
+    ck_assert(!history_rejects(&h, a)); /* the newest is no rejected one */
+    history_add(&h, 5, a, "bad");
+    ck_assert(h.accepted == 4 && h.previous == 2 && history_rejects(&h, a));
+    history_add(&h, 6, b, NULL);
+    ck_assert(h.accepted == 6 && h.previous == 4 && !history_rejects(&h, a));
+    history_ban(&h, a);
+    ck_assert(history_rejects(&h, a) && !history_rejects(&h, b) && !history_is_rejected(&h));
+    history_add(&h, 7, a, NULL); /* deployed all the same */
+    ck_assert(!history_rejects(&h, a));
+    history_forget(&h);
+    write_history(HISTORY_REJECTS HASH_OF_A ": 4 of 4 calls failed");
+    h = know();
+    ck_assert(h.accepted == 4 && h.previous == 2 && history_rejects(&h, a));
+    history_forget(&h);
+    static const char *const other[] = {HISTORY_REJECTS, HISTORY_REJECTS "abc",
+                                        "rejected " HASH_OF_A, HISTORY_REJECTS "x" HASH_OF_A};
+    for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
+        write_history(other[i]);
+        h = know();
+        ck_assert(h.accepted == 4 && !history_rejects(&h, a));
+        history_forget(&h);
+    }
+}
+END_TEST
+
 /* A crash in the middle of a line, at every byte. */
 START_TEST(a_torn_line_is_cut_off)
 {
@@ -265,6 +311,7 @@ int main(void)
     tcase_add_checked_fixture(files, data_folder_make, data_folder_remove);
     tcase_set_timeout(files, 60);
     tcase_add_test(files, versions_are_appended_and_known);
+    tcase_add_test(files, the_version_before_and_what_failed);
     tcase_add_test(files, a_torn_line_is_cut_off);
     tcase_add_test(files, the_earlier_system_left_the_newline_out);
     tcase_add_test(files, nothing_changes_when_a_step_fails);
