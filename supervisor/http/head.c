@@ -20,6 +20,8 @@ static struct span trimmed(const char *from, const char *to)
 struct span head_field(struct span head, const char *name)
 {
     size_t name_len = strlen(name);
+    if (head.len == 0)
+        return (struct span){NULL, 0};
     const char *at = head.data, *end = head.data + head.len;
     while (at < end) {
         const char *line_end = memchr(at, '\r', (size_t)(end - at));

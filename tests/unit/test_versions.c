@@ -93,7 +93,7 @@ END_TEST
 START_TEST(what_is_no_version)
 {
     static const char *const lines[] = {
-        "",           "1",          "0\t1\ta\tm\t" EMPTY_HASH,         "-1\t\t\t\tx",
+        "",           "1",          ("0\t1\ta\tm\t" EMPTY_HASH),       "-1\t\t\t\tx",
         "x\t\t\t\tx", "1\t1\ta\tm", "1234567890123456789\t1\ta\tm\tx", " 1\t1\ta\tm\tx"};
     struct version_columns c;
     struct version_line v;
