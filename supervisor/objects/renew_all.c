@@ -39,7 +39,9 @@ struct renew_all *renew_all_new(struct station *station)
     if (!all)
         return NULL;
     all->station = station;
-    all->at_once = processors < 1 ? 1 : processors > AT_ONCE_MAX ? AT_ONCE_MAX : (size_t)processors;
+    all->at_once = processors / 2 < 1             ? 1
+                   : processors / 2 > AT_ONCE_MAX ? AT_ONCE_MAX
+                                                  : (size_t)processors / 2;
     return all;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * renew_all - gives every object that has workers new ones, a few objects at a time (as many as
- * there are processors), after a reload.
+ * renew_all - gives every object that has workers new ones, a few objects at a time, after a
+ * reload: half as many as there are processors, for the others serve meanwhile.
  */
 #ifndef SUPERVISOR_OBJECTS_RENEW_ALL_H
 #define SUPERVISOR_OBJECTS_RENEW_ALL_H

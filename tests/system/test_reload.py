@@ -10,8 +10,8 @@ import threading
 import time
 
 import pytest
-
-from station import (LONG, PATIENCE, REPOSITORY, Client, Station, config_text, free_port, wait_until)
+import reload_load
+from station import LONG, PATIENCE, Client, config_text, free_port, wait_until
 
 HELLO = "def GET(request):\n    return {'hello': 'world'}\n"
 COUNTER = '''
@@ -689,3 +689,22 @@ def test_systemd_is_told(tmp_path, new_station):
         assert told() == b"READY=1\nSTATUS=the last reload was refused"
         assert station.stop() == 0
         assert told() == b"STOPPING=1\nSTATUS=stopping"
+
+
+# --- the figure, functionally; tests/bench/run --only reload measures it ---
+
+
+def test_no_request_fails_while_all_is_replaced(station):
+    """Reloads and deploys, one in five broken, under constant load of every kind of object."""
+    station.allow("does not load", "keeps its worker")
+    reloads, deploys = (100, 100) if LONG else (3, 5)
+    paths = reload_load.prepare(station, 20 if LONG else 4)
+    with reload_load.Load(station.port, paths) as load:
+        serving = reload_load.disturb(station, reloads, deploys)
+    assert load.failures == []
+    assert len(load.times) > 20
+    for shape, version in serving.items():
+        assert station.get(f"/objects/{shape}").json()["a"] == version
+    counted = sum(station.get(f"/objects/{o}").json()["a"] for o in station.object_ids() if o[0] == "o")
+    asked = sum(n for path, n in load.newest.items() if path.startswith("/objects/o"))
+    assert counted == asked  # each POST once
