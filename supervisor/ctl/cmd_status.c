@@ -17,18 +17,37 @@ static void print_scalar(const char *name, const json_t *value, int indent)
     putchar('\n');
 }
 
-/* A list of objects as a table whose columns are the members of the first one. */
-static void print_list(const json_t *list, int indent)
+static bool has_head(const char *const *heads, size_t count, const char *name)
 {
-    const char *heads[TABLE_COLUMNS_MAX];
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(heads[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* The members of the objects, in the order in which they are met; as many as there are columns. */
+static size_t find_heads(const json_t *list, const char *heads[TABLE_COLUMNS_MAX])
+{
     size_t columns = 0, index;
     const char *name;
     json_t *value, *row;
-    json_object_foreach(json_array_get(list, 0), name, value)
+    json_array_foreach(list, index, row)
     {
-        if (columns < TABLE_COLUMNS_MAX)
-            heads[columns++] = name;
+        json_object_foreach(row, name, value)
+        {
+            if (columns < TABLE_COLUMNS_MAX && !has_head(heads, columns, name))
+                heads[columns++] = name;
+        }
     }
+    return columns;
+}
+
+/* A list of objects as a table. */
+static void print_list(const json_t *list, int indent)
+{
+    const char *heads[TABLE_COLUMNS_MAX];
+    size_t columns = find_heads(list, heads), index;
+    json_t *row;
     struct table *table = table_new(heads, columns);
     json_array_foreach(list, index, row)
     {
@@ -66,10 +85,12 @@ static void print_members(json_t *object, int indent)
     }
 }
 
-static int show(struct ctl *ctl, bool clear)
+/* id: of an object; NULL: the station. */
+static int show(struct ctl *ctl, const char *id, bool clear)
 {
     json_t *status;
-    int code = ask_send(ctl, &(struct request){.target = "/status"}, &status);
+    int code = id ? ask_object(ctl, id, "status=true", &status)
+                  : ask_send(ctl, &(struct request){.target = "/status"}, &status);
     if (code == CTL_OK && clear)
         fputs("\033[H\033[2J", stdout);
     if (code == CTL_OK && ctl->json) {
@@ -94,14 +115,15 @@ int cmd_status(struct ctl *ctl, const struct command *self, int argc, char **arg
             return code;
         watch = true;
     }
-    if (optind != argc)
-        return command_usage(self, "no arguments are taken");
-    code = show(ctl, false);
+    if (argc - optind > 1)
+        return command_usage(self, "one object at most is asked for");
+    const char *id = argv[optind];
+    code = show(ctl, id, false);
     /* A station that is away for a moment is waited for, and said to be. */
     while (watch && (code == CTL_OK || code == CTL_UNREACHABLE || code == CTL_TRY_AGAIN) &&
            !ferror(stdout)) {
         nanosleep(&pause, NULL);
-        code = show(ctl, isatty(STDOUT_FILENO) && !ctl->json);
+        code = show(ctl, id, isatty(STDOUT_FILENO) && !ctl->json);
     }
     return code;
 }

@@ -17,7 +17,7 @@
 static const char default_url[] = "http://127.0.0.1:8001";
 
 static const struct command commands[] = {
-    {"status", "[--watch]", "what the station is doing",
+    {"status", "[ID] [--watch]", "what the station is doing, or when an object runs by itself",
      "  -w, --watch  show it again every two seconds\n", cmd_status},
     {"objects", "[--ids]", "the objects of the station", "  -i, --ids  only the ids, one a line\n",
      cmd_objects},

@@ -66,7 +66,7 @@ def test_call_failures_have_meaningful_codes(counter):
                       ["diff", "basics_counter", "first"], ["diff", "basics_counter"],
                       ["rollback", "basics_counter"], ["deploy"], ["deploy", "-"],
                       ["deploy", "a.py", "b.py", "--id", "x"], ["files", "x", "eat", "y"],
-                      ["files", "x", "put"], ["status", "now"], ["--url", "ftp://x", "status"],
+                      ["files", "x", "put"], ["status", "now", "then"], ["--url", "ftp://x", "status"],
                       ["versions", "x", "-n", "-1"], ["source", "x", "y"], ["start"], ["test"]):
         done = counter.objectctl(*arguments)
         assert done.returncode == 64 and done.stderr.strip() and not done.stdout, done

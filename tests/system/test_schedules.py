@@ -629,3 +629,13 @@ def test_metrics(station):
     for name in ("schedules 1", "ticks_total", "ticks_late_total", "ticks_skipped_total"):
         assert name in text, name
     assert station.status()["schedules"]["count"] == 1
+
+
+def test_objectctl_status_of_an_object(shared):
+    object_id = make(shared)
+    plan(shared, object_id, "30 4 * * *")
+    shown = shared.objectctl("status", object_id)
+    assert shown.returncode == 0, shown
+    assert "schedules" in shown.stdout and "30 4 * * *" in shown.stdout and "next_run" in shown.stdout.lower()
+    assert '"method"' in shared.objectctl("status", "--json", object_id).stdout
+    assert shared.objectctl("status", "nobody").returncode != 0
