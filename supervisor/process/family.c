@@ -77,6 +77,14 @@ static void say_what_is_used(const struct families *f)
         log_info("each worker gets a control group (v%u)", f->groups.roots[0].version);
 }
 
+/* Also of a start that ends before there is a sweeper. Folders in use stay. */
+static struct cgroups made;
+
+static void remove_folders(void)
+{
+    cgroup_remove_roots(&made);
+}
+
 struct families *families_new(const struct config *config)
 {
     struct families *f = calloc(1, sizeof(*f));
@@ -86,6 +94,8 @@ struct families *families_new(const struct config *config)
         snprintf(f->why_not, sizeof(f->why_not), "workers.cgroups is off");
     else
         find_groups(f, config);
+    made = f->groups;
+    atexit(remove_folders);
     if (config->cgroups == CGROUPS_REQUIRE && f->why_not[0])
         die(EXIT_CODE_ENVIRONMENT, "workers.cgroups is \"require\": %s", f->why_not);
     say_what_is_used(f);

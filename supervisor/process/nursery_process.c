@@ -173,7 +173,9 @@ static int send_spawn(struct nursery_process *p, struct spawn *s)
     size_t frame = channel_begin(&p->channel, RPC_SPAWN, 0);
     struct rpc_spawn m = {.slot = s->ref.slot, .generation = s->ref.generation};
     struct buf folder = BUF_INIT, tasks = BUF_INIT;
-    family_prepare(worker_get(p->station->workers, s->ref), &m, &folder, &tasks);
+    struct worker *w = worker_get(p->station->workers, s->ref);
+    if (w)
+        family_prepare(w, &m, &folder, &tasks);
     rpc_spawn_encode(&p->channel.out, &m);
     if (!buf_ok(&folder) || !buf_ok(&tasks))
         p->channel.out.failed = true;

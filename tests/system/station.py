@@ -598,6 +598,8 @@ class Station:
                 with contextlib.suppress(OSError):
                     self.process.kill()
             self.process.wait()
+        with contextlib.suppress(AssertionError):
+            self.wait_gone([p for p in family if role_of(p) == "sweeper"])  # it removes the groups
         for p in family:
             now = ProcessInfo.of(p.pid)
             if now is not None and now.started == p.started and p.pid != os.getpid():

@@ -13,6 +13,7 @@ import pytest
 from station import LONG, PATIENCE, SANITIZED, ProcessInfo, descendants, processes_marked, wait_until
 
 MEMORY_MB = 320 if SANITIZED else 64
+ROOM = 400e6 if SANITIZED else 8e6  # ASan keeps what is freed
 HELLO = "import os\ndef GET(request):\n    return os.getpid()\n"
 OFF = {"config": {"workers": {"cgroups": "off"}}}
 WAYS = pytest.mark.parametrize("station", [{}, OFF], indirect=True, ids=["groups", "marks"])
@@ -164,7 +165,7 @@ def test_memory(station):
     assert reply.json()["crash_id"]
     assert station.get("/objects/hoard").json() != first
     assert station.get("/objects/neighbour").json() == neighbour
-    assert station.rss() < rss + 8e6
+    assert station.rss() < rss + ROOM
 
 
 @pytest.mark.skipif(SANITIZED, reason="ASan ends a process that gets no memory")
@@ -269,9 +270,9 @@ def test_output(station):
     for method in ("GET", "POST"):
         assert station.request(method, "/objects/floods").status == 504
         assert station.get("/objects/neighbour").status == 200
-    assert station.rss(peak=True) < rss + 8e6
+    assert station.rss(peak=True) < rss + ROOM
     dropped = station.status()["logs"]["dropped"]
-    assert 1000 < dropped < 3e6 / 61 * PATIENCE  # what was read, not what was printed
+    assert 1000 < dropped < 10e6 / 61 * PATIENCE  # what was read, not what was printed
     assert station.get("/objects/floods?logs=true&level=WARNING").json()["logs"]
 
 
@@ -359,5 +360,5 @@ def test_kills_of_the_supervisor(new_station):
         subject.wait_gone(family)
         slowest = max(slowest, time.monotonic() - began)
         assert not processes_marked(subject.mark)
-    assert slowest < 1 * PATIENCE
+    assert slowest < (1 if LONG else 5) * PATIENCE
     subject.ended_by_test = True
