@@ -17,7 +17,7 @@ static bool is_running(const struct object *o)
     return worker_get(o->station->workers, o->worker) != NULL;
 }
 
-/* What it depends on, also while it waits for that. */
+/* What it depends on, and what of that keeps it from starting. */
 static void put_needs(struct buf *json, const struct object *o)
 {
     json_t *list = needs_json(o);

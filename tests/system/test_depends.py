@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects that others depend on: started first, ended last, and what their failures are told."""
 
+import os
 import shutil
+import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from station import PATIENCE, wait_until
@@ -210,3 +213,51 @@ def test_what_it_depends_on_is_removed(family):
     wait_until(lambda: "b" not in family.station.object_ids())
     assert family.station.get("/objects/a").status == 200  # it goes on
     assert family.metadata("a")["dependencies"] == [{"object_id": "b", "phase": "missing"}]
+
+
+# --- while it waits ---
+
+def held(family):
+    """A call of a, which has loaded and waits for b, which takes its time."""
+    family.put("b", body="time.sleep(60)")
+    family.put("a", "b")
+    call = ThreadPoolExecutor(1).submit(family.station.get, "/objects/a")
+
+    def states():
+        return {w["object_id"]: w["state"] for w in family.station.status()["processes"]["workers"]}
+
+    wait_until(lambda: states() == {"a": "ready", "b": "loading"}, what=states)
+    return call
+
+
+def test_what_it_waits_for_is_removed(family):
+    family.station.allow("does not load")
+    call = held(family)
+    (family.station.objects / "b.py").unlink()
+    reply = call.result()
+    assert reply.status == 503 and reply.json()["depends_on"] == "b", reply
+
+
+def test_it_is_removed_itself(family):
+    call = held(family)
+    (family.station.objects / "a.py").unlink()
+    assert call.result().status == 404
+    (family.station.objects / "b.py").unlink()
+    wait_until(lambda: not family.station.workers())
+
+
+def test_what_it_waits_for_is_mended(family):
+    call = held(family)
+    family.station.put("b.py", family.source("b"))
+    assert call.result().status == 200
+
+
+def test_its_worker_dies(family):
+    family.station.allow("does not load", "died")
+    call = held(family)
+    pid = next(w["pid"] for w in family.station.status()["processes"]["workers"]
+               if w["object_id"] == "a")
+    os.kill(pid, signal.SIGKILL)
+    family.station.put("b.py", family.source("b"))
+    assert call.result().status in (200, 500)
+    wait_until(lambda: family.station.get("/objects/a").status == 200)
