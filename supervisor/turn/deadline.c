@@ -148,7 +148,7 @@ static void give_up(struct turns *turns, struct call *call)
                        (double)turns->station->config.queue_timeout_ns / 1e9, call->object->id,
                        slots);
     else
-        exchange_error(call->exchange, 503, "\"limit\":\"queue_timeout\"",
+        exchange_error(call->exchange, 503, "\"limit\":\"queue_timeout\",\"retryable\":true",
                        "the call waited %.3g s for its turn of %s (workers.queue_timeout)",
                        (double)turns->station->config.queue_timeout_ns / 1e9, call->object->id);
     call->exchange = NULL;
