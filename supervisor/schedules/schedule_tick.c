@@ -189,7 +189,8 @@ static void on_reply(void *context, const struct exchange_reply *reply)
     struct schedule_tick *tick = context;
     char status[512];
     struct span body = {reply->body, reply->body ? reply->body_size : 0};
-    if (!tick->is_settled && !tick->schedule->is_dead) {
+    bool is_over = tick->is_settled || tick->schedule->is_dead;
+    if (!is_over && !tick->all->station->stopping) { /* else the next start runs it again */
         bool is_too_much = error_of(body, "no reason known", status, sizeof(status));
         after_error(tick, reply->status, status, is_too_much);
     }
