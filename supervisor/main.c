@@ -17,9 +17,9 @@
 #include "supervisor/objects/slots.h"
 #include "supervisor/objects/tree.h"
 #include "supervisor/options.h"
-#include "supervisor/process/sweeper.h"
 #include "supervisor/process/nursery.h"
 #include "supervisor/process/reaper.h"
+#include "supervisor/process/sweeper.h"
 #include "supervisor/reload.h"
 #include "supervisor/rest/early.h"
 #include "supervisor/rest/router.h"
@@ -262,6 +262,7 @@ static int read_config(const struct options *options)
 static int run_station(const struct options *options)
 {
     station.started_ns = clock_mono_ns();
+    signals_block(); /* a HUP that comes now is a reload later, and no end */
     notify_setup();
     raise_descriptor_limit();
     look_at_objects();

@@ -28,16 +28,30 @@ static void on_readable(void *arg, uint32_t events)
         signals->fn(signals->arg, (int)info.ssi_signo);
 }
 
-struct signals *signals_new(struct loop *loop, void (*fn)(void *arg, int signo), void *arg)
+static sigset_t watched_set(void)
 {
-    struct signals *signals = calloc(1, sizeof(*signals));
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++)
         sigaddset(&set, watched[i]);
-    if (!signals || sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
+    return set;
+}
+
+void signals_block(void)
+{
+    sigset_t set = watched_set();
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
         signal(SIGUSR2, SIG_IGN) == SIG_ERR)
         die(EXIT_CODE_ENVIRONMENT, "signals: %m");
+}
+
+struct signals *signals_new(struct loop *loop, void (*fn)(void *arg, int signo), void *arg)
+{
+    struct signals *signals = calloc(1, sizeof(*signals));
+    sigset_t set = watched_set();
+    if (!signals)
+        die(EXIT_CODE_ENVIRONMENT, "signals: %m");
+    signals_block();
     signals->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals->fd < 0)
         die(EXIT_CODE_ENVIRONMENT, "signalfd: %m");

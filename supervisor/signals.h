@@ -12,6 +12,8 @@
 
 struct signals;
 
+/* What comes from now on waits for signals_new(). Dies when the environment refuses. */
+void signals_block(void);
 /* fn(arg, signo) runs for each signal (several of one kind may be merged, CHLD too). Dies when the
  * environment refuses. */
 struct signals *signals_new(struct loop *loop, void (*fn)(void *arg, int signo), void *arg);

@@ -708,3 +708,21 @@ def test_no_request_fails_while_all_is_replaced(station):
     counted = sum(station.get(f"/objects/{o}").json()["a"] for o in station.object_ids() if o[0] == "o")
     asked = sum(n for path, n in load.newest.items() if path.startswith("/objects/o"))
     assert counted == asked  # each POST once
+
+
+def test_what_the_scribe_is_asked_changes(station):
+    """Limits of documents, and how its own log looks."""
+    station.deploy("hello.py", HELLO)
+    assert station.get("/objects/hello").status == 200
+    configure(station, {"limits": {"views_max": 1}, "http": {"view_timeout": 0.2}})
+    reload(station)
+    scribe = station.children("scribe")[0].pid
+    os.kill(scribe, signal.SIGSTOP)
+    try:
+        waits = threading.Thread(target=station.get, args=("/objects/hello?state=true",))
+        waits.start()
+        wait_until(lambda: station.get("/objects/hello?state=true").json().get("limit") == "views_max")
+        waits.join()  # within the new view_timeout, not the default of 30 s
+    finally:
+        os.kill(scribe, signal.SIGCONT)
+    wait_until(lambda: station.get("/objects/hello?state=true").status == 200)
