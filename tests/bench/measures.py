@@ -4,8 +4,10 @@ goes; ratios are of runs that alternated within one minute."""
 
 import hashlib
 import http.client
+import os
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import threading
@@ -271,6 +273,42 @@ def cold_start(folder, plan):
               note=f"of {plan.cold}; largest {max(took):.1f} ms")
     progress(row)
     return [row]
+
+
+DIES = ("import os, signal\ndef GET(request):\n    return os.getpid()\n"
+        "def PUT(request):\n    os._exit(3)\n")
+
+
+def back_after(client, name, dies):
+    """Milliseconds from the death of the object's worker to the next 200."""
+    pid = int(client.get(f"/objects/{name}").text)
+    begun = time.perf_counter()
+    dies(name, pid)
+    while True:
+        reply = client.get(f"/objects/{name}")
+        if reply.status == 200 and int(reply.text) != pid:
+            return (time.perf_counter() - begun) * 1000
+
+
+def after_a_crash(folder, plan):
+    """Each object dies once: a second death within a minute waits."""
+    rows = []
+    with running(station(folder, "crash")) as s:
+        s.allow("died")
+        for n in range(2 * plan.crashes):
+            s.put(f"crash{n}.py", DIES)
+        wait_until(lambda: len(s.object_ids()) == 2 * plan.crashes)
+        with s.client() as client:
+            def leaves(name, _):
+                assert client.request("PUT", f"/objects/{name}").status == 502
+
+            names = iter(range(2 * plan.crashes))
+            for what, dies in (("kill -9", lambda _, pid: os.kill(pid, signal.SIGKILL)), ("os._exit()", leaves)):
+                took = [back_after(client, f"crash{next(names)}", dies) for _ in range(plan.crashes)]
+                rows.append(Row(f"back after a crash: {what} of a worker to the next 200, median", median(took), "ms",
+                                ("<=", 20), note=f"of {plan.crashes}; largest {max(took):.1f} ms"))
+                progress(rows[-1])
+    return rows
 
 
 def deploys(folder, plan):

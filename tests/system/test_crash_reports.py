@@ -405,3 +405,30 @@ def test_deaths_without_end_cost_no_memory(dying):
     finally:
         os.kill(scribe, signal.SIGCONT)
     wait_until(lambda: len(crashes(dying, "t", "&limit=100")) == 20)
+
+
+# --- objectctl ---
+
+
+def test_objectctl_crashes(dying):
+    """A table, a report, JSON, and what is not there."""
+    empty = dying.objectctl("crashes", "d")
+    assert empty.returncode == 0, empty
+    answer, report = die(dying, "SIGSEGV")
+    listed = dying.objectctl("crashes", "d")
+    assert listed.returncode == 0 and answer["crash_id"] in listed.stdout, listed
+    assert "signal 11" in listed.stdout and "PUT" in listed.stdout
+    as_json = json.loads(dying.objectctl("--json", "crashes", "d").stdout)
+    assert [c["crash_id"] for c in as_json["crashes"]] == [answer["crash_id"]]
+    shown = dying.objectctl("crashes", "d", answer["crash_id"])
+    assert shown.returncode == 0, shown
+    for part in ("SIGSEGV", "in in_python", "C stack", "last words", "before the end", "running", "r-SIGSEGV"):
+        assert part in shown.stdout, (part, shown.stdout)
+    as_json = json.loads(dying.objectctl("--json", "crashes", "d", answer["crash_id"]).stdout)
+    assert as_json["crash"] == report
+    assert dying.objectctl("crashes", "d", "20200101-000000-1-1").returncode == 66
+    assert dying.objectctl("crashes", "nobody").returncode == 66
+    assert dying.objectctl("crashes").returncode == 64
+    assert dying.objectctl("crashes", "d", "-n", "x").returncode == 64
+    checked = dying.objectctl("check", dying.data)
+    assert checked.returncode == 0, checked
