@@ -136,6 +136,19 @@ def test_a_new_source_resets(crashing):
     wait_until(lambda: worker_of(crashing)["pid"] not in (0, pid), 10)  # at once again
 
 
+def test_a_restart_by_hand_resets(crashing):
+    """Deaths are counted from the start again: the first one after it is made good at once."""
+    for _ in range(4):
+        assert crashing.request("PUT", "/objects/c").status == 502
+    wait_until(lambda: phase(crashing)["phase"] == "serving")
+    assert crashing.objectctl("restart", "c").returncode == 0
+    wait_until(lambda: phase(crashing)["phase"] == "serving")
+    for failures in (1, 2, 3):
+        assert crashing.request("PUT", "/objects/c").status == 502
+        backoff = phase(crashing).get("backoff")
+        assert not backoff or backoff["failures"] == failures, backoff
+
+
 def test_a_file_that_does_not_load_is_tried_again(station):
     """The first failure already waits, the reason is shown, and the next call is an attempt."""
     station.allow("does not load")
