@@ -1,25 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/objects/deploy.h"
 
-#include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/objects/deploy_private.h"
-#include "supervisor/objects/lifecycle.h"
 #include "supervisor/objects/load_error.h"
-#include "supervisor/objects/loading.h"
 #include "supervisor/objects/saved.h"
-#include "supervisor/scribe/scribe.h"
-#include "supervisor/scribe/scribe_rpc.h"
 #include "supervisor/station.h"
-#include "supervisor/versions/object_file.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <utlist.h>
-
-enum { SCRIBE_ATTEMPTS = 3, SAVE_ATTEMPTS = 10 };
-#define STORE_RETRY_NS (2 * NS_PER_S)
 
 int deploy_know(struct object *o)
 {
