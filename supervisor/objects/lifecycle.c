@@ -87,7 +87,7 @@ static void serve(struct object *o)
         deploy_served(o);
     schedules_served(o);
     call_queue_sort(&o->queue); /* what is declared readonly may be other methods than before */
-    if (o->outage.lasts)
+    if (o->outage->lasts)
         loop_timer_set(station->loop, &o->retry_timer, OUTAGE_PROOF_NS, on_proof, o);
     replicas_fill(o);
     waiters_run(&o->waiters);
@@ -144,7 +144,7 @@ static void on_retry(void *arg);
 static void wait_before_retry(struct object *o)
 {
     struct station *station = o->station;
-    loop_timer_set(station->loop, &o->retry_timer, outage_wait(&o->outage), on_retry, o);
+    loop_timer_set(station->loop, &o->retry_timer, outage_wait(o->outage), on_retry, o);
 }
 
 /* A start failed. With an accepted version to fall back on, that one is tried at once. */
@@ -158,7 +158,7 @@ static void fail_start(struct object *o)
         lifecycle_event(o, OBJECT_EV_RETRY);
         return;
     }
-    outage_failed(&o->outage, o->load_error ? o->load_error : "no worker could be started");
+    outage_failed(o->outage, o->load_error ? o->load_error : "no worker could be started");
     wait_before_retry(o);
     turn_fail_queue(station->turns, o);
     waiters_run(&o->waiters);
@@ -189,7 +189,7 @@ static bool is_waited_for(const struct object *o)
 static bool is_missed(const struct object *o)
 {
     uint64_t unused_ns = loop_now(o->station->loop) - o->used_ns;
-    return o->outage.lasts && o->accepted && unused_ns < o->endpoint.idle_timeout_ns &&
+    return o->outage->lasts && o->accepted && unused_ns < o->endpoint.idle_timeout_ns &&
            !o->station->stopping;
 }
 
@@ -208,7 +208,7 @@ static void revive(struct object *o)
 {
     bool is_wanted = is_waited_for(o) || is_missed(o);
     loop_timer_cancel(&o->retry_timer);
-    outage_forget(&o->outage);
+    outage_forget(o->outage);
     load_error_forget(o);
     needs_changed(o);
     schedules_wake(o);
@@ -222,7 +222,7 @@ static void cool(struct object *o)
     struct worker *w = worker_get(station->workers, o->worker);
     o->worker = (struct worker_ref){0};
     loop_timer_cancel(&o->retry_timer);
-    outage_forget(&o->outage);
+    outage_forget(o->outage);
     if (w)
         worker_event(w, WORKER_EV_DRAIN);
     replicas_drain(o);
@@ -323,9 +323,9 @@ void lifecycle_demand(struct object *o)
 
 void lifecycle_proven(struct object *o)
 {
-    if (!o->outage.lasts)
+    if (!o->outage->lasts)
         return;
-    outage_proven(&o->outage);
+    outage_proven(o->outage);
     loop_timer_cancel(&o->retry_timer);
     replicas_fill(o);
     turn_dispatch(o->station->turns, o);
@@ -426,6 +426,6 @@ void lifecycle_worker_dead(struct worker *w, int wait_status)
     if (carry_on(o, w))
         return;
     if (w->blame != WORKER_BLAME_UNWANTED)
-        outage_died(&o->outage, clock_mono_ns() - w->born_ns, reason, w->crash_id);
+        outage_died(o->outage, clock_mono_ns() - w->born_ns, reason, w->crash_id);
     lifecycle_event(o, OBJECT_EV_WORKER_DIED);
 }

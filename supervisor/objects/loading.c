@@ -5,9 +5,9 @@
 #include "common/log.h"
 #include "supervisor/files/file_changes.h"
 #include "supervisor/files/files.h"
-#include "supervisor/schedules/schedules.h"
 #include "supervisor/objects/deploy.h"
 #include "supervisor/objects/load_error.h"
+#include "supervisor/schedules/schedules.h"
 #include "supervisor/state/store.h"
 #include "supervisor/station.h"
 
@@ -206,7 +206,7 @@ void loading_accept(struct object *o, uint64_t version)
     if (!o->loading_is_fallback) /* else the error of the file that does not load stays */
         load_error_forget(o);
     if (version != o->version)
-        outage_forget(&o->outage);
+        outage_forget(o->outage);
     o->version = version;
     endpoint_free(&o->endpoint);
     o->endpoint = o->next_endpoint;

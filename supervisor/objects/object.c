@@ -16,13 +16,33 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define TIDY_NS (1 * NS_PER_S)
 
-enum { TIDY_MAX = 1000 /* entries that are freed at a time */ };
+enum {
+    TIDY_MAX = 1000, /* entries that are freed at a time */
+    RARES_OF_SLAB = 512,
+};
+
+/* What few objects of a large station ever write to: in pages of its own, which then take no
+ * memory. */
+struct rare {
+    struct outage outage;
+    struct probation probation;
+    struct rare *next_free;
+};
+
+struct rare_slab {
+    struct rare_slab *next;
+    size_t used;
+    struct rare each[RARES_OF_SLAB];
+};
 
 struct object_table {
     struct loop *loop;
+    struct rare_slab *slabs; /* the first has room, if any has */
+    struct rare *free_rares;
     struct object *by_id;
     struct object *first_queued;
     struct object_index order;
@@ -40,6 +60,63 @@ struct object_table *object_table_new(struct station *station)
     table->loop = station->loop;
     return table;
 }
+
+/* --- what is rarely written --- */
+
+static struct rare_slab *add_slab(struct object_table *table)
+{
+    struct rare_slab *slab =
+        mmap(NULL, sizeof(*slab), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (slab == MAP_FAILED)
+        return NULL;
+    slab->next = table->slabs;
+    table->slabs = slab;
+    return slab;
+}
+
+/* All zero; NULL when memory is short. */
+static struct rare *take_rare(struct object_table *table)
+{
+    struct rare *rare = table->free_rares;
+    struct rare_slab *slab = table->slabs;
+    if (rare) {
+        table->free_rares = rare->next_free;
+        *rare = (struct rare){0};
+        return rare;
+    }
+    if (!slab || slab->used == RARES_OF_SLAB)
+        slab = add_slab(table);
+    return slab ? &slab->each[slab->used++] : NULL;
+}
+
+static void free_slabs(struct object_table *table)
+{
+    while (table->slabs) {
+        struct rare_slab *slab = table->slabs;
+        table->slabs = slab->next;
+        munmap(slab, sizeof(*slab));
+    }
+}
+
+static bool has_rare(struct object *o)
+{
+    struct rare *rare = take_rare(o->station->objects);
+    if (!rare)
+        return false;
+    o->outage = &rare->outage;
+    o->probation = &rare->probation;
+    return true;
+}
+
+static void give_rare_back(struct object *o)
+{
+    struct object_table *table = o->station->objects;
+    struct rare *rare = (struct rare *)(void *)o->outage; /* its first member */
+    rare->next_free = table->free_rares;
+    table->free_rares = rare;
+}
+
+/* --- the table --- */
 
 static void free_object(struct object *o)
 {
@@ -66,6 +143,7 @@ static void free_object(struct object *o)
     needs_free(o);
     endpoint_free(&o->endpoint);
     endpoint_free(&o->next_endpoint);
+    give_rare_back(o);
     free(o);
 }
 
@@ -80,6 +158,7 @@ void object_table_free(struct object_table *table)
         free_object(o);
     }
     object_index_free(&table->order);
+    free_slabs(table);
     free(table);
 }
 
@@ -99,6 +178,13 @@ static struct object *make_object(struct station *station, const char *id, const
     o->id = strdup(id);
     o->file = strdup(file);
     o->endpoint = endpoint_default(&station->config);
+    if (!has_rare(o)) {
+        endpoint_free(&o->endpoint);
+        free(o->id);
+        free(o->file);
+        free(o);
+        return NULL;
+    }
     if (!o->id || !o->file) {
         free_object(o);
         return NULL;

@@ -66,7 +66,7 @@ struct object {
     bool loading_is_retry;    /* the file was rejected before; what it imports has changed */
     bool loading_is_fallback; /* the file itself cannot be loaded */
     struct history history;
-    struct probation probation;
+    struct probation *probation;
     uint64_t migrated;     /* the version that migrated the state since the start; 0 */
     struct deploy *deploy; /* the candidate loads what is to become a version */
     struct deploy *orders; /* the next, oldest first */
@@ -96,7 +96,7 @@ struct object {
     struct object *next_waiting, *prev_waiting; /* list of objects that wait for a slot */
     bool waits_for_slot;
     bool is_lent; /* a turn waits for its start: it needs no slot (slots.h) */
-    struct outage outage;
+    struct outage *outage;
     struct loop_timer retry_timer;   /* end of the backoff; then of the probe */
     struct loop_timer removal_timer; /* the file is missing */
     struct waiter *waiters;          /* lifecycle_when_loaded */

@@ -35,7 +35,7 @@ static struct probation_tally both(const struct probation *p)
 
 static bool is_watched(const struct object *o)
 {
-    const struct probation *p = &o->probation;
+    const struct probation *p = o->probation;
     return p->version && p->version == o->version &&
            loop_now(o->station->loop) - p->since_ns < o->station->config.rollback_window_ns;
 }
@@ -49,7 +49,7 @@ static bool was_as_bad(const struct probation *p, struct probation_tally t)
 static bool has_failed(const struct object *o)
 {
     const struct config *c = &o->station->config;
-    const struct probation *p = &o->probation;
+    const struct probation *p = o->probation;
     struct probation_tally t = both(p);
     bool is_enough = t.calls >= c->rollback_calls || p->deaths >= DEATHS_ENOUGH;
     return is_enough && t.failures > 0 && t.failures * 100 >= t.calls * c->rollback_errors &&
@@ -61,7 +61,7 @@ static bool has_failed(const struct object *o)
 static void on_done(void *arg, struct object *o, const struct deploy_result *result)
 {
     (void)arg;
-    struct probation *p = &o->probation;
+    struct probation *p = o->probation;
     if (result->outcome != DEPLOY_SERVES) {
         object_note(o, "ERROR", "not rolled back: %s", result->message);
         log_warn("object %s is not rolled back: %s", o->id, result->message);
@@ -77,7 +77,7 @@ static void on_done(void *arg, struct object *o, const struct deploy_result *res
 
 static void describe(struct object *o)
 {
-    struct probation *p = &o->probation;
+    struct probation *p = o->probation;
     struct probation_tally t = both(p);
     double seconds = (double)(loop_now(o->station->loop) - p->since_ns) / 1e9;
     snprintf(p->reason, sizeof(p->reason),
@@ -89,7 +89,7 @@ static void describe(struct object *o)
 static void on_failed(void *arg)
 {
     struct object *o = arg;
-    struct probation *p = &o->probation;
+    struct probation *p = o->probation;
     int err;
     if (p->version != o->history.accepted || o->history.previous == 0)
         return; /* something newer is on its way, or there is nothing to go back to */
@@ -113,7 +113,7 @@ static void on_failed(void *arg)
 
 static void check(struct object *o)
 {
-    struct probation *p = &o->probation;
+    struct probation *p = o->probation;
     if (!has_failed(o) || loop_timer_armed(&p->timer))
         return;
     if (o->migrated == p->version) {
@@ -131,7 +131,7 @@ static void check(struct object *o)
 
 void probation_begin(struct object *o)
 {
-    struct probation *p = &o->probation;
+    struct probation *p = o->probation;
     uint64_t now = loop_now(o->station->loop);
     shift(p, now, o->station->config.rollback_window_ns);
     p->before = both(p);
@@ -144,7 +144,7 @@ void probation_begin(struct object *o)
 
 void probation_count(struct object *o, bool failed)
 {
-    struct probation *p = &o->probation;
+    struct probation *p = o->probation;
     shift(p, loop_now(o->station->loop), o->station->config.rollback_window_ns);
     p->now.calls++;
     p->now.failures += failed;
@@ -154,19 +154,19 @@ void probation_count(struct object *o, bool failed)
 
 void probation_died(struct object *o)
 {
-    o->probation.deaths++;
+    o->probation->deaths++;
     if (is_watched(o))
         check(o);
 }
 
 void probation_free(struct object *o)
 {
-    loop_timer_cancel(&o->probation.timer);
+    loop_timer_cancel(&o->probation->timer);
 }
 
 bool probation_put(const struct object *o, struct buf *json)
 {
-    const struct probation *p = &o->probation;
+    const struct probation *p = o->probation;
     if (!p->to)
         return false;
     buf_putc(json, '{');

@@ -38,7 +38,7 @@ int renew_object(struct object *o, void (*fn)(void *arg), void *arg)
     if (err)
         return err;
     if (has_worker(o)) {
-        outage_forget(&o->outage); /* whoever asks for it has done something about it */
+        outage_forget(o->outage); /* whoever asks for it has done something about it */
         renew_soon(o);
     } else if (o->phase == OBJECT_BACKOFF)
         lifecycle_event(o, OBJECT_EV_SOURCE);

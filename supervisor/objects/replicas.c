@@ -104,7 +104,7 @@ static int start_one(struct object *o)
 static bool are_wanted(const struct object *o)
 {
     return (o->phase == OBJECT_SERVING || o->phase == OBJECT_DEPLOYING) && !o->station->stopping &&
-           !o->outage.lasts && worker_ref_set(o->worker);
+           !o->outage->lasts && worker_ref_set(o->worker);
 }
 
 void replicas_fill(struct object *o)

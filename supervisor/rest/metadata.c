@@ -74,7 +74,7 @@ static void set_declared(json_t *m, const struct object *o)
 static json_t *backoff_json(const struct object *o)
 {
     struct buf text = BUF_INIT;
-    outage_put(&text, &o->outage);
+    outage_put(&text, o->outage);
     json_t *json = json_loads(buf_str(&text), 0, NULL);
     buf_free(&text);
     return json;
@@ -107,7 +107,7 @@ static void set_known(json_t *m, const struct object *o)
     json_object_set_new(m, "owner", json_string(o->station->config.station_id));
     if (o->phase == OBJECT_BACKOFF)
         json_object_set_new(m, "backoff", backoff_json(o));
-    if (o->probation.to)
+    if (o->probation->to)
         json_object_set_new(m, "last_rollback", last_rollback(o));
     if (o->load_error)
         json_object_set_new(m, "load_error", json_string(o->load_error));

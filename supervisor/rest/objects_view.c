@@ -65,9 +65,9 @@ static void put_object(struct buf *json, const struct object *o)
     if (o->load_error)
         json_put_member(json, "load_error", o->load_error);
     if (o->phase == OBJECT_BACKOFF) {
-        json_put_member(json, "reason", o->outage.reason);
+        json_put_member(json, "reason", o->outage->reason);
         json_put_key(json, "next_attempt_seconds");
-        buf_printf(json, "%.3f", (double)outage_left(&o->outage) / 1e9);
+        buf_printf(json, "%.3f", (double)outage_left(o->outage) / 1e9);
     }
     if (o->conflict)
         json_put_member(json, "conflict", o->conflict);

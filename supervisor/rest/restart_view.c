@@ -76,7 +76,7 @@ void view_restart(struct object *o, struct exchange *x)
         return;
     }
     *r = (struct restart){o, x, o->worker};
-    outage_forget(&o->outage);
+    outage_forget(o->outage);
     if (renew_object(o, on_renewed, r) < 0) {
         free(r);
         refuse(x);

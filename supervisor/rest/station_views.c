@@ -111,9 +111,9 @@ static void put_failed(struct object *o, void *arg)
     buf_putc(json, '{');
     json_put_member(json, "object_id", o->id);
     json_put_key(json, "next_attempt_seconds");
-    buf_printf(json, "%.3f", (double)outage_left(&o->outage) / 1e9);
-    json_put_number(json, "failures", o->outage.backoff.failures);
-    json_put_member(json, "reason", o->outage.reason);
+    buf_printf(json, "%.3f", (double)outage_left(o->outage) / 1e9);
+    json_put_number(json, "failures", o->outage->backoff.failures);
+    json_put_member(json, "reason", o->outage->reason);
     buf_putc(json, '}');
 }
 

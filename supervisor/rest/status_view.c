@@ -71,7 +71,7 @@ void view_object_status(struct object *o, struct exchange *x)
         json_put_member(&json, "load_error", o->load_error);
     if (o->phase == OBJECT_BACKOFF) {
         json_put_key(&json, "backoff");
-        outage_put(&json, &o->outage);
+        outage_put(&json, o->outage);
     }
     put_needs(&json, o);
     json_put_key(&json, "schedules");

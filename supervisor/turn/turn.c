@@ -102,7 +102,7 @@ static void answer_blocked(struct turns *turns, struct call *call)
     json_put_string(&extra, o->id, strlen(o->id));
     json_put_member(&extra, "depends_on", needs_blocked_by(o));
     buf_puts(&extra, ",\"retryable\":true");
-    exchange_retry_after(call->exchange, (outage_left(&o->outage) + NS_PER_S - 1) / NS_PER_S);
+    exchange_retry_after(call->exchange, (outage_left(o->outage) + NS_PER_S - 1) / NS_PER_S);
     answer_error(turns, call, 503, buf_str(&extra), "%s cannot start: %s", o->id,
                  o->load_error ? o->load_error : "no reason known");
     buf_free(&extra);
@@ -145,7 +145,7 @@ void turn_fail_queue(struct turns *turns, struct object *o)
 /* Whoever would wait long is told at once, and when it is worth asking again. */
 static void answer_backoff(struct turns *turns, struct call *call, uint64_t left_ns)
 {
-    const struct outage *outage = &call->object->outage;
+    const struct outage *outage = call->object->outage;
     struct buf extra = BUF_INIT;
     uint64_t seconds = (left_ns + NS_PER_S - 1) / NS_PER_S;
     buf_puts(&extra, "\"limit\":\"backoff_wait\",\"retryable\":true,\"backoff\":");
@@ -161,7 +161,7 @@ static void answer_backoff(struct turns *turns, struct call *call, uint64_t left
 static bool refuse_in_backoff(struct turns *turns, struct call *call)
 {
     const struct object *o = call->object;
-    uint64_t left_ns = outage_left(&o->outage);
+    uint64_t left_ns = outage_left(o->outage);
     if (o->load_error && !o->accepted)
         turn_answer_unloadable(turns, call);
     else if (left_ns > turns->station->config.backoff_wait_ns)
@@ -291,7 +291,7 @@ static int send_call(struct worker *w, struct call *call)
  */
 static size_t window_of(const struct object *o, const struct worker *w)
 {
-    if (o->outage.lasts)
+    if (o->outage->lasts)
         return 1; /* a probe: what it dies of costs one call */
     if (w->concurrent > 1)
         return w->concurrent;
