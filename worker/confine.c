@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/confine.h"
 
+#include "common/fd_io.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -21,7 +22,7 @@ static int write_file(const char *path, const char *text)
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    int err = write(fd, text, strlen(text)) < 0 ? -errno : 0;
+    int err = fd_io_write(fd, text, strlen(text));
     close(fd);
     return err;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/process/cgroup.h"
 
+#include "common/fd_io.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -56,7 +58,7 @@ static int put(const struct cgroup_root *root, const char *name, const char *fil
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    int err = write(fd, text, strlen(text)) < 0 ? -errno : 0;
+    int err = fd_io_write(fd, text, strlen(text));
     close(fd);
     return err;
 }
@@ -74,7 +76,7 @@ static bool get(const struct cgroup_root *root, const char *name, const char *fi
     char path[FILE_PATH_SIZE];
     path_of(root, name, file, path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : read(fd, text, TEXT_SIZE - 1);
+    ssize_t len = fd < 0 ? -1 : fd_io_read(fd, text, TEXT_SIZE - 1);
     if (fd >= 0)
         close(fd);
     text[len > 0 ? len : 0] = '\0';

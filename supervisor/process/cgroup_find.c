@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/process/cgroup_find.h"
 
+#include "common/fd_io.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -112,7 +114,7 @@ static int put(const char *folder, const char *file, const char *text)
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    int err = write(fd, text, strlen(text)) < 0 ? -errno : 0;
+    int err = fd_io_write(fd, text, strlen(text));
     close(fd);
     return err;
 }
@@ -122,7 +124,7 @@ static void get(const char *folder, const char *file, char text[TEXT_SIZE])
     char path[FILE_PATH_SIZE];
     snprintf(path, sizeof(path), "%s/%s", folder, file);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? 0 : read(fd, text, TEXT_SIZE - 1);
+    ssize_t len = fd < 0 ? 0 : fd_io_read(fd, text, TEXT_SIZE - 1);
     if (fd >= 0)
         close(fd);
     text[len > 0 ? len : 0] = '\0';

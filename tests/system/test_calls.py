@@ -1238,7 +1238,7 @@ def test_a_stream_that_an_object_asked_for(shared):
     shared.deploy("streamer.py", LIAR)
     shared.allow("broke the protocol|streamer")
     done = ("say(frame(18, own_id() + 1, u32(200) + u8(0) + u8(1) + text(b'text/plain') + u32(0) + "
-            "text(b'') + text(b'') + u64(0) + (u32(0) + text(b'')) * 2)); import time; time.sleep(20)")
+            "text(b'') + text(b'') + u64(0) + (u32(0) + text(b'')) * 3)); import time; time.sleep(20)")
     found = failure(shared, "streamer", "POST", {"code": done})     # the id of its chain is its caller's
     assert (found["class"], found["status"]) == ("ObjectUnavailable", 502), found
     assert "a stream for an object" in found["text"]

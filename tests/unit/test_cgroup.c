@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: supervisor/process/cgroup.c supervisor/process/cgroup_find.c common/buf.c */
+/* links: supervisor/process/cgroup.c supervisor/process/cgroup_find.c common/buf.c common/fd_io.c */
 /*
  * A made-up tree stands for cgroupfs: its files hold what was written last. (What the kernel makes
  * of it, tests/system/test_limits.py sees, in the hierarchies that the machine has.)
