@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * short_writes - preloaded by a test: every write to a regular file takes only part of what it is
- * given, and every third is interrupted first. Both are what the kernel may do at any time.
+ * short_writes - preloaded by a test: every write to a file on a disk takes only part of what it is
+ * given, and every third is interrupted first. Both are what the kernel may do at any time. A
+ * control group's file takes a write whole or not at all.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static __thread unsigned calls;
@@ -14,7 +17,9 @@ static __thread unsigned calls;
 static int regular(int fd)
 {
     struct stat st;
-    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    struct statfs fs;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && fstatfs(fd, &fs) == 0 &&
+           fs.f_type != CGROUP_SUPER_MAGIC && fs.f_type != CGROUP2_SUPER_MAGIC;
 }
 
 static int interrupted(void)
