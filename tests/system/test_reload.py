@@ -39,9 +39,12 @@ def reload(station, status=200):
     return reply.json()
 
 
+def live_workers(station):
+    return [w for w in station.status()["processes"]["workers"] if w["state"] in ("ready", "busy")]
+
+
 def pids(station):
-    return {w["object_id"]: w["pid"] for w in station.status()["processes"]["workers"]
-            if w["state"] in ("ready", "busy")}
+    return {w["object_id"]: w["pid"] for w in live_workers(station)}
 
 
 def hup_and_wait(station, count=1):
@@ -129,28 +132,33 @@ def GET(request):
 
 
 def test_a_turn_under_way_is_finished_by_the_old_worker(station, tmp_path):
+    """And what is asked meanwhile, by the new one."""
     begun, until = tmp_path / "begun", tmp_path / "until"
     station.deploy("slow.py", SLOW)
     until.touch()
-    old = station.get(f"/objects/slow?begun={begun}&until={until}").json()["pid"]
+    path = f"/objects/slow?begun={begun}&until={until}"
+    old = station.get(path).json()["pid"]
     begun.unlink()
     until.unlink()
-    answers = []
-    path = f"/objects/slow?begun={begun}&until={until}"
-    first = threading.Thread(target=lambda: answers.append(station.get(path)))
+    answers = {}
+
+    def ask(which):
+        answers[which] = station.get(path)
+
+    first, second = (threading.Thread(target=ask, args=(which,)) for which in ("first", "second"))
     first.start()
     wait_until(begun.exists)
     station.send_signal(signal.SIGHUP)
-    wait_until(lambda: station.status()["reload"]["state"] == "renewing")
-    second = threading.Thread(target=lambda: answers.append(station.get(path)))
+    wait_until(lambda: {w["pid"] for w in live_workers(station)} > {old})  # "renewing" begins before the freeze
     second.start()
+    wait_until(lambda: station.status()["turns"]["queued"] == 1)
     until.touch()
     first.join()
     second.join()
-    assert [a.status for a in answers] == [200, 200]
-    assert answers[0].json()["pid"] == old
+    assert [answers[which].status for which in ("first", "second")] == [200, 200]
+    assert answers["first"].json()["pid"] == old != answers["second"].json()["pid"]
     wait_until(lambda: station.status()["reload"]["state"] == "idle")
-    assert station.get(path).json()["pid"] != old
+    assert station.get(path).json()["pid"] == answers["second"].json()["pid"]
 
 
 STREAM = '''
