@@ -32,9 +32,10 @@ static PyObject *base; /* CallError */
 static PyObject *make_base(void)
 {
     PyObject *attributes =
-        Py_BuildValue("{sO,sO,sO,sO,sO,sO,sO,sO,sO}", "object_id", Py_None, "status", Py_None,
+        Py_BuildValue("{sO,sO,sO,sO,sO,sO,sO,sO,sO,sO}", "object_id", Py_None, "status", Py_None,
                       "body", Py_None, "limit", Py_None, "cycle", Py_None, "crash_id", Py_None,
-                      "type", Py_None, "message", Py_None, "traceback", Py_None);
+                      "retryable", Py_None, "type", Py_None, "message", Py_None, "traceback",
+                      Py_None);
     PyObject *type =
         attributes ? PyErr_NewExceptionWithDoc("objectd.CallError",
                                                "A call of another object failed.", NULL, attributes)
@@ -159,7 +160,8 @@ static int set_message(PyObject *exception, PyObject *body)
 static int describe(PyObject *exception, PyObject *object_id, const struct rpc_answer *m,
                     PyObject *body)
 {
-    static const char *const members[] = {"limit", "cycle", "crash_id", "traceback"};
+    static const char *const members[] = {"limit", "cycle", "crash_id", "retryable",
+                                          "traceback"};
     PyObject *status = PyLong_FromUnsignedLong(m->status);
     int err = status ? set(exception, "status", status) : -1;
     Py_XDECREF(status);
