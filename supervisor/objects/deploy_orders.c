@@ -153,14 +153,20 @@ static void begin(struct deploy *d)
         begin_update(d);
 }
 
+/* Nothing is under way, nor about to be: who waits for its place has not chosen what to load. */
+static bool is_free(const struct object *o)
+{
+    return !o->deploy && !o->loading && o->warming.stage != WARMING_WAITS;
+}
+
 static void on_next(void *arg)
 {
     struct object *o = arg;
-    if (!o->deploy && !o->loading && o->file_changed && o->phase != OBJECT_COLD)
+    if (is_free(o) && o->file_changed && o->phase != OBJECT_COLD)
         saved_file(o);
-    if (!o->deploy && !o->loading && o->reload && o->phase == OBJECT_SERVING)
+    if (is_free(o) && o->reload && o->phase == OBJECT_SERVING)
         lifecycle_event(o, OBJECT_EV_SOURCE);
-    while (!o->deploy && !o->loading && o->orders) {
+    while (is_free(o) && o->orders) {
         struct deploy *d = o->orders;
         LL_DELETE(o->orders, d);
         begin(d);

@@ -336,6 +336,34 @@ mine.unlink()
     assert all(len(versions(station, name)) == 2 for name in names)
 
 
+def test_an_order_while_the_object_waits_for_its_place(new_station, tmp_path):
+    """What it imports has changed, another object is being deployed: the order comes after that."""
+    station = new_station(config={"limits": {"candidates_max": 1}})
+    station.put("_shared.py", "X = 1\n")
+    station.put("slow.py", says(1))
+    station.put("o.py", "import _shared\n" + says(1))
+    station.start()
+    assert value_of(station, "slow") == value_of(station, "o") == 1
+    begun, until = tmp_path / "begun", tmp_path / "until"
+    station.put("slow.py", f"""
+import pathlib, time
+pathlib.Path({str(begun)!r}).touch()
+while not pathlib.Path({str(until)!r}).exists():
+    time.sleep(0.005)
+""" + says(2))
+    wait_until(begun.exists)
+    station.put("_shared.py", "X = 2\n")
+    wait_until(lambda: station.get("/objects/o?status=true").json()["phase"] == "deploying")
+    replies = []
+    order = threading.Thread(target=lambda: replies.append(put(station, "o", says(3))))
+    order.start()
+    order.join(0.1)  # it would be refused at once
+    until.touch()
+    order.join()
+    assert replies[0].status == 200, replies[0].text
+    assert value_of(station, "o") == 3
+
+
 # --- killed once at each step ---
 
 FULL = second(health="def health(): return _state.get('n') == 1", migrate=MIGRATE)
