@@ -5,6 +5,7 @@
  * that does not contain the word is left alone, and so is one that is no newer than the object's
  * history.
  */
+#include "common/log.h"
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/objects/object.h"
 #include "supervisor/objects/source.h"
@@ -45,11 +46,20 @@ static bool names_schedules(const struct object *o)
     return found;
 }
 
+/* Only so that somebody waits for it: an object that nobody wants gets no slot when there is one. */
+static void on_started(void *arg)
+{
+    (void)arg;
+}
+
 static void look(void *arg)
 {
     struct object *o = arg;
-    if (o->phase == OBJECT_COLD && !o->station->stopping && !is_known(o) && names_schedules(o))
-        lifecycle_demand(o);
+    if (o->phase != OBJECT_COLD || o->station->stopping || is_known(o) || !names_schedules(o))
+        return;
+    int err = lifecycle_when_started(o, on_started, o);
+    if (err)
+        log_warn("object %s is not started for its schedules: %s", o->id, strerror(-err));
 }
 
 void schedules_look_into(struct object *o)

@@ -2,6 +2,7 @@
 """How many workers there may be, who goes first, who waits; idle objects."""
 
 import threading
+import time
 
 import pytest
 from station import wait_until
@@ -158,6 +159,20 @@ held = bytearray(b"x" * 60_000_000)
 def GET(request):
     return len(held)
 """ + SLOW.replace("def GET", "def POST")
+
+
+@capped(1)
+def test_what_declares_schedules_waits_for_its_slot(station, tmp_path):
+    """Nobody calls it: its only start is the one for what it declares."""
+    station.allow("waits for a worker")
+    put_all(station, SLOW, "slow")
+    held = Held(station, "slow", tmp_path)
+    station.put("timed.py", '__endpoint__ = {"schedule": {"tick": 3600}}\ndef tick(): pass\n')
+    wait_until(lambda: pressure(station)["objects_waiting"] == 1)
+    time.sleep(0.03)
+    assert pressure(station)["objects_waiting"] == 1
+    assert held.end().status == 200
+    wait_until(lambda: station.get("/objects/timed?status=true").json()["schedules"])
 
 
 @pytest.mark.parametrize("station", [{"config": {"workers": {
