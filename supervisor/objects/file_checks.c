@@ -70,8 +70,11 @@ static void on_round(void *arg)
 void file_checks_ask(struct file_checks *checks, struct file_check *check, void (*fn)(void *arg),
                      void *arg)
 {
-    if (check->fn)
+    if (check->fn) {
+        check->fn = fn;
+        check->arg = arg;
         return;
+    }
     if (!checks->list && has_time(checks)) {
         run(checks, fn, arg);
         return;

@@ -22,7 +22,10 @@ struct file_check {
 
 struct file_checks *file_checks_new(struct loop *loop); /* NULL when memory is short */
 void file_checks_free(struct file_checks *checks);
-/* fn(arg) at once or in a later round, in order; one that waits already stays where it is. */
+/*
+ * fn(arg) at once or in a later round, in order. One that waits already stays where it is, and does
+ * what was asked last.
+ */
 void file_checks_ask(struct file_checks *checks, struct file_check *check, void (*fn)(void *arg),
                      void *arg);
 void file_checks_drop(struct file_check *check);

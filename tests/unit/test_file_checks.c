@@ -75,6 +75,26 @@ START_TEST(many_over_several_rounds_in_order)
 }
 END_TEST
 
+static void look_anew(void *arg)
+{
+    done[done_count++] = (int)((struct file_check *)arg - check);
+    loop_stop(loop);
+}
+
+START_TEST(what_is_asked_last_is_done)
+{
+    for (int i = 0; i < MANY; i++)
+        ask(i);
+    int before = done_count;
+    for (int i = 0; i < MANY - 1; i++)
+        file_checks_drop(&check[i]);
+    file_checks_ask(checks, &check[MANY - 1], look_anew, &check[MANY - 1]);
+    loop_run(loop);
+    ck_assert_int_eq(done_count, before + 1);
+    ck_assert_int_eq(done[before], MANY - 1);
+}
+END_TEST
+
 START_TEST(what_is_dropped_is_not_done)
 {
     for (int i = 0; i < MANY; i++)
@@ -98,6 +118,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, one_is_done_at_once);
     tcase_add_test(tcase, many_over_several_rounds_in_order);
+    tcase_add_test(tcase, what_is_asked_last_is_done);
     tcase_add_test(tcase, what_is_dropped_is_not_done);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
