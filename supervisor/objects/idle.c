@@ -12,15 +12,14 @@ static uint64_t ended;
 
 static bool is_idle(const struct object *o)
 {
-    if (o->phase != OBJECT_SERVING || !replicas_worker(o, 0) || call_queue_count(&o->queue) ||
-        needs_keep(o))
+    if (o->phase != OBJECT_SERVING || !replicas_worker(o, 0) || call_queue_count(&o->queue))
         return false;
     for (size_t i = 0; i <= o->replicas.count; i++) {
         const struct worker *w = replicas_worker(o, i);
         if (w && (w->state != WORKER_READY || w->streams.count))
             return false;
     }
-    return true;
+    return !needs_keep(o); /* last: it looks at every worker */
 }
 
 static bool is_owner(const struct worker *w)
@@ -32,8 +31,8 @@ static void sweep_worker(struct worker *w, void *arg)
 {
     struct station *station = arg;
     struct object *o = w->object;
-    if (!is_owner(w) || !is_idle(o) ||
-        loop_now(station->loop) - o->used_ns < o->endpoint.idle_timeout_ns)
+    if (!is_owner(w) || loop_now(station->loop) - o->used_ns < o->endpoint.idle_timeout_ns ||
+        !is_idle(o))
         return;
     ended++;
     lifecycle_event(o, OBJECT_EV_IDLE);
