@@ -109,10 +109,11 @@ static void delete_stale(struct schedule_change *c, struct schedule_group *group
 
 /* --- which functions are there --- */
 
+/* The list is the worker's: what is in it may be anything. */
 static bool lists(const json_t *names, const char *name)
 {
     for (size_t i = 0; i < json_array_size(names); i++)
-        if (strcmp(json_string_value(json_array_get(names, i)), name) == 0)
+        if (span_equal(text_of(json_array_get(names, i)), name))
             return true;
     return false;
 }

@@ -372,6 +372,28 @@ def test_a_function_that_a_deploy_removes(new_station):
     assert any("goes on" in e["message"] for e in station.object_logs(object_id))
 
 
+FORGED_READY = """
+import json, os, struct
+
+def forge(metadata):
+    text = json.dumps(metadata).encode()
+    payload = struct.pack("=cI", b"s", len(text)) + text + struct.pack("=cBcBcQ", b"b", 0, b"b", 0, b"q", 0)
+    os.write(3, struct.pack("=IHBBQ", len(payload), 16, 0, 0, 0) + payload)
+
+def tick():
+    pass
+
+forge({"endpoint": {"schedule": {"tick": 60}}, "methods": [], "missing": [1, None, {}, "other"]})
+"""
+
+
+def test_a_list_of_functions_that_is_none(station):
+    """READY comes from a worker, which may say anything."""
+    station.allow("broke (the|its) protocol")
+    object_id = make(station, FORGED_READY)
+    wait_until(lambda: [s["method"] for s in schedules(station, object_id)] == ["tick"])
+
+
 def test_a_file_that_nobody_calls(new_station):
     """Its schedules are found all the same, and files without any are left alone."""
     station = new_station()
