@@ -221,6 +221,9 @@ def test_rolled_back(new_station, how):
     assert station.status()["rollbacks"] == 1
     assert (station.objects / "o.py").read_text() == RAISES
     station.deploy("o.py", RAISES)  # saved again: the same content
+    assert station.post("/reload").status == 200
+    assert station.post("/objects/o?restart=true").status == 200
+    assert value_of(station, "o") == 1
     station.stop()
     station.start()
     assert value_of(station, "o") == 1
