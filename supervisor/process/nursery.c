@@ -120,18 +120,18 @@ struct nursery *nursery_new(struct station *station)
     return n;
 }
 
-static void current_died(struct nursery *n, uint64_t lived_ns, int wait_status)
+static void current_died(struct nursery *n, uint64_t lived_ns, const struct process_end *end)
 {
     if (!n->station->stopping)
-        log_warn("the nursery died (%s); starting another", worker_death_text(wait_status));
+        log_warn("the nursery died (%s); starting another", process_end_text(end));
     backoff_died(&n->backoff, clock_mono_ns(), lived_ns);
     start_again_later(n); /* while stopping too: what is queued for cold objects is still served */
 }
 
-static void warm_died(struct nursery *n, int wait_status)
+static void warm_died(struct nursery *n, const struct process_end *end)
 {
-    char why[128];
-    snprintf(why, sizeof(why), "the new nursery ended (%s)", worker_death_text(wait_status));
+    char why[256];
+    snprintf(why, sizeof(why), "the new nursery ended (%s)", process_end_text(end));
     tell_ready(n, why);
 }
 
@@ -156,7 +156,7 @@ bool nursery_has(const struct nursery *n, pid_t pid)
     return process_of(n, pid) != NULL;
 }
 
-void nursery_exited(struct nursery *n, pid_t pid, int wait_status)
+void nursery_exited(struct nursery *n, pid_t pid, const struct process_end *end)
 {
     struct nursery_process *p = process_of(n, pid);
     bool was_current = p == n->current, was_warm = p == n->warm;
@@ -164,9 +164,9 @@ void nursery_exited(struct nursery *n, pid_t pid, int wait_status)
     forget(n, p); /* first: what it owed may be asked for again at once */
     nursery_process_reaped(p);
     if (was_current)
-        current_died(n, lived_ns, wait_status);
+        current_died(n, lived_ns, end);
     if (was_warm)
-        warm_died(n, wait_status);
+        warm_died(n, end);
 }
 
 int nursery_spawn(struct nursery *n, struct worker_ref ref, const int fds[SPAWN_FDS])

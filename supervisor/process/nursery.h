@@ -8,6 +8,7 @@
 
 #include "common/worker_fds.h"
 #include "supervisor/config.h"
+#include "supervisor/process/process_end.h"
 #include "supervisor/process/worker.h"
 
 struct nursery;
@@ -44,6 +45,6 @@ void nursery_cool(struct nursery *nursery);
 /* For the reaper: a process of it for which is(pid) holds, or 0. */
 pid_t nursery_find(const struct nursery *nursery, bool (*is)(pid_t pid));
 bool nursery_has(const struct nursery *nursery, pid_t pid);
-void nursery_exited(struct nursery *nursery, pid_t pid, int wait_status);
+void nursery_exited(struct nursery *nursery, pid_t pid, const struct process_end *end);
 
 #endif

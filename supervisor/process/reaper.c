@@ -4,13 +4,13 @@
 #include "common/log.h"
 #include "supervisor/process/family.h"
 #include "supervisor/process/nursery.h"
+#include "supervisor/process/process_end.h"
 #include "supervisor/process/sweeper.h"
 #include "supervisor/process/worker.h"
 #include "supervisor/scribe/scribe.h"
 #include "supervisor/station.h"
 
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 
 /* A zombie's pid without reaping it; 0 when there is none. */
@@ -22,36 +22,36 @@ static pid_t peek_zombie(void)
     return info.si_pid;
 }
 
-static int reap(pid_t pid)
-{
-    int status = 0;
-    waitpid(pid, &status, 0);
-    return status;
-}
-
 static void reap_worker(struct worker *w)
 {
     family_kill(w); /* what it started dies with it; the zombie still keeps the id */
-    struct rusage usage = {0};
-    int status = 0;
-    wait4(w->pid, &status, 0, &usage);
-    worker_exited(w, status, &usage);
+    struct process_end end = process_end_reap(w->pid);
+    worker_exited(w, end.wait_status, &end.usage);
+}
+
+static bool is_known(const struct station *station, pid_t pid)
+{
+    return nursery_has(station->nursery, pid) || pid == scribe_pid(station->scribe) ||
+           pid == sweeper_pid(families_sweeper(station->families));
 }
 
 /* False when it is no child that we know. */
 static bool reap_known(struct station *station, pid_t pid)
 {
     struct worker *w = worker_by_pid(station->workers, pid);
-    if (w)
+    if (w) {
         reap_worker(w);
-    else if (nursery_has(station->nursery, pid))
-        nursery_exited(station->nursery, pid, reap(pid));
-    else if (pid == scribe_pid(station->scribe))
-        scribe_reaped(station->scribe, reap(pid));
-    else if (pid == sweeper_pid(families_sweeper(station->families)))
-        sweeper_exited(families_sweeper(station->families), reap(pid));
-    else
+        return true;
+    }
+    if (!is_known(station, pid))
         return false;
+    struct process_end end = process_end_reap(pid);
+    if (nursery_has(station->nursery, pid))
+        nursery_exited(station->nursery, pid, &end);
+    else if (pid == scribe_pid(station->scribe))
+        scribe_reaped(station->scribe, &end);
+    else
+        sweeper_exited(families_sweeper(station->families), &end);
     return true;
 }
 
@@ -92,6 +92,7 @@ void reaper_run(struct station *station)
             reap_behind(station);
             return;
         }
-        log_debug("reaped orphan %d: %s", (int)pid, worker_death_text(reap(pid)));
+        struct process_end end = process_end_reap(pid);
+        log_debug("reaped orphan %d: %s", (int)pid, process_end_text(&end));
     }
 }

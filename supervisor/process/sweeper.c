@@ -177,9 +177,9 @@ pid_t sweeper_pid(const struct sweeper *g)
     return g ? g->pid : 0;
 }
 
-void sweeper_exited(struct sweeper *g, int wait_status)
+void sweeper_exited(struct sweeper *g, const struct process_end *end)
 {
-    log_warn(SWEEPER_PROGRAM_NAME " died (%s); starting another", worker_death_text(wait_status));
+    log_warn(SWEEPER_PROGRAM_NAME " died (%s); starting another", process_end_text(end));
     g->pid = 0;
     disconnect(g);
     backoff_died(&g->backoff, clock_mono_ns(), clock_mono_ns() - g->born_ns);

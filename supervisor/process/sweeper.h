@@ -11,6 +11,7 @@
 #define SUPERVISOR_PROCESS_SWEEPER_H
 
 #include "supervisor/process/cgroup.h"
+#include "supervisor/process/process_end.h"
 
 #include <sys/types.h>
 
@@ -27,7 +28,7 @@ void sweeper_free(struct sweeper *sweeper);
 void sweeper_bury(struct sweeper *sweeper, uint64_t generation);
 pid_t sweeper_pid(const struct sweeper *sweeper); /* 0 when it is down */
 /* For the reaper. */
-void sweeper_exited(struct sweeper *sweeper, int wait_status);
+void sweeper_exited(struct sweeper *sweeper, const struct process_end *end);
 
 /* Of the group of a worker. */
 void sweeper_group_name(char name[CGROUP_NAME_SIZE], uint64_t boot, uint64_t generation);

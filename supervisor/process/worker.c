@@ -123,13 +123,3 @@ void worker_exited(struct worker *w, int wait_status, const struct rusage *usage
     worker_slot_free(w);
 }
 
-const char *worker_death_text(int wait_status)
-{
-    static char text[64];
-    if (WIFSIGNALED(wait_status))
-        snprintf(text, sizeof(text), "signal %d (%s)", WTERMSIG(wait_status),
-                 strsignal(WTERMSIG(wait_status)));
-    else
-        snprintf(text, sizeof(text), "exit status %d", WEXITSTATUS(wait_status));
-    return text;
-}

@@ -184,7 +184,4 @@ void worker_each(struct worker_table *table, void (*fn)(struct worker *w, void *
 size_t worker_count(const struct worker_table *table);
 struct worker *worker_first_busy(const struct worker_table *table);
 
-/* "exit status 3", "signal 9 (Killed)"; static buffer, valid until the next call. */
-const char *worker_death_text(int wait_status);
-
 #endif

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/process/worker_death.h"
 
+#include "supervisor/process/process_end.h"
+
 #include <stdio.h>
 
 static const char *const blame_names[] = {
@@ -42,6 +44,6 @@ void worker_death_reason(const struct worker *w, int wait_status, char out[WORKE
                  w->protocol_reason ? w->protocol_reason : "?");
         break;
     default:
-        snprintf(out, WORKER_DEATH_SIZE, "%s", worker_death_text(wait_status));
+        snprintf(out, WORKER_DEATH_SIZE, "%s", process_end_how(wait_status));
     }
 }

@@ -273,14 +273,12 @@ pid_t scribe_pid(const struct scribe *s)
     return s->pid;
 }
 
-void scribe_reaped(struct scribe *s, int wait_status)
+void scribe_reaped(struct scribe *s, const struct process_end *end)
 {
     if (s->pid == 0)
         return;
-    if (!s->stopping && WIFSIGNALED(wait_status))
-        log_warn(SCRIBE_PROGRAM_NAME " was killed by signal %d", WTERMSIG(wait_status));
-    else if (!s->stopping)
-        log_warn(SCRIBE_PROGRAM_NAME " exited with %d", WEXITSTATUS(wait_status));
+    if (!s->stopping)
+        log_warn(SCRIBE_PROGRAM_NAME " died (%s)", process_end_text(end));
     s->pid = 0;
     uint64_t now_ns = clock_mono_ns();
     backoff_died(&s->backoff, now_ns, now_ns - s->started_ns);
@@ -294,12 +292,8 @@ void scribe_reaped(struct scribe *s, int wait_status)
 /* Reaps a process that is going, so that the next one can start without the loop. */
 static void reap(struct scribe *s)
 {
-    int status = 0;
-    pid_t pid;
-    do
-        pid = waitpid(s->pid, &status, 0);
-    while (pid < 0 && errno == EINTR);
-    scribe_reaped(s, status);
+    struct process_end end = process_end_reap(s->pid);
+    scribe_reaped(s, &end);
 }
 
 /* A process that is connected, now. */

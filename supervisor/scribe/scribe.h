@@ -18,6 +18,7 @@
 #include "supervisor/config.h"
 #include "supervisor/log/log_files.h"
 #include "supervisor/loop.h"
+#include "supervisor/process/process_end.h"
 
 #include <sys/types.h>
 
@@ -36,7 +37,7 @@ void scribe_free(struct scribe *scribe);
 /* pid of the running process, 0 when there is none; for status, and for whoever reaps children. */
 pid_t scribe_pid(const struct scribe *scribe);
 /* To be called by the reaper when that pid was reaped. */
-void scribe_reaped(struct scribe *scribe, int wait_status);
+void scribe_reaped(struct scribe *scribe, const struct process_end *end);
 
 /* Bring the checkpoint of an object up to `upto_seq` from the journal's durable part. */
 struct scribe_checkpoint {

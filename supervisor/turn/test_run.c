@@ -4,6 +4,7 @@
 #include "common/json_text.h"
 #include "supervisor/objects/loading.h"
 #include "supervisor/objects/object.h"
+#include "supervisor/process/process_end.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/turns.h"
 
@@ -118,5 +119,5 @@ void test_run_dead(struct worker *w, int wait_status)
                      w->object->file, (double)w->station->config.start_timeout_ns / 1e9);
     else
         answer_error(turns, call, 502, NULL, "the worker ended while loading %s for its tests: %s",
-                     w->object->file, w->pid ? worker_death_text(wait_status) : "it never ran");
+                     w->object->file, w->pid ? process_end_how(wait_status) : "it never ran");
 }

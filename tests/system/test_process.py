@@ -321,6 +321,8 @@ def test_killed_helper_is_replaced(station, role):
         os.kill(old.pid, signal.SIGKILL)
         wait_until(lambda old=old: [p for p in station.children(role)
                                     if p.pid != old.pid and p.state != "Z"])
+        assert station.logged(rf"{role} died \(signal 9 \(Killed\), after \d+\.\d+ s of processor "
+                              r"time, with at most [1-9]\d*\.\d MB of memory\)")
         assert station.get("/objects/hello").status == 200
     station.deploy("second.py", "def GET(request):\n    return _state_manager.increment('n')\n")
     wait_until(lambda: station.get("/objects/second").status == 200)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: supervisor/scribe/scribe.c supervisor/scribe/scribe_ask.c supervisor/scribe/scribe_jobs.c
+/* links: supervisor/process/process_end.c supervisor/scribe/scribe.c
+ * supervisor/scribe/scribe_ask.c supervisor/scribe/scribe_jobs.c
  * supervisor/scribe/scribe_rpc.c supervisor/scribe/scribe_process.c
  * supervisor/scribe/checkpoint_merge.c supervisor/scribe/checkpoint_group.c
  * supervisor/scribe/merged_state.c supervisor/scribe/sorted_state.c supervisor/scribe/overlay.c
@@ -94,10 +95,8 @@ static void dump_into(struct answer *a, const char *object_id, const char *key)
 
 static void reap_it(void)
 {
-    int status;
-    pid_t pid = scribe_pid(scribe);
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    scribe_reaped(scribe, status);
+    struct process_end end = process_end_reap(scribe_pid(scribe));
+    scribe_reaped(scribe, &end);
 }
 
 static void check_answered(void *arg)
