@@ -59,7 +59,7 @@ def test_healthy(station, code):
     ("def health(): import os; os._exit(3)", r"ended while health\(\) ran: exit status 3"),
 ])
 def test_unhealthy(new_station, code, why):
-    station = new_station(config={"workers": {"health_timeout": 0.2}}).start()
+    station = new_station(config={"workers": {"health_timeout": 0.2 if "sleep" in code else 30}}).start()
     station.allow("does not load")
     put(station, "o", COUNTER)
     station.post("/objects/o", {})
@@ -141,7 +141,7 @@ async def migrate_state(old_version, _state, _files, _runtime):
     ("def migrate_state(v, w): pass", "nothing is known to give"),
 ], ids=["raises", "dies", "late", "too much", "arguments"])
 def test_a_migration_that_fails(new_station, code, why):
-    station = new_station(config={"workers": {"migrate_timeout": 0.2},
+    station = new_station(config={"workers": {"migrate_timeout": 0.2 if "sleep" in code else 30},
                                   "limits": {"turn_writes_max": 65536}}).start()
     station.allow("does not load")
     put(station, "o", COUNTER)
@@ -372,6 +372,9 @@ while not pathlib.Path({str(until)!r}).exists():
 FULL = second(health="def health(): return _state.get('n') == 1", migrate=MIGRATE)
 DEPLOY_STEPS = ["spawned", "loaded", "healthy", "frozen", "drained", "migrated", "stored", "committed",
                 "handed"]
+START_STEPS = [step for step in DEPLOY_STEPS if step != "frozen"]  # there is nothing to freeze
+FAILPOINTS = [f"deploy-{step}" for step in DEPLOY_STEPS] + [f"start-{step}" for step in START_STEPS] + \
+    ["migrate-commit"]
 
 
 def check_whole(station):
@@ -385,11 +388,7 @@ def check_whole(station):
     return value
 
 
-failpoints = pytest.mark.skipif(not FAILPOINT_BUILD,
-                                reason="OBJECTD_FAILPOINT_BUILD names no build with failpoints")
-
-
-@failpoints
+@pytest.mark.failpoints
 @pytest.mark.parametrize("step", DEPLOY_STEPS)
 def test_killed_while_deploying(new_station, step):
     station = new_station(build=FAILPOINT_BUILD, env={"OBJECTD_FAILPOINT": f"deploy-{step}=crash"})
@@ -406,9 +405,8 @@ def test_killed_while_deploying(new_station, step):
     assert check_whole(station) == 2 and len(versions(station, "o")) == 2
 
 
-@failpoints
-@pytest.mark.parametrize("step", ["spawned", "loaded", "healthy", "drained", "migrated", "stored",
-                                  "committed", "handed"])
+@pytest.mark.failpoints
+@pytest.mark.parametrize("step", START_STEPS)
 def test_killed_while_starting(new_station, step):
     """A start that has to migrate, for the station was killed before that was committed."""
     station = new_station(build=FAILPOINT_BUILD, env={"OBJECTD_FAILPOINT": "deploy-stored=crash"})
@@ -471,7 +469,7 @@ def test_a_worker_dies_while_the_object_is_frozen(station, tmp_path, victim):
     assert state(station) == {"n": 5} and len(versions(station, "o")) == 2
 
 
-@failpoints
+@pytest.mark.failpoints
 def test_the_migrated_state_cannot_be_written(new_station):
     """It is tried again, and until then the old version serves the old state."""
     station = new_station(build=FAILPOINT_BUILD, env={"OBJECTD_FAILPOINT": "migrate-commit=enospc"})

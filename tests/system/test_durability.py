@@ -13,6 +13,10 @@ import struct
 import subprocess
 
 import pytest
+import test_deploys
+import test_files
+import test_schedules
+import test_versions
 from station import FAILPOINT_BUILD, LONG, REPOSITORY, SANITIZED, descendants, scaled, wait_until
 from writers import LEDGER_OBJECT, Ledger
 
@@ -93,16 +97,29 @@ def test_graceful_stop_under_writers(new_station):
 # --- failpoints ---
 
 
+# Each module strikes those that it names. The ledger strikes all others, and fails where it cannot.
+ELSEWHERE = [test_deploys, test_files, test_schedules, test_versions]
+
+
+def all_failpoints():
+    """In the sources, and those that lifecycle_passed() puts together."""
+    names = set()
+    for folder in ("supervisor", "common", "worker"):
+        for path in (REPOSITORY / folder).rglob("*.c"):
+            text = path.read_text()
+            names |= set(re.findall(r'FAILPOINT\("([^"]+)"\)', text))
+            steps = re.findall(r'lifecycle_passed\(\w+, "(\w+)"\)', text)
+            names |= {f"{what}-{step}" for step in steps for what in ("deploy", "start")}
+    return names - {"start-frozen"}  # nothing serves, so nothing is frozen
+
 
 def failpoint_names():
-    """Every FAILPOINT("name") in the sources, but those that the ledger does not pass: of a source
-    sent over HTTP (test_versions.py) and of files (test_files.py)."""
-    names = set()
-    for folder in ("supervisor", "common"):
-        for path in (REPOSITORY / folder).rglob("*.c"):
-            names |= set(re.findall(r'FAILPOINT\("([^"]+)"\)', path.read_text()))
-    elsewhere = ("deploy-", "files-", "upload-")
-    return sorted(name for name in names if not name.startswith(elsewhere))
+    return sorted(all_failpoints() - {name for module in ELSEWHERE for name in module.FAILPOINTS})
+
+
+def test_failpoints_of_other_modules_exist():
+    named = [name for module in ELSEWHERE for name in module.FAILPOINTS]
+    assert not set(named) - all_failpoints() and len(named) == len(set(named))
 
 
 def run_failpoint(new_station, setting):

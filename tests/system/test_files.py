@@ -807,6 +807,7 @@ def test_check_reports_what_lies_in_files(plain):
 STEPS = ["upload-open", "upload-write", "files-sync", "files-synced", "files-apply", "files-renamed",
          "files-deleted", "files-applied"]
 CRASHES = ["files-accepted", "files-durable", "files-visible"]  # of the supervisor; they cannot fail
+FAILPOINTS = STEPS + CRASHES + ["files-redo"]
 CASES = [(step, kind) for step in STEPS for kind in ("crash", "eio", "enospc")]
 CASES += [(step, "crash") for step in CRASHES]
 

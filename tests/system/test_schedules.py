@@ -4,10 +4,11 @@
 import datetime
 import itertools
 import re
+import signal
 import time
 
 import pytest
-from station import LONG, REPOSITORY, wait_until
+from station import FAILPOINT_BUILD, LONG, REPOSITORY, wait_until
 
 numbers = itertools.count()
 
@@ -608,6 +609,70 @@ def test_term_lets_a_tick_finish(new_station):
     station.restart()
     found = station.state(object_id)
     assert found["began"] == found["slow"] >= 1
+
+
+def phase_of(schedule):
+    """When it would have run first, had every time been one run: it moves by a tick that is lost, or
+    that counts twice."""
+    assert schedule["skipped"] == 0, schedule
+    return at(schedule["next_run"]) - schedule["runs"] * schedule["interval"]
+
+
+def every_time_was_one_run(station, object_id, phases):
+    """And each run one effect, of functions that run at every time. Stops the station."""
+    found = {s["method"]: s for s in schedules(station, object_id)}
+    assert set(found) == set(phases)
+    for method, schedule in found.items():
+        assert abs(phase_of(schedule) - phases[method]) < 0.001, (phases, schedule)
+    assert station.stop() == 0
+    rows = [line.split("\t") for line in (station.data / "schedules.tsv").read_text().splitlines()[1:]]
+    runs = {row[2]: int(row[9]) for row in rows}
+    state = dict(line.split("\t")[:2] for line in
+                 (station.data / "state" / object_id / "state.tsv").read_text().splitlines()[1:])
+    for method, effect in (("tick", "n"), ("other", "other"), ("slow", "slow"), ("slow", "began")):
+        assert method not in runs or runs[method] == int(state[effect]) > 0, (runs, state)
+
+
+FAILPOINTS = ["schedules-fsync", "schedules-rename", "schedules-done"]
+
+
+@pytest.mark.failpoints
+@pytest.mark.parametrize("kind", ["crash", "eio", "enospc"])
+@pytest.mark.parametrize("step", FAILPOINTS)
+def test_the_file_cannot_be_written(new_station, step, kind):
+    """While it goes on and at its end: the journal has what the file lacks."""
+    station = new_station(build=FAILPOINT_BUILD, env={"OBJECTD_FAILPOINT": f"{step}:1+={kind}"},
+                          config={"state": {"checkpoint_idle": 0.01, "checkpoint_max": 0.01}, "limits": {"misfire_max": 100_000}})
+    station.allow("scribe|schedules")
+    station.start()
+    object_id = make(station)
+    plan(station, object_id, 0.1, misfire="all")
+    plan(station, object_id, 0.1, "other", misfire="all")
+    phases = {s["method"]: phase_of(s) for s in schedules(station, object_id)}
+    struck = "objectd-scribe died" if kind == "crash" else r"schedules\.tsv: "
+    wait_until(lambda: station.logged(struck), what=f"{step} did not strike")
+    station.stop()
+    station.env.clear()
+    station.start()
+    every_time_was_one_run(station, object_id, phases)
+
+
+def test_hup_with_ticks_in_flight_and_due(new_station):
+    """slow runs, the others wait for it; all of them are due again before the new worker serves."""
+    station = new_station(config={"limits": {"misfire_max": 1000}}).start()
+    object_id = make(station)
+    for method in ("tick", "other", "slow"):
+        plan(station, object_id, 0.1, method, misfire="all")
+    phases = {s["method"]: phase_of(s) for s in schedules(station, object_id)}
+    wait_until(lambda: all(s["running"] for s in schedules(station, object_id)))
+    old = {w.pid for w in station.workers()}
+    station.send_signal(signal.SIGHUP)
+    wait_until(lambda: station.status()["reload"]["count"] == 1
+               and station.status()["reload"]["state"] == "idle")
+    assert not old & {w.pid for w in station.workers()}
+    runs = {s["method"]: s["runs"] for s in schedules(station, object_id)}
+    wait_until(lambda: all(s["runs"] > runs[s["method"]] for s in schedules(station, object_id)))
+    every_time_was_one_run(station, object_id, phases)
 
 
 def test_the_file_keeps_up_and_the_journal_goes(new_station):
