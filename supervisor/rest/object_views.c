@@ -102,6 +102,9 @@ static void count_log(void *arg)
 
 static void view_metadata(struct object *o, struct exchange *x)
 {
+    bool is_start = !o->endpoint.metadata;
+    if (exchange_request(x)->is_inside && is_start && !turn_lend_slot(o, x))
+        return;
     struct pending *p = pending_new(o, x);
     if (p && lifecycle_when_loaded(o, count_log, p) < 0) {
         free(p);

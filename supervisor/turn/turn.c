@@ -6,6 +6,7 @@
 #include "common/memfd.h"
 #include "supervisor/metric.h"
 #include "supervisor/objects/lifecycle.h"
+#include "supervisor/objects/load_error.h"
 #include "supervisor/objects/loading.h"
 #include "supervisor/objects/needs.h"
 #include "supervisor/objects/slots.h"
@@ -117,12 +118,8 @@ void turn_answer_unloadable(struct turns *turns, struct call *call)
         return;
     }
     struct buf extra = BUF_INIT;
-    buf_puts(&extra, "\"object_id\":");
-    json_put_string(&extra, o->id, strlen(o->id));
-    if (o->load_line)
-        json_put_number(&extra, "line", o->load_line);
-    if (o->load_traceback && turns->station->config.expose_tracebacks)
-        json_put_member(&extra, "traceback", o->load_traceback);
+    load_error_put(&extra, o, o->load_line,
+                   o->load_traceback ? span_of(o->load_traceback) : LOAD_ERROR_NO_TRACEBACK);
     answer_error(turns, call, 500, buf_str(&extra), "%s does not load: %s", o->file,
                  o->load_error ? o->load_error : "no reason known");
     buf_free(&extra);
@@ -171,10 +168,9 @@ static bool refuse_in_backoff(struct turns *turns, struct call *call)
     return true;
 }
 
-/* A turn that holds a worker never waits for another: two could wait for each other. */
-static bool has_slot(struct object *o, struct exchange *x, const struct call_origin *origin)
+bool turn_lend_slot(struct object *o, struct exchange *x)
 {
-    if (origin->kind != RPC_CALL_OBJECT || slots_lend(o))
+    if (slots_lend(o))
         return true;
     exchange_error(
         x, 503, "\"limit\":\"workers.max\"",
@@ -187,7 +183,7 @@ static bool has_slot(struct object *o, struct exchange *x, const struct call_ori
 void turn_admit(struct turns *turns, struct object *o, struct exchange *x,
                 const struct call_origin *origin)
 {
-    if (!admit(turns, o, x) || !has_slot(o, x, origin))
+    if (!admit(turns, o, x) || (origin->kind == RPC_CALL_OBJECT && !turn_lend_slot(o, x)))
         return;
     struct call *call = object_use(o) < 0 ? NULL : call_new(x, o, origin);
     if (!call) {

@@ -27,6 +27,11 @@ void turns_free(struct turns *turns);
 /* Takes a complete request for an object that exists; answers it, sooner or later. */
 void turn_admit(struct turns *turns, struct object *o, struct exchange *x,
                 const struct call_origin *origin);
+/*
+ * The start of an object that a running turn waits for is about to be asked for. A turn that holds
+ * a worker never waits for another: two could wait for each other. False: refused, x is answered.
+ */
+bool turn_lend_slot(struct object *o, struct exchange *x);
 void turn_dispatch(struct turns *turns, struct object *o);
 /* Answers everything queued: the object does not load (its load_error) or is gone. */
 void turn_fail_queue(struct turns *turns, struct object *o);

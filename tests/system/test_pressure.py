@@ -121,6 +121,22 @@ def test_what_a_turn_calls_does_not_wait(station):
     assert pressure(station)["lent"] == 1
 
 
+ASKS = """
+def GET(request):
+    return {'told': bool(_runtime.load_object("b").get_metadata())}
+"""
+
+
+@capped(1)
+def test_what_a_turn_looks_at_does_not_wait(station):
+    station.deploy("asks.py", ASKS)
+    station.put("b.py", ECHO)
+    wait_until(lambda: "b" in station.object_ids())
+    reply = station.get("/objects/asks")
+    assert reply.status == 200 and reply.json()["told"], reply.text
+    assert pressure(station)["lent"] == 1
+
+
 FAN = """
 import asyncio
 async def GET(request):
