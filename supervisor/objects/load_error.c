@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/objects/load_error.h"
 
+#include "common/json_text.h"
 #include "common/log.h"
+#include "supervisor/station.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,6 +33,17 @@ void load_error_note(struct object *o, uint32_t line, struct span traceback, con
     const char *why = o->load_error ? o->load_error : "?";
     object_note(o, "ERROR", "%s does not load%s: %s", o->file, where, why);
     log_warn("%s does not load%s: %s", o->file, where, why);
+}
+
+void load_error_put(struct buf *json, const struct object *o, uint32_t line, struct span traceback)
+{
+    json_put_member(json, "object_id", o->id);
+    if (line)
+        json_put_number(json, "line", line);
+    if (!traceback.len || !o->station->config.expose_tracebacks)
+        return;
+    json_put_key(json, "traceback");
+    json_put_string(json, traceback.data, traceback.len);
 }
 
 void load_error_forget(struct object *o)

@@ -15,5 +15,10 @@ void load_error_note(struct object *o, uint32_t line, struct span traceback, con
 /* The same without a word about it in any log. */
 void load_error_keep(struct object *o, uint32_t line, struct span traceback, const char *text);
 void load_error_forget(struct object *o);
+/*
+ * Members of an answer that says so: "object_id", "line" (0: none), and "traceback" where there is
+ * one and http.expose_tracebacks lets it be shown.
+ */
+void load_error_put(struct buf *json, const struct object *o, uint32_t line, struct span traceback);
 
 #endif

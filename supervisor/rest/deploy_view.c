@@ -5,7 +5,7 @@
 #include "common/json_text.h"
 #include "common/memfd.h"
 #include "supervisor/objects/deploy.h"
-#include "supervisor/objects/object.h"
+#include "supervisor/objects/load_error.h"
 #include "supervisor/rest/json_reply.h"
 #include "supervisor/rest/management.h"
 #include "supervisor/scribe/scribe.h"
@@ -46,18 +46,14 @@ static void free_request(struct request *r)
 
 static void put_rejection(struct buf *extra, const struct object *o, const struct deploy_result *r)
 {
-    buf_puts(extra, "\"object_id\":");
-    json_put_string(extra, o->id, strlen(o->id));
+    load_error_put(extra, o, r->line,
+                   r->traceback ? span_of(r->traceback) : LOAD_ERROR_NO_TRACEBACK);
     json_put_member(extra, "file", o->file);
-    if (r->line)
-        json_put_number(extra, "line", r->line);
-    else
+    if (!r->line)
         buf_puts(extra, ",\"line\":null");
     json_put_member(extra, "message", r->message);
     if (r->version)
         json_put_number(extra, "version_id", r->version);
-    if (r->traceback && o->station->config.expose_tracebacks)
-        json_put_member(extra, "traceback", r->traceback);
 }
 
 static void answer_rejected(struct exchange *x, const struct object *o,

@@ -3,6 +3,7 @@
 
 #include "common/json_text.h"
 #include "supervisor/objects/lifecycle.h"
+#include "supervisor/objects/load_error.h"
 #include "supervisor/objects/renew.h"
 #include "supervisor/rest/json_reply.h"
 #include "supervisor/station.h"
@@ -18,10 +19,7 @@ struct restart {
 static void answer_failed(const struct object *o, struct exchange *x)
 {
     struct buf extra = BUF_INIT;
-    json_put_key(&extra, "object_id");
-    json_put_string(&extra, o->id, strlen(o->id));
-    if (o->load_line)
-        json_put_number(&extra, "line", o->load_line);
+    load_error_put(&extra, o, o->load_line, LOAD_ERROR_NO_TRACEBACK);
     if (o->phase == OBJECT_GONE)
         exchange_error(x, 404, buf_str(&extra), "object %s is gone", o->id);
     else
@@ -76,7 +74,6 @@ void view_restart(struct object *o, struct exchange *x)
         return;
     }
     *r = (struct restart){o, x, o->worker};
-    outage_forget(o->outage);
     if (renew_object(o, on_renewed, r) < 0) {
         free(r);
         refuse(x);

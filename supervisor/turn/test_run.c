@@ -2,8 +2,8 @@
 #include "supervisor/turn/test_run.h"
 
 #include "common/json_text.h"
+#include "supervisor/objects/load_error.h"
 #include "supervisor/objects/loading.h"
-#include "supervisor/objects/object.h"
 #include "supervisor/process/process_end.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/turns.h"
@@ -88,14 +88,7 @@ void test_run_load_failed(struct worker *w, const struct rpc_load_failed *why)
     struct buf extra = BUF_INIT;
     if (!call)
         return;
-    buf_puts(&extra, "\"object_id\":");
-    json_put_string(&extra, w->object->id, strlen(w->object->id));
-    if (why->line)
-        json_put_number(&extra, "line", why->line);
-    if (why->traceback.len && turns->station->config.expose_tracebacks) {
-        json_put_key(&extra, "traceback");
-        json_put_string(&extra, why->traceback.data, why->traceback.len);
-    }
+    load_error_put(&extra, w->object, why->line, why->traceback);
     answer_error(turns, call, 500, buf_str(&extra), "%s does not load for its tests: %.*s",
                  w->object->file, (int)why->error.len, why->error.data);
     buf_free(&extra);
