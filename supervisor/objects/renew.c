@@ -37,10 +37,10 @@ int renew_object(struct object *o, void (*fn)(void *arg), void *arg)
     int err = fn ? waiters_add(&o->renewals, fn, arg) : 0;
     if (err)
         return err;
-    if (has_worker(o)) {
-        outage_forget(o->outage); /* whoever asks for it has done something about it */
+    outage_forget(o->outage); /* whoever asks for it has done something about it */
+    if (has_worker(o))
         renew_soon(o);
-    } else if (o->phase == OBJECT_BACKOFF)
+    else if (o->phase == OBJECT_BACKOFF)
         lifecycle_event(o, OBJECT_EV_SOURCE);
     renew_settle(o);
     return 0;

@@ -91,6 +91,8 @@ static void settle(struct ticket *t)
     struct renew_all *all = t->all;
     const struct object *o = t->object;
     bool has_worker = worker_get(o->station->workers, o->worker) != NULL;
+    if (o->station->stopping)
+        return; /* what was begun ends with the station */
     if (has_worker && o->worker.generation != t->owner.generation) {
         all->renewed++;
     } else if (has_worker) {
