@@ -17,7 +17,7 @@
 static const char default_url[] = "http://127.0.0.1:8001";
 
 static const struct command commands[] = {
-    {"status", "[ID] [--watch]", "what the station is doing, or when an object runs by itself",
+    {"status", "[ID] [--watch]", "what the station is doing, or one of its objects",
      "  -w, --watch  show it again every two seconds\n", cmd_status},
     {"objects", "[--ids]", "the objects of the station", "  -i, --ids  only the ids, one a line\n",
      cmd_objects},
@@ -108,7 +108,7 @@ int command_usage(const struct command *self, const char *what)
 {
     if (what)
         fprintf(stderr, "objectctl %s: %s\n", self->name, what);
-    fprintf(stderr, "Usage: objectctl %s %s\n", self->name, self->usage);
+    fprintf(stderr, "Usage: objectctl %s%s%s\n", self->name, *self->usage ? " " : "", self->usage);
     return CTL_USAGE;
 }
 
@@ -125,8 +125,8 @@ int command_option(struct ctl *ctl, const struct command *self, int argc, char *
             ctl->json = true;
             continue;
         case 'h':
-            printf("Usage: objectctl %s %s\n%s\n%s", self->name, self->usage, self->brief,
-                   self->help);
+            printf("Usage: objectctl %s%s%s\n%s\n%s", self->name, *self->usage ? " " : "",
+                   self->usage, self->brief, self->help);
             *exit_code = CTL_OK;
             return COMMAND_STOP;
         case '?':
