@@ -149,30 +149,40 @@ static const char *expand(const char *text)
     return text;
 }
 
+/* Said before a field is looked at: "tomorrow" is no bad minute. */
+static bool has_fields(const char *at, char *problem, size_t problem_size)
+{
+    size_t count = 0;
+    for (skip_blanks(&at); *at != '\0'; skip_blanks(&at), count++)
+        at += strcspn(at, " \t");
+    if (count == FIELDS)
+        return true;
+    snprintf(problem, problem_size,
+             "it has %zu field%s, not five: minute, hour, day of the month, month, day of the week",
+             count, count == 1 ? "" : "s");
+    return false;
+}
+
 bool cron_parse(const char *text, struct cron *cron, char *problem, size_t problem_size)
 {
     uint64_t bits[FIELDS];
     bool any[FIELDS];
     const char *at = expand(text);
+    if (*at == '@') {
+        snprintf(problem, problem_size,
+                 "@ goes with hourly, daily, midnight, weekly, monthly, yearly and annually");
+        return false;
+    }
+    if (!has_fields(at, problem, problem_size))
+        return false;
     for (size_t i = 0; i < FIELDS; i++) {
         skip_blanks(&at);
-        if (*at == '\0') {
-            snprintf(problem, problem_size,
-                     "it has %zu fields: minute, hour, day of the month, month, day of the week",
-                     i);
-            return false;
-        }
         if (!read_field(&at, &fields[i], &bits[i], &any[i])) {
             snprintf(problem, problem_size, "its %s is not made of numbers from %u to %u%s",
                      fields[i].name, fields[i].least, fields[i].most,
                      fields[i].names ? " or names" : "");
             return false;
         }
-    }
-    skip_blanks(&at);
-    if (*at != '\0') {
-        snprintf(problem, problem_size, "it has more than five fields");
-        return false;
     }
     take_fields(cron, bits, any);
     if (never_comes(cron)) {

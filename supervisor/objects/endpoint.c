@@ -187,7 +187,8 @@ static const struct rule rules[] = {
      "a dict of function name to five cron fields (\"*/5 * * * *\") or to a number of seconds",
      FIXED},
     {"limits", check_limits, 0, 0, 0, "a dict", FIXED},
-    {"depends", read_ids, AT(depends), 0, 0, "a list of object ids", FIXED},
+    {"depends", read_ids, AT(depends), 0, 0, "a list of object ids such as [\"shop_stock\"]",
+     FIXED},
     {"subscribe", check_subscriptions, 0, 0, 0, "a dict of event type to function name", FIXED},
 };
 
@@ -215,6 +216,13 @@ static void show(const json_t *value, char *out, size_t size)
         len--;
     snprintf(out, size, "%.*s%s", (int)len, text ? text : "", is_long ? "…" : "");
     free(text);
+}
+
+static void show_name(const char *name, char *out, size_t size)
+{
+    json_t *text = json_string(name);
+    show(text, out, size);
+    json_decref(text);
 }
 
 static void complain(const struct problem *problem, const char *parent, const struct rule *rule,
@@ -256,6 +264,51 @@ static bool read_rules(const struct rule *table, size_t count, const struct conf
     return true;
 }
 
+/* A limit with a misspelt name would not hold, and nobody would know. */
+static bool are_limits(const json_t *limits, const struct problem *problem)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)limits, name, value)
+    {
+        bool known = false;
+        for (size_t i = 0; i < sizeof(limit_rules) / sizeof(limit_rules[0]); i++)
+            known = known || strcmp(name, limit_rules[i].key) == 0;
+        if (known)
+            continue;
+        char found[FOUND_MAX];
+        show_name(name, found, sizeof(found));
+        snprintf(problem->text, problem->size,
+                 "__endpoint__[\"limits\"][%s]: there is no such limit; there are memory_mb, "
+                 "cpu_seconds, open_files and processes",
+                 found);
+        return false;
+    }
+    return true;
+}
+
+/* What is wrong with a time table, which the rule of "schedule" cannot say. */
+static bool are_time_tables(const json_t *schedule, const struct problem *problem)
+{
+    const char *function;
+    json_t *when;
+    json_object_foreach((json_t *)schedule, function, when)
+    {
+        struct when parsed;
+        char named[FOUND_MAX], found[FOUND_MAX], reason[WHEN_PROBLEM_SIZE];
+        if (!is_name(span_of(function)) || !json_is_string(when) ||
+            json_string_length(when) != strlen(json_string_value(when)) ||
+            when_parse(json_string_value(when), &parsed, reason, sizeof(reason)))
+            continue;
+        show_name(function, named, sizeof(named));
+        show(when, found, sizeof(found));
+        snprintf(problem->text, problem->size, "__endpoint__[\"schedule\"][%s] is %s: %s", named,
+                 found, reason);
+        return false;
+    }
+    return true;
+}
+
 static bool are_consistent(const struct endpoint *e, const struct problem *problem)
 {
     const char *text = NULL;
@@ -278,10 +331,11 @@ static bool read_endpoint(struct endpoint *e, const struct config *config, const
         snprintf(problem->text, problem->size, "__endpoint__ is not a JSON object");
         return false;
     }
-    return read_rules(rules, sizeof(rules) / sizeof(rules[0]), config, values, "", e, problem) &&
+    return are_time_tables(json_object_get(values, "schedule"), problem) &&
+           read_rules(rules, sizeof(rules) / sizeof(rules[0]), config, values, "", e, problem) &&
            read_rules(limit_rules, sizeof(limit_rules) / sizeof(limit_rules[0]), config,
                       json_object_get(values, "limits"), "[\"limits\"]", &e->limits, problem) &&
-           are_consistent(e, problem);
+           are_limits(json_object_get(values, "limits"), problem) && are_consistent(e, problem);
 }
 
 /* GET answers HEAD where the object has no HEAD of its own. */

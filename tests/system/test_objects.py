@@ -399,6 +399,7 @@ def test_metadata_query(station):
     ("{'schedule': {'nobody': 5}}", "__endpoint__[\"schedule\"] names 'nobody'"),
     ("{'subscribe': {'event': 'nobody'}}", "__endpoint__[\"subscribe\"] names 'nobody'"),
     ("{'subscribe': {'event': 7}}", '__endpoint__["subscribe"] names 7'),
+    ("{'limits': {'memory': 40}}", '__endpoint__["limits"]["memory"]: there is no such limit'),
     ("{'limits': {'memory_mb': -1}}", '__endpoint__["limits"]["memory_mb"] is -1'),
 ])
 def test_a_wrong_endpoint_rejects_the_deploy(station, endpoint, message):

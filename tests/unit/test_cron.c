@@ -57,7 +57,8 @@ static const struct {
 } bad_tables[] = {
     {"", "0 fields"},
     {"* * * *", "4 fields"},
-    {"* * * * * *", "more than five"},
+    {"* * * * * *", "6 fields, not five"},
+    {"tomorrow", "1 field, not five"},
     {"60 * * * *", "minute"},
     {"* 24 * * *", "hour"},
     {"* * 0 * *", "day of the month"},
@@ -72,13 +73,13 @@ static const struct {
     {"1, * * * *", "minute"},
     {"a * * * *", "minute"},
     {"-1 * * * *", "minute"},
-    {"*****", "minute"},
+    {"*****", "1 field"},
     {"001 * * * *", "minute"},
     {"jan * * * *", "minute"},
     {"0 0 * * fri-mon", "day of the week"},
     {"0 0 30 2 *", "never comes"},
     {"0 0 31 4,jun,9 *", "never comes"},
-    {"@reboot", "minute"},
+    {"@reboot", "@ goes with hourly"},
 };
 
 START_TEST(bad)

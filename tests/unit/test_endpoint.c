@@ -50,7 +50,7 @@ START_TEST(everything)
            "\"idle_timeout\":7,\"uploads\":true,\"raw_query\":true,\"auto_rollback\":false,"
            "\"schedule\":{\"tick\":"
            "\"*/5 * * * *\",\"tock\":1.5},\"limits\":{\"memory_mb\":64,\"cpu_seconds\":2,"
-           "\"open_files\":32,\"processes\":3,\"more\":[]},\"depends\":[\"a_b\",\"c\"],"
+           "\"open_files\":32,\"processes\":3},\"depends\":[\"a_b\",\"c\"],"
            "\"subscribe\":{\"order.placed\":\"on_order\"},\"colour\":\"r\\u0000d\"");
     ck_assert(parsed.stateless && parsed.raw_query && parsed.uploads && !parsed.auto_rollback);
     ck_assert_uint_eq(parsed.workers, 8);
@@ -115,8 +115,12 @@ static const struct {
     {"\"schedule\":[]",
      "__endpoint__[\"schedule\"] is []: it must be a dict of function name to five cron fields "
      "(\"*/5 * * * *\") or to a number of seconds from 0.01 to 31536000"},
-    {"\"schedule\":{\"a\":\"soon\"}",
-     "__endpoint__[\"schedule\"] is {\"a\":\"soon\"}: it must be a dict of function name to five "
+    {"\"schedule\":{\"a\":\"soon\"}", "__endpoint__[\"schedule\"][\"a\"] is \"soon\": it has 1 "
+                                      "field, not five: minute, hour, day of "
+                                      "the month, month, day of the week"},
+    {"\"schedule\":{\"a\":\"2026-01-01\"}",
+     "__endpoint__[\"schedule\"] is {\"a\":\"2026-01-01\"}: it must be a dict of function name to "
+     "five "
      "cron fields (\"*/5 * * * *\") or to a number of seconds from 0.01 to 31536000"},
     {"\"schedule\":{\"1a\":5}",
      "__endpoint__[\"schedule\"] is {\"1a\":5}: it must be a dict of function name to five "
@@ -125,6 +129,9 @@ static const struct {
     {"\"limits\":{\"memory_mb\":\"64M\"}",
      "__endpoint__[\"limits\"][\"memory_mb\"] is \"64M\": it must be a whole number from 16 to "
      "1048576"},
+    {"\"limits\":{\"memory\":64}", "__endpoint__[\"limits\"][\"memory\"]: there is no such limit; "
+                                   "there are memory_mb, cpu_seconds, "
+                                   "open_files and processes"},
     {"\"limits\":{\"cpu_seconds\":0.5}",
      "__endpoint__[\"limits\"][\"cpu_seconds\"] is 0.5: it must "
      "be a whole number from 1 to 31536000"},
@@ -132,9 +139,11 @@ static const struct {
                                       "whole number from 16 to 1048576"},
     {"\"limits\":{\"processes\":0}", "__endpoint__[\"limits\"][\"processes\"] is 0: it must be a "
                                      "whole number from 1 to 1048576"},
-    {"\"depends\":\"a\"", "__endpoint__[\"depends\"] is \"a\": it must be a list of object ids"},
+    {"\"depends\":\"a\"", "__endpoint__[\"depends\"] is \"a\": it must be a list of object ids "
+                          "such as [\"shop_stock\"]"},
     {"\"depends\":[\"a/b\"]",
-     "__endpoint__[\"depends\"] is [\"a/b\"]: it must be a list of object ids"},
+     "__endpoint__[\"depends\"] is [\"a/b\"]: it must be a list of object ids "
+     "such as [\"shop_stock\"]"},
     {"\"subscribe\":{\"a\":\"b c\"}",
      "__endpoint__[\"subscribe\"] is {\"a\":\"b c\"}: it must be a "
      "dict of event type to function name"},
