@@ -122,6 +122,15 @@ void ask_print_rows(const json_t *rows, const char *const *members, const char *
     table_free(table);
 }
 
+/* Nothing where the text is no time in UTC with a fraction of a second. */
+static void drop_fraction(json_t *row, const char *member)
+{
+    const char *text = ask_text(row, member), *dot = strchr(text, '.');
+    if (dot && strspn(dot + 1, "0123456789") + strlen(".Z") == strlen(dot) &&
+        text[strlen(text) - 1] == 'Z')
+        json_object_set_new(row, member, json_sprintf("%.*sZ", (int)(dot - text), text));
+}
+
 void ask_show_times(json_t *rows, const char *member)
 {
     size_t index;
@@ -131,6 +140,7 @@ void ask_show_times(json_t *rows, const char *member)
         char text[sizeof("9999-12-31T23:59:59Z")];
         const json_t *value = json_object_get(row, member);
         double seconds = json_number_value(value);
+        drop_fraction(row, member);
         if (!json_is_number(value) || !(seconds >= 0 && seconds < TIME_LIMIT))
             continue;
         time_t when = (time_t)seconds;

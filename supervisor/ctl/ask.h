@@ -34,8 +34,8 @@ struct table *ask_table(const json_t *rows, const char *const *members, const ch
 /* The same, printed. */
 void ask_print_rows(const json_t *rows, const char *const *members, const char *const *heads,
                     size_t columns);
-/* Turns this member of each row, seconds since 1970, into a time for people: 2026-11-21T19:30:00Z.
- */
+/* Turns this member of each row, seconds since 1970 or a time with fractions, into a time for
+ * people: 2026-11-21T19:30:00Z. */
 void ask_show_times(json_t *rows, const char *member);
 /* The member as text, "" where it is no string. Borrowed. */
 const char *ask_text(const json_t *json, const char *member);

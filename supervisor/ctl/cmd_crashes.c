@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/buf.h"
 #include "supervisor/ctl/ask.h"
+#include "supervisor/ctl/log_lines.h"
 #include "supervisor/ctl/printable.h"
 
 #include <stdio.h>
@@ -9,12 +10,14 @@
 static const char *const members[] = {"crash_id", "timestamp", "reason",
                                       "version",  "method",    "path"};
 static const char *const heads[] = {"CRASH", "TIME", "HOW", "VERSION", "METHOD", "PATH"};
-enum { COLUMNS = sizeof(members) / sizeof(members[0]), NAME_WIDTH = 18, INDENT = 2 };
+enum { HOW = 2, COLUMNS = sizeof(members) / sizeof(members[0]), NAME_WIDTH = 18, INDENT = 2 };
 
-static void print_list(const json_t *crashes)
+static void print_list(json_t *crashes)
 {
+    ask_show_times(crashes, "timestamp");
     struct table *table = ask_table(crashes, members, heads, COLUMNS);
     table_keep(table, 0);
+    table_keep(table, HOW); /* the id tells the time, too */
     table_show(table);
     table_free(table);
 }
@@ -49,6 +52,7 @@ static void print_log(const json_t *log)
         const char *message = ask_text(line, "message");
         printf("  %-27s %-8s ", ask_text(line, "timestamp"), ask_text(line, "level"));
         printable_put(stdout, message, strlen(message));
+        log_lines_print_fields(line);
         putchar('\n');
     }
 }

@@ -56,6 +56,8 @@ int cmd_reload(struct ctl *ctl, const struct command *self, int argc, char **arg
         print_failed(failed);
         code = json_array_size(failed) ? CTL_ERROR : CTL_OK;
     }
+    if (code == CTL_REFUSED)
+        fputs("objectctl: nothing was changed\n", stderr);
     json_decref(report);
     return code;
 }

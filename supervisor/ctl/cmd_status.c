@@ -42,13 +42,56 @@ static size_t find_heads(const json_t *list, const char *heads[TABLE_COLUMNS_MAX
     return columns;
 }
 
+/* Of a schedule what people ask for, where any of them has it; --json has the rest. */
+static size_t find_schedule_heads(const json_t *list, const char *heads[TABLE_COLUMNS_MAX])
+{
+    static const char *const wanted[] = {"method",   "payload",   "interval",
+                                         "next_run", "last_run",  "last_status",
+                                         "runs",     "suspended", "last_error"};
+    size_t columns = 0, index;
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        const json_t *row;
+        bool found = false;
+        json_array_foreach(list, index, row) found =
+            found || !json_is_null(json_object_get(row, wanted[i]) ?: json_null());
+        if (found)
+            heads[columns++] = wanted[i];
+    }
+    return columns;
+}
+
+/* The times of this member; on a terminal, where columns are scarce, today's without their date. */
+static void show_times(json_t *list, const char *member)
+{
+    char today[sizeof("9999-12-31T")];
+    time_t now = time(NULL);
+    struct tm parts;
+    size_t index, len = strftime(today, sizeof(today), "%Y-%m-%dT", gmtime_r(&now, &parts));
+    json_t *row;
+    ask_show_times(list, member);
+    if (table_terminal_width() == 0)
+        return;
+    json_array_foreach(list, index, row)
+    {
+        const char *text = ask_text(row, member);
+        if (strncmp(text, today, len) == 0)
+            json_object_set_new(row, member, json_string(text + len));
+    }
+}
+
 /* A list of objects as a table. */
-static void print_list(const json_t *list, int indent)
+static void print_list(const char *name, json_t *list, int indent)
 {
     const char *heads[TABLE_COLUMNS_MAX];
-    size_t columns = find_heads(list, heads), index;
+    bool schedules = strcmp(name, "schedules") == 0;
+    size_t columns = schedules ? find_schedule_heads(list, heads) : find_heads(list, heads), index;
+    show_times(list, "next_run");
+    show_times(list, "last_run");
     json_t *row;
     struct table *table = table_new(heads, columns);
+    for (size_t i = 0; i < columns; i++)
+        if (strcmp(heads[i], "next_run") == 0 || strcmp(heads[i], "last_run") == 0)
+            table_keep(table, i);
     json_array_foreach(list, index, row)
     {
         char *cells[TABLE_COLUMNS_MAX];
@@ -79,7 +122,7 @@ static void print_members(json_t *object, int indent)
             continue;
         printf("%s%*s%s\n", indent ? "" : "\n", indent, "", name);
         if (list)
-            print_list(value, indent + INDENT);
+            print_list(name, value, indent + INDENT);
         else
             print_members(value, indent + INDENT);
     }

@@ -66,7 +66,7 @@ static void print_field(const char *name, const json_t *value, bool terminal)
     printable_put_value(stdout, value);
 }
 
-static void print_fields(json_t *line)
+void log_lines_print_fields(json_t *line)
 {
     const bool terminal = isatty(STDOUT_FILENO);
     static const char *const shown[] = {"timestamp", "level", "message", "version"};
@@ -93,7 +93,7 @@ void log_lines_print(struct log_lines *l, json_t *line)
         printable_put_value(stdout, json_object_get(line, "timestamp"));
         printf("  %-8.16s ", ask_text(line, "level"));
         printable_put_value(stdout, json_object_get(line, "message"));
-        print_fields(line);
+        log_lines_print_fields(line);
     }
     putchar('\n');
     remember(l, line);

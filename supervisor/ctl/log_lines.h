@@ -23,6 +23,9 @@ void log_lines_init(struct log_lines *l, bool json);
 void log_lines_again(struct log_lines *l);
 /* Prints the line on stdout unless it was printed before log_lines_again(). */
 void log_lines_print(struct log_lines *l, json_t *line);
+/* Prints what a line carries beside time, level and message, as in " request_id=vm-1-6 name=Ada".
+ */
+void log_lines_print_fields(json_t *line);
 void log_lines_free(struct log_lines *l);
 
 #endif

@@ -30,7 +30,7 @@ def in_python(how):
     os.kill(os.getpid(), getattr(signal, how))
     time.sleep(10)
 def PUT(request):
-    _logger.info('before the end')
+    _logger.info('before the end', why='told')
     print('last words', file=sys.stderr, flush=True)
     in_python(request['how'])
 """
@@ -422,7 +422,7 @@ def test_objectctl_crashes(dying):
     assert [c["crash_id"] for c in as_json["crashes"]] == [answer["crash_id"]]
     shown = dying.objectctl("crashes", "d", answer["crash_id"])
     assert shown.returncode == 0, shown
-    for part in ("SIGSEGV", "in in_python", "C stack", "last words", "before the end", "running", "r-SIGSEGV"):
+    for part in ("SIGSEGV", "in in_python", "C stack", "last words", "before the end", "why=told", "running", "r-SIGSEGV"):
         assert part in shown.stdout, (part, shown.stdout)
     as_json = json.loads(dying.objectctl("--json", "crashes", "d", answer["crash_id"]).stdout)
     assert as_json["crash"] == report

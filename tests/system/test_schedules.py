@@ -444,6 +444,7 @@ def test_a_tick_that_raises_commits_nothing_and_goes_on(shared):
     wait_until(lambda: one(shared, object_id)["errors"] >= 2)
     found = one(shared, object_id)
     assert found["last_status"] == "error" and found["last_error"] == "ValueError: no luck"
+    assert "ValueError: no luck" in shared.objectctl("status", object_id).stdout
     assert "half" not in shared.state(object_id)
     lines = shared.object_logs(object_id, "&level=ERROR")
     assert "no luck" in lines[0]["traceback"] and "raise ValueError" in lines[0]["traceback"], lines[0]
