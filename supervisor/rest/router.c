@@ -214,10 +214,8 @@ void router_receive(struct exchange *x, void *arg)
         upload_begin(o, x);
 }
 
-static bool is_too_early(const struct station *station, struct span path)
+static bool is_about_objects(struct span path)
 {
-    if (station->ready || station->stopping)
-        return false;
     const struct route *route = route_of(path);
     return !route || !route->is_early;
 }
@@ -226,7 +224,10 @@ void router_handle(struct exchange *x, void *arg)
 {
     struct station *station = arg;
     struct span path = exchange_request(x)->path, target = exchange_request(x)->target;
-    if (is_too_early(station, path))
+    bool is_early = !station->ready && is_about_objects(path);
+    if (is_early && station->stopping) /* nobody knows which objects there are */
+        exchange_error(x, 503, NULL, "the station is stopping");
+    else if (is_early)
         early_hold(x);
     else if (is_object_path(target, path))
         route_object(station, x, sizeof(objects_prefix) - 1);

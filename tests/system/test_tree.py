@@ -72,6 +72,35 @@ def test_who_asks_early_waits(new_station):
     assert asked[0].status == 200 and asked[0].json() == {"n": 7}
 
 
+def answers(station, path):
+    try:
+        return station.get(path).status
+    except OSError:
+        return None
+
+
+def test_who_asks_early_is_told_of_the_end(new_station):
+    """What is not known yet is not said to be missing when the station stops before."""
+    station = new_station()
+    fill(station, 1, 2)
+    station.spawn()
+    station.pid = station.find_pid()
+    scribe = wait_until(lambda: station.children("scribe"))[0].pid
+    os.kill(scribe, signal.SIGSTOP)
+    wait_until(lambda: answers(station, "/health"))
+    was_known = answers(station, "/ready") == 200
+    asked = []
+    asking = threading.Thread(target=lambda: asked.append(answers(station, "/objects/f00_o001")))
+    asking.start()
+    asking.join(0.05)
+    station.send_signal(signal.SIGTERM)
+    asking.join()
+    os.kill(scribe, signal.SIGCONT)
+    station.ended_by_test = True
+    assert station.wait() == 0
+    assert asked == [200 if was_known else 503]
+
+
 def test_first_by_path_keeps_the_id(new_station):
     station = new_station()
     station.allow("has the same object id")
