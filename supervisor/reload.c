@@ -138,7 +138,8 @@ static void finish(struct reload *r, const char *error)
                  ms, r->changes.count - r->changes.fixed, r->changes.fixed,
                  renew_all_renewed(r->renewals), renew_all_failed(r->renewals));
     config_change_free(&r->changes);
-    notify_ready(error ? "the last reload was refused" : "reloaded");
+    if (r->station->ready) /* else it is told when the objects are known */
+        notify_ready(error ? "the last reload was refused" : "reloaded");
     tell(&r->now, error != NULL, buf_str(&r->report));
     if (r->again)
         loop_timer_set(r->station->loop, &r->next, 0, begin, r);
@@ -208,7 +209,8 @@ static void begin(void *arg)
     struct reload *r = arg;
     char error[ERROR_SIZE];
     log_info("reload");
-    notify_reloading();
+    if (r->station->ready)
+        notify_reloading();
     r->phase = WARMING;
     r->began_ns = clock_mono_ns();
     r->now = r->later;
