@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STARTS_AT_ONCE = 256 /* then the loop has a round for others */ };
+#define STARTS_NS (2 * NS_PER_MS) /* of one round: missed times are counted one by one */
 
 int64_t schedules_now_us(void)
 {
@@ -48,13 +48,12 @@ static void set_timer(struct schedules *all)
 void schedules_look(struct schedules *all)
 {
     int64_t now = schedules_now_us();
-    struct schedule *s;
+    uint64_t until_ns = clock_mono_ns() + STARTS_NS;
     if (!all->is_started)
         return;
-    for (int i = 0; i < STARTS_AT_ONCE && !all->station->stopping &&
-                    all->running < all->station->config.ticks_max;
-         i++) {
-        s = schedule_heap_first(&all->heap);
+    while (!all->station->stopping && all->running < all->station->config.ticks_max &&
+           clock_mono_ns() < until_ns) {
+        struct schedule *s = schedule_heap_first(&all->heap);
         if (!s || s->due_us > now)
             break;
         schedule_heap_take(&all->heap, s);
