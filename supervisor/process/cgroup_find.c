@@ -53,8 +53,8 @@ static bool find_self(const char *self, unsigned parts, char path[CGROUP_PATH_SI
             got = 0;
         if (got == 2)
             return path[0] == '/' && !strstr(path, "..");
-        line = strchr(line, '\n');
-        line += line != NULL;
+        line = strchrnul(line, '\n');
+        line += *line != '\0';
     }
     return false;
 }
@@ -65,7 +65,7 @@ static void add_mount(struct cgroups *own, const char *line, const char *self)
     char path[CGROUP_PATH_SIZE];
     const char *after = strstr(line, " - ");
     if (own->count == CGROUP_ROOTS_MAX || !after ||
-        sscanf(line, "%*s %*s %*s %511s %511s", root, point) != 2 ||
+        sscanf(line, "%*s %*s %*s %511s %511s", root, point) != 2 || point[0] != '/' ||
         sscanf(after, " - %15s %*s %255s", type, options) != 2)
         return;
     bool is_v2 = strcmp(type, "cgroup2") == 0;
@@ -73,7 +73,7 @@ static void add_mount(struct cgroups *own, const char *line, const char *self)
     if ((!is_v2 && (strcmp(type, "cgroup") != 0 || !parts)) || !find_self(self, parts, path))
         return;
     size_t skip = strcmp(root, "/") == 0 ? 0 : strlen(root);
-    if (strncmp(path, root, skip) != 0)
+    if (strncmp(path, root, skip) != 0 || (skip && path[skip] && path[skip] != '/'))
         return; /* mounted from elsewhere */
     struct cgroup_root *r = &own->roots[own->count];
     int len = snprintf(r->path, sizeof(r->path), "%s%s", point, path + skip);

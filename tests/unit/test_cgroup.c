@@ -104,6 +104,10 @@ static const struct {
      {{1, 1u << CGROUP_PROCESSES, "/cg/pids/sub"}}},
     /* We are outside of what is mounted, or of our namespace. */
     {"40 23 0:27 /docker/abc /cg/pids rw - cgroup cgroup rw,pids\n", "9:pids:/other\n", 0, {{0}}},
+    {"40 23 0:27 /docker/abc /cg/pids rw - cgroup cgroup rw,pids\n",
+     "9:pids:/docker/abcd\n",
+     0,
+     {{0}}},
     {"30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/../other\n", 0, {{0}}},
     {"22 1 8:1 / / rw - ext4 /dev/sda1 rw\nnonsense\n\n", "0::/\nnonsense\n", 0, {{0}}},
     {"", "", 0, {{0}}},
