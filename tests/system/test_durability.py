@@ -450,6 +450,50 @@ def fill(path):
                 f.write(b"\0")
 
 
+DIES = """
+def GET(request):
+    return _state.get("n", 0)
+
+def POST(request):
+    _state.increment("n")
+    return {}
+
+def PUT(request):
+    import os
+    os._exit(3)
+"""
+
+
+def test_crash_reports_on_a_full_disk(small_disk, new_station):
+    """One line in the log, the call is answered, the state is what it was; and later reports are kept."""
+    station = new_station(data=small_disk / "data")
+    station.allow(r"space|full|crash|died|log")
+    station.put("dies.py", DIES)
+    station.start()
+    assert station.post("/objects/dies", {}).status == 200
+    fill(small_disk / "filler")
+    for died in range(1, 4):
+        reply = wait_until(lambda: (r := station.request("PUT", "/objects/dies")).status != 503 and r)
+        assert reply.status == 502 and reply.json()["crash_id"], reply
+        wait_until(lambda died=died: station.status()["crashes"] == {"reported": died, "lost": died})
+    said = station.logged("crash report")
+    assert len(said) == 1 and "No space left on device" in str(said), said
+    wait_until(lambda: (r := station.get("/objects/dies")).status == 200 and r.json() == 1)
+    assert station.get("/objects/dies?crashes=true").json()["crashes"] == []
+    assert not [path for path in (station.data / "crashes").rglob("*") if path.is_file()]
+    (small_disk / "filler").unlink()
+    reply = wait_until(lambda: (r := station.request("PUT", "/objects/dies")).status == 502 and r)
+    wait_until(lambda: [crash["crash_id"] for crash in
+                        station.get("/objects/dies?crashes=true").json()["crashes"]]
+               == [reply.json()["crash_id"]])
+    wait_until(lambda: station.post("/objects/dies", {}).status == 200)
+    assert station.state("dies") == {"n": 2}
+    station.stop()
+    station.verify_data()
+    shutil.copytree(station.data, station.folder / "copy")
+    station.data = station.folder / "copy"
+
+
 # --- damage on the disk ---
 
 
