@@ -135,7 +135,7 @@ static size_t end_marked(const struct config *config, uint64_t boot)
 {
     size_t count = 0;
     for (uint64_t back = 1; back <= EARLIER_STARTS && back < boot; back++)
-        count += mark_kill(mark_of_station(config->data_dir, boot - back), MARK_STATION);
+        count += mark_kill_station(mark_of_station(config->data_dir, boot - back));
     return count;
 }
 

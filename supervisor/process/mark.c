@@ -16,6 +16,7 @@
 
 #define FAMILY_BIT (1ull << 62) /* no real limit is so large, but for none at all */
 #define HASH_MASK  0x3fffffffull
+#define STATION    0xffffffff00000000ull /* what a start's workers have in common */
 
 uint64_t mark_of_station(const char *data_dir, uint64_t boot)
 {
@@ -28,11 +29,13 @@ uint64_t mark_of_worker(uint64_t station_mark, uint64_t generation)
     return station_mark | (uint32_t)generation;
 }
 
-static bool carries(pid_t pid, uint64_t mark, uint64_t mask)
+/* The mark of a process of that start, or 0. */
+static uint64_t mark_of(pid_t pid, uint64_t station_mark)
 {
     struct rlimit limit;
-    return prlimit(pid, RLIMIT_RTTIME, NULL, &limit) == 0 && limit.rlim_max != RLIM_INFINITY &&
-           ((uint64_t)limit.rlim_max & mask) == (mark & mask);
+    if (prlimit(pid, RLIMIT_RTTIME, NULL, &limit) < 0 || limit.rlim_max == RLIM_INFINITY)
+        return 0;
+    return ((uint64_t)limit.rlim_max & STATION) == station_mark ? limit.rlim_max : 0;
 }
 
 /* It is dead already and waits for its parent. */
@@ -48,29 +51,43 @@ static bool is_zombie(pid_t pid)
 }
 
 /* Through a descriptor: the pid may be somebody else's by the time of the signal. */
-static bool end_one(pid_t pid, uint64_t mark, uint64_t mask)
+static bool end_one(pid_t pid, uint64_t mark, uint64_t station_mark)
 {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (fd < 0)
         return false;
-    bool is_it = carries(pid, mark, mask) && !is_zombie(pid);
+    bool is_it = mark_of(pid, station_mark) == mark && !is_zombie(pid);
     if (is_it)
         syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
     close(fd);
     return is_it;
 }
 
-size_t mark_kill(uint64_t mark, uint64_t mask)
+void mark_kill_workers(uint64_t station_mark, size_t *(*count_of)(void *arg, uint64_t generation),
+                       void *arg)
 {
-    size_t count = 0;
     DIR *proc = opendir("/proc");
     const struct dirent *entry;
     while (proc && (entry = readdir(proc))) {
         pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
-        if (pid > 1 && pid != getpid() && carries(pid, mark, mask))
-            count += end_one(pid, mark, mask);
+        uint64_t mark = pid > 1 && pid != getpid() ? mark_of(pid, station_mark) : 0;
+        size_t *count = mark ? count_of(arg, mark & ~STATION) : NULL;
+        if (count)
+            *count += end_one(pid, mark, station_mark);
     }
     if (proc)
         closedir(proc);
+}
+
+static size_t *count_all(void *arg, uint64_t generation)
+{
+    (void)generation;
+    return arg;
+}
+
+size_t mark_kill_station(uint64_t station_mark)
+{
+    size_t count = 0;
+    mark_kill_workers(station_mark, count_all, &count);
     return count;
 }

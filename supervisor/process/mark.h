@@ -12,13 +12,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MARK_WORKER  0xffffffffffffffffull /* mask: one worker */
-#define MARK_STATION 0xffffffff00000000ull /* mask: every worker of one start of a station */
-
 /* Of a start of the station, and of one of its workers. */
 uint64_t mark_of_station(const char *data_dir, uint64_t boot);
 uint64_t mark_of_worker(uint64_t station_mark, uint64_t generation);
-/* SIGKILL to every process whose mark is this under the mask; how many there were. */
-size_t mark_kill(uint64_t mark, uint64_t mask);
+/* SIGKILL to every process of that start; how many there were. */
+size_t mark_kill_station(uint64_t station_mark);
+/*
+ * SIGKILL to those of that start for whose worker count_of() has a counter, which then says how
+ * many there were. One look at /proc, whatever the number of workers.
+ */
+void mark_kill_workers(uint64_t station_mark, size_t *(*count_of)(void *arg, uint64_t generation),
+                       void *arg);
 
 #endif

@@ -32,6 +32,7 @@ struct job {
     struct job *next;
     uint64_t generation;
     uint64_t since_ns;
+    size_t marked; /* processes that carry its mark */
 };
 
 static struct {
@@ -43,22 +44,38 @@ static struct {
 
 /* --- ending --- */
 
-/* True when nothing of that worker is left. */
-static bool end_family(uint64_t generation)
+/* True when its group is gone. */
+static bool end_its_group(uint64_t generation)
 {
     char name[CGROUP_NAME_SIZE];
     sweeper_group_name(name, sweeper.boot, generation);
-    if (cgroup_remove(&sweeper.groups, name) < 0) {
-        cgroup_kill(&sweeper.groups, name);
-        return cgroup_remove(&sweeper.groups, name) == 0;
-    }
-    return sweeper.groups.count > 0 ||
-           mark_kill(mark_of_worker(sweeper.mark, generation), MARK_WORKER) == 0;
+    if (cgroup_remove(&sweeper.groups, name) == 0)
+        return true;
+    cgroup_kill(&sweeper.groups, name);
+    return cgroup_remove(&sweeper.groups, name) == 0;
+}
+
+static size_t *count_of(void *arg, uint64_t generation)
+{
+    (void)arg;
+    for (struct job *job = sweeper.jobs; job; job = job->next)
+        if ((uint32_t)job->generation == generation)
+            return &job->marked;
+    return NULL;
+}
+
+/* Where no group was made, or a process was moved to another one, the mark is left. */
+static void end_marked(void)
+{
+    for (struct job *job = sweeper.jobs; job; job = job->next)
+        job->marked = 0;
+    if (sweeper.jobs)
+        mark_kill_workers(sweeper.mark, count_of, NULL);
 }
 
 static bool job_is_over(const struct job *job)
 {
-    if (end_family(job->generation))
+    if (end_its_group(job->generation) && job->marked == 0)
         return true;
     if (clock_mono_ns() - job->since_ns < PATIENCE_NS)
         return false;
@@ -68,6 +85,7 @@ static bool job_is_over(const struct job *job)
 
 static void run_jobs(void)
 {
+    end_marked();
     for (struct job **link = &sweeper.jobs; *link;) {
         struct job *job = *link;
         if (!job_is_over(job)) {
@@ -96,7 +114,7 @@ static void sweep(void)
     do {
         left = 0;
         cgroup_each(&sweeper.groups, prefix, end_group, &left);
-        left += mark_kill(sweeper.mark, MARK_STATION);
+        left += mark_kill_station(sweeper.mark);
         if (left)
             usleep(FIRST_PAUSE_MS * 1000);
     } while (left && clock_mono_ns() < until);
@@ -111,7 +129,7 @@ static void take_job(const struct frame *f)
     struct job *job = calloc(1, sizeof(*job));
     if (!job || f->type != RPC_BURY || !rpc_bury_decode(f->payload, &m))
         die(EXIT_CODE_INTERNAL, "a message that makes no sense, or no memory");
-    *job = (struct job){sweeper.jobs, m.generation, clock_mono_ns()};
+    *job = (struct job){sweeper.jobs, m.generation, clock_mono_ns(), 0};
     sweeper.jobs = job;
 }
 

@@ -4,6 +4,8 @@
 Bombs are run only where the station says that a group holds them.
 """
 
+import contextlib
+import glob
 import os
 import signal
 import time
@@ -282,6 +284,17 @@ def test_output(station):
 @WAYS
 def test_daemons_end_with_their_worker(station):
     pids = start_daemon(station)
+    assert station.request("DELETE", "/objects/d").status == 502
+    wait_until(lambda: not any(map(is_alive, pids)), what="the daemon lives")
+
+
+def test_daemons_in_another_group_end_with_their_worker(station):
+    """As a service manager moves them, or root."""
+    pids = start_daemon(station)
+    for folder in ("/sys/fs/cgroup", *glob.glob("/sys/fs/cgroup/*/")):
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                Path(folder, "cgroup.procs").write_text(str(pid))
     assert station.request("DELETE", "/objects/d").status == 502
     wait_until(lambda: not any(map(is_alive, pids)), what="the daemon lives")
 
