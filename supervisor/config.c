@@ -250,7 +250,12 @@ int config_load(struct config *config, const struct options *options, char *erro
     error[0] = 0;
     int err = install_paths_find(&paths, NULL);
     if (err < 0) {
-        snprintf(error, error_size, "cannot tell where this program lies: %s", strerror(-err));
+        /* An upgrade while it runs; a reload would mix old and new parts. */
+        if (err == -ENOENT)
+            snprintf(error, error_size,
+                     "objectd was replaced on the disk after this station had started: restart it");
+        else
+            snprintf(error, error_size, "cannot tell where this program lies: %s", strerror(-err));
         return err;
     }
     err = load(config, options, &paths, error, error_size);

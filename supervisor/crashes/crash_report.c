@@ -6,6 +6,7 @@
 #include "supervisor/crashes/crash_stacks.h"
 #include "supervisor/objects/object.h"
 #include "supervisor/process/worker_death.h"
+#include "supervisor/schedules/schedule_tick.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/ask.h"
 #include "supervisor/turn/turn.h"
@@ -72,16 +73,22 @@ static void put_process(struct buf *json, const struct worker *w)
 
 /* --- what it was at --- */
 
-/* As it was received; a long one is cut. Empty when its client has gone. */
+/*
+ * As it was received; a long one is cut. Empty when its client has gone. A tick is named as in the
+ * object's log, by its function.
+ */
 static void put_request(struct buf *json, const struct call *call)
 {
     if (!call->exchange)
         return;
     const struct exchange_request *r = exchange_request(call->exchange);
+    const struct schedule_tick *tick = call->origin.tick;
+    struct span method = tick ? span_of("TICK") : r->method;
+    struct span path = tick ? schedule_tick_function(tick) : r->target;
     json_put_key(json, "method");
-    json_put_string(json, r->method.data, r->method.len);
+    json_put_string(json, method.data, method.len);
     json_put_key(json, "path");
-    json_put_string(json, r->target.data, r->target.len < TARGET_MAX ? r->target.len : TARGET_MAX);
+    json_put_string(json, path.data, path.len < TARGET_MAX ? path.len : TARGET_MAX);
 }
 
 /* The objects whose turns wait for this one, nearest first. */

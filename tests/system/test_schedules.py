@@ -483,6 +483,8 @@ def test_a_tick_that_crashes_is_given_up(new_station):
     assert station.state(object_id) == {}
     wait_until(lambda: station.get(f"/objects/{object_id}").status == 200)
     assert "ticks_crashed_total 3" in station.get("/metrics").text
+    reports = station.get(f"/objects/{object_id}?crashes=true").json()["crashes"]
+    assert [(r["method"], r["path"]) for r in reports] == [("TICK", "dies")] * 3, reports
 
 
 def test_a_cold_object_is_started_by_its_tick(new_station):
