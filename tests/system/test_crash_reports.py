@@ -240,7 +240,7 @@ def test_a_replica_that_dies(station):
     assert crashes(station, "r")[0]["role"] == "replica"
 
 
-@pytest.mark.parametrize("station", [{"config": {"workers": {"start_timeout": 0.4}}}], indirect=True)
+@pytest.mark.parametrize("station", [{"config": {"workers": {"start_timeout": 0.8 * PATIENCE}}}], indirect=True)
 def test_an_import_that_hangs(station):
     """The report shows where."""
     station.allow(DEATHS, "nursery")

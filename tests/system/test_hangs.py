@@ -10,7 +10,8 @@ import time
 import pytest
 from station import PATIENCE, wait_until
 
-CONFIG = {"config": {"workers": {"timeout": 0.2, "timeout_grace": 0.2}}}
+SHORT = 0.2 * min(PATIENCE, 2)  # what does not hang answers within it, too
+CONFIG = {"config": {"workers": {"timeout": SHORT, "timeout_grace": SHORT}}}
 DEATHS = r"deadline|grace|killed|died"
 HANGS = """
 import ctypes, os, re, signal, subprocess, time
@@ -105,7 +106,7 @@ def test_what_does_not_listen_is_killed(hanging, how):
     assert answer["limit"] == "timeout" and answer["retryable"] is False, answer
     report = hanging.get(f"/objects/h?crash={answer['crash_id']}").json()["crash"]
     assert (report["blame"], report["signal_name"], report["pid"]) == ("deadline", "SIGKILL", pid)
-    assert report["calls"][0]["state"] == "running" and report["calls"][0]["running_seconds"] >= 0.2
+    assert report["calls"][0]["state"] == "running" and report["calls"][0]["running_seconds"] >= SHORT
     if KILLED[how]:
         assert f"in {how}" in report["python_stack"] and "in PUT" in report["python_stack"]
         assert "[0x" in report["c_stack"]
@@ -162,6 +163,7 @@ def test_the_queue_has_a_deadline_of_its_own(station):
     station.deploy("w.py", "import os, time\ndef GET(request):\n"
                            "    while not os.path.exists(request['until']):\n        time.sleep(0.005)\n"
                            "    return 'ended'\ndef POST(request):\n    return 'ran'\n")
+    wait_until(lambda: station.post("/objects/w").status == 200)  # a start is waited for, too
     replies = []
     first = threading.Thread(target=lambda: replies.append(station.get(f"/objects/w?until={until}")))
     first.start()

@@ -59,7 +59,7 @@ def outstanding(station, count):
 # --- the scribe ---
 
 
-@pytest.mark.parametrize("station", [{"config": {"http": {"view_timeout": 0.5}}}], indirect=True)
+@pytest.mark.parametrize("station", [{"config": {"http": {"view_timeout": 0.5 * PATIENCE}}}], indirect=True)
 def test_a_stopped_scribe_stops_no_turn(station):
     """Turns, logs and health go on; views of files end in a 503 that names the limit."""
     station.deploy("counter.py", COUNTER)
