@@ -2,47 +2,20 @@
 #include "supervisor/state/store.h"
 
 #include "common/clock.h"
-#include "common/json_text.h"
 #include "common/log.h"
-#include "supervisor/metric.h"
 #include "supervisor/scribe/scribe.h"
-#include "supervisor/state/boot_file.h"
-#include "supervisor/state/checkpoint.h"
 #include "supervisor/state/file_redo.h"
+#include "supervisor/state/store_private.h"
 #include "supervisor/state/timer_image.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { ENTRIES_KEPT = 4096 };
-
-struct store {
-    struct loop *loop;
-    struct scribe *scribe;
-    char *data_dir, *folder, *station;
-    int data_fd, folder_fd;
-    uint64_t boot;
-    enum durability durability;
-    uint64_t turn_writes_max;
-    struct journal *journal;
-    struct checkpoint *checkpoint;
-    struct object_state *objects;
-    struct memtable_entry **entries; /* of the turn being applied */
-    size_t entries_cap;
-    void (*on_durable)(void *arg);
-    void *arg;
-    struct file_redo *file_redo;
-    struct timer_image *timers;
-    uint64_t keep_from[STORE_KEEPERS];
-    uint64_t journal_max;
-    struct object_state *replayed; /* the object of the turn met during recovery */
-    int replay_err;                /* why it could not be had */
-};
 
 /* --- objects --- */
 
@@ -75,11 +48,15 @@ static struct object_state *add_object(struct store *store, struct span id)
     return NULL;
 }
 
-struct object_state *store_object(struct store *store, const char *object_id)
+struct object_state *store_object_get(struct store *store, struct span id)
 {
-    struct span id = span_of(object_id);
     struct object_state *o = find_object(store, id);
     return o ? o : add_object(store, id);
+}
+
+struct object_state *store_object(struct store *store, const char *object_id)
+{
+    return store_object_get(store, span_of(object_id));
 }
 
 /*
@@ -266,71 +243,20 @@ void store_dump(struct store *store, struct object_state *object, const struct s
     buf_free(&writes);
 }
 
-/* --- recovery --- */
-
-/*
- * Which of its records its checkpoint lacks cannot be told: all of them stay in the journal and in
- * its memtable, and the object is refused until a start that can read the file.
- */
-static void refuse_object(struct object_state *o, int err)
-{
-    log_error("object %s is refused until its state.tsv is repaired and the station started again; "
-              "the journal keeps its records",
-              o->id);
-    o->file_err = err;
-    o->retry_ns = UINT64_MAX;
-}
-
-static bool replay_wants(void *arg, struct span object_id, uint64_t seq)
-{
-    struct store *store = arg;
-    struct object_state *o = store->replayed;
-    if (!o || !span_equal(object_id, o->id))
-        o = find_object(store, object_id);
-    if (!o)
-        o = add_object(store, object_id);
-    int err = o ? object_state_read_file(o, store->data_dir) : -ENOMEM;
-    if (o && err && err != -ENOMEM && !o->file_err)
-        refuse_object(o, err);
-    store->replay_err = err == -ENOMEM ? err : 0;
-    store->replayed = o;
-    return store->replay_err || seq > o->watermark; /* an error: replay_turn() returns it */
-}
-
-static int replay_turn(void *arg, const struct journal_reader_turn *turn)
-{
-    struct store *store = arg;
-    if (store->replay_err)
-        return store->replay_err;
-    struct object_state *o = store->replayed;
-    for (size_t i = 0; i < turn->write_count; i++) {
-        const struct segment_write *w = &turn->writes[i];
-        struct memtable_entry *entry = memtable_reserve(&o->active, w->key, w->value.len);
-        if (!entry)
-            return -ENOMEM;
-        memtable_put(&o->active, entry, w->op, w->value, turn->seq);
-    }
-    o->newest = turn->seq;
-    return 0;
-}
-
-static int replay_files(void *arg, const struct segment_turn *turn,
-                        const struct segment_file *files, size_t count)
-{
-    struct store *store = arg;
-    if (!store->file_redo && !(store->file_redo = file_redo_new()))
-        return -ENOMEM;
-    int err = 0;
-    for (size_t i = 0; !err && i < count; i++)
-        err = file_redo_add(store->file_redo, turn->object_id, turn->seq, &files[i]);
-    return err;
-}
+/* --- what was recovered for others, and what they keep --- */
 
 struct file_redo *store_take_file_redo(struct store *store)
 {
     struct file_redo *redo = store->file_redo;
     store->file_redo = NULL;
     return redo;
+}
+
+struct timer_image *store_take_timers(struct store *store)
+{
+    struct timer_image *timers = store->timers;
+    store->timers = NULL;
+    return timers;
 }
 
 void store_keep_from(struct store *store, enum store_keeper who, uint64_t seq)
@@ -343,67 +269,9 @@ void store_keep_from(struct store *store, enum store_keeper who, uint64_t seq)
     checkpoint_keep_from(store->checkpoint, oldest);
 }
 
-static int replay_timers(void *arg, const struct segment_turn *turn,
-                         const struct segment_timer *timers, size_t count)
-{
-    struct store *store = arg;
-    return timer_image_apply(store->timers, turn, timers, count);
-}
-
-struct timer_image *store_take_timers(struct store *store)
-{
-    struct timer_image *timers = store->timers;
-    store->timers = NULL;
-    return timers;
-}
-
 bool store_is_pressed(const struct store *store)
 {
     return journal_closed_bytes(store->journal) > store->journal_max;
-}
-
-/* The number of this start and the highest record number ever given, made durable. */
-static int next_boot(struct store *store, const struct recovery *found, uint64_t *floor_seq,
-                     char *error, size_t error_size)
-{
-    struct boot_file boot;
-    int err = boot_file_read(store->data_fd, &boot);
-    if (err == -EBADMSG)
-        log_warn("%s/boot cannot be understood; going on from the journal", store->data_dir);
-    else if (err)
-        goto failed;
-    if (found->max_boot > boot.boot)
-        boot.boot = found->max_boot;
-    if (found->floor_seq > boot.seq)
-        boot.seq = found->floor_seq;
-    boot.boot++;
-    store->boot = boot.boot;
-    *floor_seq = boot.seq;
-    err = boot_file_write(store->data_fd, &boot);
-    if (!err)
-        return 0;
-failed:
-    snprintf(error, error_size, "%s/boot: %s", store->data_dir, strerror(-err));
-    return err;
-}
-
-static int recover(struct store *store, struct recovery *found, uint64_t *floor_seq, char *error,
-                   size_t error_size)
-{
-    const struct journal_reader_sink sink = {.wants = replay_wants,
-                                             .turn = replay_turn,
-                                             .files = replay_files,
-                                             .timers = replay_timers,
-                                             .arg = store};
-    int err = timer_image_load(&store->timers, store->data_dir, error, error_size);
-    if (err)
-        return err;
-    err = recovery_scan(store->folder_fd, store->folder, &sink, found, error, error_size);
-    if (!err)
-        err = next_boot(store, found, floor_seq, error, error_size);
-    if (!err)
-        err = recovery_cut(store->folder_fd, store->folder, found, error, error_size);
-    return err;
 }
 
 /* --- opening and closing --- */
@@ -556,7 +424,7 @@ struct store *store_open(struct loop *loop, const struct config *config, struct 
     store->arg = arg;
     struct recovery found = {0};
     bool ok = open_folders(store, error, error_size) &&
-              recover(store, &found, &floor_seq, error, error_size) == 0;
+              store_recover(store, &found, &floor_seq, error, error_size) == 0;
     if (ok && !start(store, config, &found, floor_seq)) {
         snprintf(error, error_size, "%s: cannot start writing: %s", store->folder, strerror(errno));
         ok = false;
@@ -584,51 +452,4 @@ void store_close(struct store *store, uint64_t settle_ns)
         log_info("%zu objects keep part of their state in the journal", dirty);
     loop_set_hook(store->loop, LOOP_RANK_STORE, NULL, NULL);
     free_store(store);
-}
-
-/* --- figures --- */
-
-void store_status(const struct store *store, struct buf *json)
-{
-    const struct journal_counters *j = journal_counters(store->journal);
-    const struct checkpoint_counters *c = checkpoint_counters(store->checkpoint);
-    size_t closed;
-    journal_closed(store->journal, &closed);
-    json_put_key(json, "journal");
-    buf_putc(json, '{');
-    json_put_number(json, "boot", store->boot);
-    json_put_member(json, "durability", config_durability_name(store->durability));
-    json_put_number(json, "last_seq", journal_last(store->journal));
-    json_put_number(json, "durable_seq", journal_durable(store->journal));
-    json_put_number(json, "records", j->records);
-    json_put_number(json, "batches", j->batches);
-    json_put_number(json, "closed_segments", closed);
-    json_put_number(json, "closed_bytes", journal_closed_bytes(store->journal));
-    json_put_number(json, "dirty_objects", c->dirty);
-    json_put_number(json, "checkpoints", c->done);
-    json_put_number(json, "checkpoints_failed", c->failed);
-    json_put_number(json, "refused", j->refused);
-    json_put_key(json, "out_of_room");
-    buf_puts(json, j->out_of_room ? "true" : "false");
-    buf_putc(json, '}');
-}
-
-void store_metrics(const struct store *store, struct buf *text)
-{
-    const struct journal_counters *j = journal_counters(store->journal);
-    const struct checkpoint_counters *c = checkpoint_counters(store->checkpoint);
-    metric_counter(text, "journal_records_total", "Turns appended.", j->records);
-    metric_counter(text, "journal_bytes_total", "Bytes of turns appended.", j->bytes);
-    metric_counter(text, "journal_batches_total", "Batches written.", j->batches);
-    metric_counter(text, "journal_syncs_total", "Batches synced.", j->syncs);
-    metric_counter(text, "journal_refused_total", "Turns refused: no room.", j->refused);
-    metric_counter(text, "journal_waits_total", "Waits for a segment.", j->waits);
-    metric_gauge(text, "journal_out_of_room", "1 while the disk is full.", (double)j->out_of_room);
-    metric_gauge(text, "journal_closed_bytes", "Bytes of closed segments.",
-                 (double)journal_closed_bytes(store->journal));
-    metric_gauge(text, "journal_undurable", "Records not yet durable.",
-                 (double)journal_last(store->journal) - journal_durable(store->journal));
-    metric_counter(text, "checkpoints_total", "Checkpoints written.", c->done);
-    metric_counter(text, "checkpoints_failed_total", "Checkpoints that failed.", c->failed);
-    metric_gauge(text, "dirty_objects", "Objects newer than their checkpoint.", (double)c->dirty);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: supervisor/state/store.c supervisor/state/checkpoint.c supervisor/state/object_state.c
+/* links: supervisor/state/store.c supervisor/state/store_figures.c
+ * supervisor/state/store_recover.c supervisor/state/checkpoint.c supervisor/state/object_state.c
  * supervisor/state/memtable.c supervisor/state/arena.c supervisor/state/boot_file.c
  * supervisor/state/recovery.c supervisor/state/journal.c supervisor/state/committer.c
  * supervisor/state/journal_reader.c supervisor/state/segment.c supervisor/state/record.c
