@@ -243,21 +243,20 @@ bool needs_hold(struct object *o)
         unblock(n);
     if (o->next_endpoint.depends.count == 0)
         return false;
-    if (is_circular(o)) {
+    if (!n)
+        load_error_note(o, 0, LOAD_ERROR_NO_TRACEBACK, "no memory for what it depends on");
+    if (!n || is_circular(o)) {
         fail(o, NULL);
         return true;
     }
-    if (n)
-        n->held = o->candidate;
+    n->held = o->candidate;
     switch (look(o)) {
     case UP:
-        if (n)
-            release(n);
+        release(n);
         return false;
     case WAITS:
-        if (n)
-            loop_timer_set(o->station->loop, &n->limit, o->station->config.start_timeout_ns,
-                           on_limit, n);
+        loop_timer_set(o->station->loop, &n->limit, o->station->config.start_timeout_ns, on_limit,
+                       n);
         return true;
     default:
         return true;
