@@ -86,7 +86,7 @@ def shown_in_backoff(station):
         found = (status, station.get("/objects/c?metadata=true").json()["metadata"],
                  station.status()["backoff"], station.objectctl("objects").stdout,
                  station.objectctl("status").stdout, station.get("/objects/c"))
-        if phase(station).get("backoff", {}).get("next_attempt") == status["backoff"]["next_attempt"]:
+        if phase(station).get("backoff", {}).get("crash_id") == status["backoff"]["crash_id"]:
             return found
     raise AssertionError(f"each was over too soon: {found}")
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects with more than one worker: stateless, readonly, replicas that follow the owner."""
 
+import http.client
 import os
 import signal
 import threading
@@ -491,7 +492,7 @@ def test_stop_under_load(station):
                         stopped.append(reply.status)
                         return
                     acknowledged[i] = reply.json()["n"]
-        except OSError:
+        except (OSError, http.client.HTTPException):
             stopped.append(0)
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
