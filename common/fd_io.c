@@ -2,6 +2,8 @@
 #include "common/fd_io.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { NO_OFFSET = -1 /* the descriptor's own position */ };
@@ -57,4 +59,14 @@ ssize_t fd_io_read_at(int fd, void *dest, size_t len, off_t offset)
 ssize_t fd_io_read(int fd, void *dest, size_t len)
 {
     return fd_io_read_at(fd, dest, len, NO_OFFSET);
+}
+
+int fd_io_put(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int err = fd_io_write(fd, text, strlen(text));
+    close(fd);
+    return err;
 }

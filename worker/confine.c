@@ -5,7 +5,6 @@
 #include "common/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,26 +16,16 @@
 
 enum { PATH_SIZE = 1024 };
 
-static int write_file(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int err = fd_io_write(fd, text, strlen(text));
-    close(fd);
-    return err;
-}
-
 static void raise_oom_score(void)
 {
-    int err = write_file("/proc/self/oom_score_adj", OOM_SCORE);
+    int err = fd_io_put("/proc/self/oom_score_adj", OOM_SCORE);
     if (err && err != -ENOENT) /* no /proc: the default has to do */
         log_warn("oom_score_adj: %s", strerror(-err));
 }
 
 static void join(const char *path)
 {
-    int err = write_file(path, "0");
+    int err = fd_io_put(path, "0");
     if (err)
         die(EXIT_CODE_ENVIRONMENT, "cannot join %s: %s", path, strerror(-err));
 }

@@ -55,12 +55,7 @@ static int put(const struct cgroup_root *root, const char *name, const char *fil
 {
     char path[FILE_PATH_SIZE];
     path_of(root, name, file, path);
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int err = fd_io_write(fd, text, strlen(text));
-    close(fd);
-    return err;
+    return fd_io_put(path, text);
 }
 
 static int put_if_there(const struct cgroup_root *root, const char *name, const char *file,

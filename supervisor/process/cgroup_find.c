@@ -111,12 +111,7 @@ static int put(const char *folder, const char *file, const char *text)
 {
     char path[FILE_PATH_SIZE];
     snprintf(path, sizeof(path), "%s/%s", folder, file);
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int err = fd_io_write(fd, text, strlen(text));
-    close(fd);
-    return err;
+    return fd_io_put(path, text);
 }
 
 static void get(const char *folder, const char *file, char text[TEXT_SIZE])
