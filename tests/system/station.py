@@ -211,6 +211,20 @@ def processes_marked(mark):
     return [p for p in found if p is not None]
 
 
+def workers_in(folder):
+    """Workers and their forks by where they run: the title of a worker covers its environment."""
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    found = (ProcessInfo.of(pid) for pid in pids if cwd_of(pid) == str(folder))
+    return [p for p in found if p is not None and p.command.startswith("objectd-worker")]
+
+
+def cwd_of(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return ""  # gone, a zombie, or not ours
+
+
 def descriptors(pid):
     """Kinds of open descriptors of a process and how many there are of each."""
     kinds = {}
@@ -563,9 +577,18 @@ class Station:
         code = self.stop()
         assert code == 0, f"exit code {code} after TERM:\n{self.log_tail()}"
         self.wait_gone(family)
-        assert not processes_marked(self.mark), f"left behind: {processes_marked(self.mark)}"
+        self.verify_nothing_left()
         if data_check:
             self.verify_data()
+
+    def left_behind(self):
+        return processes_marked(self.mark) + workers_in(self.folder)
+
+    def verify_nothing_left(self):
+        left = processes_marked(self.mark)
+        assert not left, f"left behind: {left}"
+        wait_until(lambda: not workers_in(self.folder), 10,
+                   lambda: f"left behind: {workers_in(self.folder)}")
 
     def verify_data(self):
         done = self.objectctl("check", str(self.data))
@@ -576,8 +599,7 @@ class Station:
         if self.process is None:
             return
         if self.ended_by_test and not self.alive():
-            left = processes_marked(self.mark)
-            assert not left, f"left behind: {left}"
+            self.verify_nothing_left()
             self.verify_data()
         else:
             self.verify_running()
@@ -590,7 +612,7 @@ class Station:
         self.close_clients()
         if self.process is None:
             return
-        family = descendants(self.process.pid) + processes_marked(self.mark)
+        family = descendants(self.process.pid) + self.left_behind()
         if self.process.poll() is None:
             with contextlib.suppress(OSError):
                 os.kill(self.pid or self.process.pid, signal.SIGKILL)
