@@ -646,7 +646,7 @@ def test_the_file_cannot_be_written(new_station, step, kind):
     """While it goes on and at its end: the journal has what the file lacks."""
     station = new_station(build=FAILPOINT_BUILD, env={"OBJECTD_FAILPOINT": f"{step}:1+={kind}"},
                           config={"state": {"checkpoint_idle": 0.01, "checkpoint_max": 0.01}, "limits": {"misfire_max": 100_000}})
-    station.allow("scribe|schedules")
+    station.allow("scribe|schedules|checkpoint|journal")
     station.start()
     object_id = make(station)
     plan(station, object_id, 0.1, misfire="all")
