@@ -110,8 +110,9 @@ void cgroup_find(struct cgroups *own, const char *mountinfo, const char *self)
 static int put(const char *folder, const char *file, const char *text)
 {
     char path[FILE_PATH_SIZE];
-    snprintf(path, sizeof(path), "%s/%s", folder, file);
-    return fd_io_put(path, text);
+    int len = snprintf(path, sizeof(path), "%s/%s", folder, file);
+    bool is_whole = len > 0 && (size_t)len < sizeof(path);
+    return is_whole ? fd_io_put(path, text) : -ENAMETOOLONG;
 }
 
 static void get(const char *folder, const char *file, char text[TEXT_SIZE])
