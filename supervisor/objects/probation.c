@@ -180,6 +180,17 @@ bool probation_put(const struct object *o, struct buf *json)
     return true;
 }
 
+void probation_put_remark(const struct object *o, struct buf *json)
+{
+    const struct probation *p = o->probation;
+    if (!p->to || p->to != o->version)
+        return;
+    char text[sizeof(p->reason) + 64];
+    snprintf(text, sizeof(text), "version %llu was rolled back: %s", (unsigned long long)p->from,
+             p->reason);
+    json_put_member(json, "rolled_back", text);
+}
+
 uint64_t probation_rollbacks(void)
 {
     return rollbacks;

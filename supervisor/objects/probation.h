@@ -47,6 +47,9 @@ void probation_free(struct object *o);
 
 /* {"from","to","timestamp","reason"} of the last rollback. False: there was none. */
 bool probation_put(const struct object *o, struct buf *json);
+/* "rolled_back": what serves took the place of a version that failed; its file may still be there.
+ * Puts nothing otherwise, and nothing of rollbacks before the station's start. */
+void probation_put_remark(const struct object *o, struct buf *json);
 /* Rollbacks since the station started. */
 uint64_t probation_rollbacks(void);
 

@@ -4,6 +4,7 @@
 #include "common/json_text.h"
 #include "supervisor/objects/object.h"
 #include "supervisor/objects/object_index.h"
+#include "supervisor/objects/probation.h"
 #include "supervisor/rest/json_reply.h"
 #include "supervisor/rest/query.h"
 #include "supervisor/station.h"
@@ -64,6 +65,7 @@ static void put_object(struct buf *json, const struct object *o)
     json_put_number(json, "turns", o->turns);
     if (o->load_error)
         json_put_member(json, "load_error", o->load_error);
+    probation_put_remark(o, json);
     if (o->phase == OBJECT_BACKOFF) {
         json_put_member(json, "reason", o->outage->reason);
         json_put_key(json, "next_attempt_seconds");

@@ -215,6 +215,9 @@ def test_rolled_back(new_station, how):
     rolled = wait_rollback(station)
     assert rolled["from"] == 2 and rolled["to"] == 3 and "4 of 4 calls failed" in rolled["reason"]
     assert value_of(station, "o") == 1
+    remark = station.get("/objects/o?status=true").json()["rolled_back"]
+    assert remark.startswith("version 2 was rolled back: 4 of 4 calls failed")
+    assert remark in station.objectctl("objects").stdout
     entry = newest(station)
     assert (entry["author"], entry["status"]) == ("auto-rollback", "accepted"), entry
     assert "4 of 4 calls failed" in entry["message"] and entry["reason"].startswith("rejects ")
