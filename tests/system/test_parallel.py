@@ -38,8 +38,11 @@ def workers_of(station, object_id):
 
 
 def wait_for_workers(station, object_id, count):
-    return wait_until(lambda: (lambda all_: len(all_) == count and all_)(
-        workers_of(station, object_id)), what=lambda: workers_of(station, object_id))
+    """With their pids: a worker may be ready before the nursery has told its pid."""
+    def all_there():
+        found = workers_of(station, object_id)
+        return len(found) == count and all(pids(found)) and found
+    return wait_until(all_there, what=lambda: workers_of(station, object_id))
 
 
 def pids(workers):
