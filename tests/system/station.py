@@ -473,6 +473,11 @@ class Station:
     def workers(self):
         return [p for p in self.children("worker") if p.state != "Z"]
 
+    def worker_pid(self, object_id):
+        """Of its owner: it may be ready before the nursery has told its pid."""
+        return wait_until(lambda: self.get(f"/objects/{object_id}?metadata=true")
+                          .json()["metadata"]["worker"]["pid"])
+
     def rss(self, peak=False):
         """Resident bytes of the supervisor."""
         text = Path(f"/proc/{self.pid}/status").read_text()

@@ -71,6 +71,7 @@ def die(station, how, object_id="d"):
 
 
 def test_what_a_report_says(dying):
+    dying.worker_pid("d")
     metadata = dying.get("/objects/d?metadata=true").json()["metadata"]
     answer, report = die(dying, "exit")
     assert answer["retryable"] is False and "exit status 7" in answer["error"]
@@ -232,7 +233,7 @@ def test_a_replica_that_dies(station):
 
     def replicas():
         workers = station.get("/objects/r?metadata=true").json()["metadata"]["worker"]["all"]
-        return [w["pid"] for w in workers if w["role"] == "replica"]
+        return [w["pid"] for w in workers if w["role"] == "replica" and w["pid"]]
 
     wait_until(replicas)
     os.kill(replicas()[0], signal.SIGKILL)

@@ -61,7 +61,7 @@ def fail_until_backoff(station, object_id="c", method="PUT"):
 
 def test_the_first_death_is_made_good_at_once(crashing):
     """No call is needed for it, and no call meets it."""
-    pid = worker_of(crashing)["pid"]
+    pid = crashing.worker_pid("c")
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: worker_of(crashing)["pid"] not in (0, pid))
     assert worker_of(crashing)["restarts"] == 1
@@ -131,7 +131,7 @@ def test_a_new_source_resets(crashing):
     fail_until_backoff(crashing)
     crashing.put("c.py", CRASHES + "# better\n")
     wait_until(lambda: phase(crashing)["phase"] == "serving", 10)
-    pid = worker_of(crashing)["pid"]
+    pid = crashing.worker_pid("c")
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: worker_of(crashing)["pid"] not in (0, pid), 10)  # at once again
 
@@ -184,7 +184,8 @@ def test_one_call_probes(station):
     gate.touch()
     station.deploy("s.py", STATELESS % {"gate": gate, "poison": poison})
     assert station.get("/objects/s").status == 200
-    wait_until(lambda: len(worker_of(station, "s")["all"]) == 3)
+    wait_until(lambda: len(worker_of(station, "s")["all"]) == 3 and
+               all(w["pid"] for w in worker_of(station, "s")["all"]))
     gate.unlink()
     poison.touch()
     for worker in worker_of(station, "s")["all"]:

@@ -255,8 +255,8 @@ def test_what_it_waits_for_is_mended(family):
 def test_its_worker_dies(family):
     family.station.allow("does not load", "died")
     call = held(family)
-    pid = next(w["pid"] for w in family.station.status()["processes"]["workers"]
-               if w["object_id"] == "a")
+    pid = wait_until(lambda: next(w["pid"] for w in family.station.status()["processes"]["workers"]
+                                  if w["object_id"] == "a"))
     os.kill(pid, signal.SIGKILL)
     family.station.put("b.py", family.source("b"))
     assert call.result().status in (200, 500)

@@ -383,6 +383,7 @@ def test_metadata_query(station):
     station.deploy("rich.py", "__endpoint__ = {'name': 'Rich', 'version': '2.1.0', 'colour': 'red',"
                               " 'nested': {'a': [1, None, 'ü']}}\n" + HELLO)
     station.get("/objects/rich")
+    station.worker_pid("rich")
     metadata = station.get("/objects/rich?metadata=true").json()["metadata"]
     assert metadata["name"] == "Rich" and metadata["version"] == "2.1.0"
     assert metadata["colour"] == "red" and metadata["nested"] == {"a": [1, None, "ü"]}

@@ -619,7 +619,7 @@ def test_the_end_of_one_turn_at_once_hurts_no_other(station, what, status):
     """It raises, or its deadline ends it: awaiting, refusing to be cancelled, or computing."""
     station.deploy("many.py", CONCURRENT % (4, 1))
     station.get("/objects/many")
-    pid = workers_of(station, "many")[0]["pid"]
+    pid = station.worker_pid("many")
     reply = station.post("/objects/many", {"what": what})
     assert reply.status == status, reply
     if status == 504:
@@ -661,7 +661,7 @@ def test_a_crash_ends_what_had_begun(station):
     until = station.folder / "until"
     inside = begin(2, lambda i: station.get(f"/objects/many?until={until}"))
     wait_entered(until, 2)
-    stopped = workers_of(station, "many")[0]["pid"]
+    stopped = station.worker_pid("many")
     os.kill(stopped, signal.SIGSTOP)
     others = begin(5, lambda i: station.get(f"/objects/many?who={i}"))
     wait_until(lambda: station.status()["turns"]["outstanding"] == 7)

@@ -384,7 +384,7 @@ def test_a_stopped_worker_stops_nobody_else(station):
     station.deploy("a.py", HELLO)
     station.deploy("b.py", HELLO)
     assert station.get("/objects/a").status == station.get("/objects/b").status == 200
-    pid = station.get("/objects/a?metadata=true").json()["metadata"]["worker"]["pid"]
+    pid = station.worker_pid("a")
     os.kill(pid, signal.SIGSTOP)
     try:
         replies = []
