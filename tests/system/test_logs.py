@@ -831,7 +831,7 @@ def test_follow_outlives_the_scribe(station):
         station.post("/objects/t", {"from": 0, "to": 1})
         follower.wait("n0")
         os.kill(station.children("scribe")[0].pid, signal.SIGKILL)
-        wait_until(lambda: station.logged("objectd-scribe was killed"))
+        wait_until(lambda: station.logged("objectd-scribe died"))
         station.post("/objects/t", {"from": 1, "to": 2})
         follower.wait("n1")
     wait_until(lambda: station.children("scribe"))
