@@ -140,8 +140,11 @@ void ask_show_times(json_t *rows, const char *member)
         char text[sizeof("9999-12-31T23:59:59Z")];
         const json_t *value = json_object_get(row, member);
         double seconds = json_number_value(value);
-        drop_fraction(row, member);
-        if (!json_is_number(value) || !(seconds >= 0 && seconds < TIME_LIMIT))
+        if (!json_is_number(value)) {
+            drop_fraction(row, member);
+            continue;
+        }
+        if (!(seconds >= 0 && seconds < TIME_LIMIT))
             continue;
         time_t when = (time_t)seconds;
         struct tm parts;
