@@ -672,7 +672,7 @@ def test_hup_with_ticks_in_flight_and_due(new_station):
     station.send_signal(signal.SIGHUP)
     wait_until(lambda: station.status()["reload"]["count"] == 1
                and station.status()["reload"]["state"] == "idle")
-    assert not old & {w.pid for w in station.workers()}
+    wait_until(lambda: not old & {w.pid for w in station.workers()})
     runs = {s["method"]: s["runs"] for s in schedules(station, object_id)}
     wait_until(lambda: all(s["runs"] > runs[s["method"]] for s in schedules(station, object_id)))
     every_time_was_one_run(station, object_id, phases)
