@@ -220,7 +220,8 @@ def test_a_candidate_that_dies(dying):
     dying.put("d.py", "import os\nprint('importing', flush=True)\nos._exit(5)\n")
     wait_until(lambda: crashes(dying))
     summary = crashes(dying)[0]
-    assert (summary["role"], summary["exit_code"], summary["state"]) == ("candidate", 5, "loading")
+    assert (summary["role"], summary["exit_code"]) == ("candidate", 5)
+    assert summary["state"] in ("spawned", "loading")  # READY is read before its death, or is not
     assert summary["version"] == 0  # it never became one
     assert dying.get("/objects/d").status == 200
 
