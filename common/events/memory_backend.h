@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * memory_backend - events in a ring in memory: first in, first out, gone with the process.
+ *
+ * A delivery is forgotten when it was handed out: ack is counted only, nack drops. A pull with a wait
+ * ends when something is enqueued.
+ */
+#ifndef COMMON_EVENTS_MEMORY_BACKEND_H
+#define COMMON_EVENTS_MEMORY_BACKEND_H
+
+#include "common/events/backend.h"
+
+/* max_size events at most (0: no bound); beyond it an enqueue fails with -ENOBUFS and takes none.
+ * NULL: memory is short. Freed by backend_close(). */
+struct backend *memory_backend_open(size_t max_size);
+size_t memory_backend_size(const struct backend *b);
+
+#endif
