@@ -9,11 +9,12 @@
  * Every operation takes a struct backend_call of the caller, which lives until it is done, and
  * returns
  *   0             done, nothing more will come;
- *   -EINPROGRESS  call->done(call, result) will be called once, never before the operation returned;
- *   -errno        refused or failed.
- * An error that only concerns the network is tried again inside, within call->deadline_ns;
+ *   -EINPROGRESS  call->done(call, result) will be called once, never before the operation
+ * returned, but perhaps within another one (an enqueue ends a pull that waits); -errno refused or
+ * failed. An error that only concerns the network is tried again inside, within call->deadline_ns;
  * backend_error() says in words what went wrong last. A call given up by its owner
- * (backend_forget()) is not told any more; what it had sent may still happen.
+ * (backend_forget()) is not told any more; what it had sent may still happen. done() may start and
+ * forget calls, and must not close the backend.
  *
  *   -ENOBUFS      the backend is full (memory: max_size; Redis: maxmemory)
  *   -ENOTCONN     no connection within the deadline
@@ -31,12 +32,13 @@ struct backend_call;
 
 struct backend_call {
     void (*done)(struct backend_call *call, int result);
-    uint64_t deadline_ns; /* monotonic; 0: the backend's own patience */
+    uint64_t deadline_ns;                 /* monotonic; 0: the backend's own patience */
     struct backend_call *next, *previous; /* the backend's, while it is under way */
     void *backend_data;                   /* likewise */
 };
 
-/* Names one delivery of an event in its backend; zero in a backend that forgets what it delivers. */
+/* Names one delivery of an event in its backend; zero in a backend that forgets what it delivers.
+ */
 struct delivery_id {
     uint64_t high, low;
 };
@@ -51,15 +53,17 @@ struct pull_call {
     struct backend_call call;
     struct delivery *into; /* room for `room`, the caller's */
     size_t room;
-    size_t count;    /* how many came; 0 after the wait has passed in vain */
-    uint64_t wait_ns; /* how long to wait for the first; 0: take what is there */
+    size_t count; /* how many came; 0 after the wait has passed in vain */
+    uint64_t
+        wait_ns; /* how long to wait for the first; 0: take what is there; UINT64_MAX: for ever */
+    uint64_t until_ns; /* the backend's, while it is under way */
 };
 
 struct backend_health {
     bool healthy;
     uint64_t latency_ns;
-    uint64_t waiting;      /* events in the backend */
-    const char *error;     /* NULL when healthy; borrowed until the next call */
+    uint64_t waiting;  /* events in the backend */
+    const char *error; /* NULL when healthy; borrowed until the next call */
 };
 
 struct health_call {
@@ -67,14 +71,15 @@ struct health_call {
     struct backend_health health;
 };
 
-/* Totals since the backend was opened. */
+/* Totals of events since the backend was opened. failed: those nacked or dead-lettered. */
 struct backend_counters {
     uint64_t enqueued, pulled, acked, failed, reconnections, recovered, dead_lettered;
 };
 
 struct backend_ops {
     const char *name;
-    int (*enqueue)(struct backend *b, struct event *const *events, size_t count, struct backend_call *call);
+    int (*enqueue)(struct backend *b, struct event *const *events, size_t count,
+                   struct backend_call *call);
     int (*pull)(struct backend *b, struct pull_call *call);
     int (*ack)(struct backend *b, const struct delivery *handled, size_t count,
                struct event *const *emitted, size_t emitted_count, struct backend_call *call);
@@ -131,7 +136,8 @@ static inline int backend_health(struct backend *b, struct health_call *call)
     return b->ops->health(b, call);
 }
 
-/* call->done() is not called any more; the call and its arrays are the caller's again. */
+/* Of a call under way: its done() is not called any more, the call and its arrays are the caller's
+ * again. */
 static inline void backend_forget(struct backend *b, struct backend_call *call)
 {
     b->ops->forget(b, call);

@@ -2,9 +2,9 @@
 /*
  * event - one event: a UUID v4, a time, a type, a payload that is a JSON object.
  *
- * An event never changes after it was made. It is shared by reference: whoever keeps a pointer holds a
- * reference. Where type and payload lie is the maker's business (struct event_ops), so that a
- * language binding can hand its own objects to a backend without copying them: they embed struct
+ * An event never changes after it was made. It is shared by reference: whoever keeps a pointer
+ * holds a reference. Where type and payload lie is the maker's business (struct event_ops), so that
+ * a language binding can hand its own objects to a backend without copying them: they embed struct
  * event. event_new() makes one that lies in one block of memory. One thread at a time.
  */
 #ifndef COMMON_EVENTS_EVENT_H
@@ -44,7 +44,8 @@ void event_id_text(const uint8_t id[EVENT_ID_SIZE], char text[EVENT_ID_TEXT_SIZE
 /* A UUID v4 in either case. False for anything else. */
 bool event_id_parse(struct span text, uint8_t id[EVENT_ID_SIZE]);
 
-/* A copy of type and payload, which the caller has checked; one reference. NULL: memory is short. */
+/* A copy of type and payload, which the caller has checked; one reference. NULL: memory is short.
+ */
 struct event *event_new(const uint8_t id[EVENT_ID_SIZE], int64_t time_us, struct span type,
                         struct span payload);
 

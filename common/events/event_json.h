@@ -4,8 +4,8 @@
  *
  * {"id":"…","timestamp":"2026-11-22T05:30:00.123456Z","event_type":"…","payload":{…}}
  *
- * Reading is strict: exactly these members (payload may be missing: {}; id and timestamp too: they are
- * made), each of its kind, valid UTF-8, no lone surrogate, the payload an object within
+ * Reading is strict: exactly these members (payload may be missing: {}; id and timestamp too: they
+ * are made), each of its kind, valid UTF-8, no lone surrogate, the payload an object within
  * EVENT_PAYLOAD_MAX. Numbers pass as they are written. Times may carry any offset from UTC and are
  * kept as UTC. Pure but for the id and time made.
  */
@@ -17,8 +17,8 @@
 /* Appends the event; fails the buf when memory is short. 0 or what event_payload() said. */
 int event_json_write(struct buf *out, struct event *event);
 
-/* The parts of a text, each borrowed from it but for the type, which is unescaped into a buffer of the
- * caller. */
+/* The parts of a text, each borrowed from it but for the type, which is unescaped into a buffer of
+ * the caller. */
 struct event_parts {
     uint8_t id[EVENT_ID_SIZE];
     int64_t time_us;
@@ -28,7 +28,7 @@ struct event_parts {
 
 enum event_json_fault {
     EVENT_JSON_OK,
-    EVENT_JSON_SYNTAX,  /* not a JSON object in UTF-8 */
+    EVENT_JSON_SYNTAX, /* not a JSON object in UTF-8 */
     EVENT_JSON_ID,
     EVENT_JSON_TIMESTAMP,
     EVENT_JSON_TYPE,
@@ -39,7 +39,8 @@ enum event_json_fault {
 };
 
 /* `type` holds the unescaped type afterwards. */
-enum event_json_fault event_json_parts(struct span text, struct buf *type, struct event_parts *parts);
+enum event_json_fault event_json_parts(struct span text, struct buf *type,
+                                       struct event_parts *parts);
 /* The same as an event with one reference; NULL and the fault otherwise. */
 struct event *event_json_read(struct span text, enum event_json_fault *fault);
 /* What is wrong, for people: "payload: not a JSON object". */
