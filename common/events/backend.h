@@ -85,6 +85,7 @@ struct backend_ops {
                struct event *const *emitted, size_t emitted_count, struct backend_call *call);
     int (*nack)(struct backend *b, const struct delivery *refused, size_t count, const char *reason,
                 struct backend_call *call);
+    void (*give_back)(struct backend *b, const struct delivery *unhandled);
     int (*health)(struct backend *b, struct health_call *call);
     void (*forget)(struct backend *b, struct backend_call *call);
     int (*fd)(const struct backend *b);
@@ -129,6 +130,16 @@ static inline int backend_nack(struct backend *b, const struct delivery *refused
                                const char *reason, struct backend_call *call)
 {
     return b->ops->nack(b, refused, count, reason, call);
+}
+
+/*
+ * This delivery was not handled after all (its handler was cancelled): the next pull of this backend
+ * hands it out again, before all others. The reference stays the caller's. It cannot fail: where the
+ * event cannot be kept for that, it counts as not acknowledged. max_size is no obstacle.
+ */
+static inline void backend_give_back(struct backend *b, const struct delivery *unhandled)
+{
+    b->ops->give_back(b, unhandled);
 }
 
 static inline int backend_health(struct backend *b, struct health_call *call)

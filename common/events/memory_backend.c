@@ -173,6 +173,18 @@ static int memory_nack(struct backend *b, const struct delivery *refused, size_t
     return 0;
 }
 
+static void memory_give_back(struct backend *b, const struct delivery *unhandled)
+{
+    struct memory_backend *m = of(b);
+    if (m->closed || ring_reserve(m, 1))
+        return;
+    m->first = (m->first + m->capacity - 1) & (m->capacity - 1);
+    m->size++;
+    *ring_place(m, 0) = event_retain(unhandled->event);
+    m->backend.counters.pulled--;
+    feed_waiting(m);
+}
+
 static int memory_health(struct backend *b, struct health_call *call)
 {
     if (of(b)->closed)
@@ -251,6 +263,7 @@ struct backend *memory_backend_open(size_t max_size)
         .pull = memory_pull,
         .ack = memory_ack,
         .nack = memory_nack,
+        .give_back = memory_give_back,
         .health = memory_health,
         .forget = memory_forget,
         .fd = memory_fd,

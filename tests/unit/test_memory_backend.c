@@ -184,6 +184,27 @@ START_TEST(ack_and_emitted_are_both_or_neither)
 }
 END_TEST
 
+START_TEST(what_is_given_back_comes_first)
+{
+    struct puller p = {0}, waiting = {0};
+    ck_assert_int_eq(enqueue(0, 3), 0); /* full */
+    ck_assert_int_eq(pull(&p, 2, 0), 0);
+    ck_assert_int_eq(enqueue(3, 2), 0); /* full again */
+    backend_give_back(backend, &p.got[1]);
+    backend_give_back(backend, &p.got[0]);
+    event_release(p.got[0].event);
+    event_release(p.got[1].event);
+    ck_assert_uint_eq(backend->counters.pulled, 0);
+    for (int i = 0; i < 5; i++)
+        ck_assert_int_eq(take(), i);
+    ck_assert_int_eq(pull(&waiting, 1, UINT64_MAX), -EINPROGRESS);
+    backend_give_back(backend, &(struct delivery){.event = pointers[7]});
+    ck_assert_int_eq(waiting.told, 1);
+    ck_assert_ptr_eq(waiting.got[0].event, pointers[7]);
+    event_release(waiting.got[0].event);
+}
+END_TEST
+
 START_TEST(it_is_healthy)
 {
     struct health_call call = {.health.error = "x"};
@@ -360,6 +381,7 @@ int main(void)
     tcase_add_test(free_size, close_releases_what_is_left);
     tcase_add_test(three, a_full_queue_takes_all_or_none);
     tcase_add_test(three, ack_and_emitted_are_both_or_neither);
+    tcase_add_test(three, what_is_given_back_comes_first);
     tcase_add_test(three, it_is_healthy);
     tcase_add_test(free_size, who_waits_first_is_served_first);
     tcase_add_test(free_size, a_wait_in_vain_ends_with_nothing);

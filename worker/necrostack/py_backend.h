@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * py_backend - a struct backend at work in asyncio.
+ *
+ * Three things of one kind of backend (InMemoryBackend, RedisBackend):
+ *
+ * - struct py_backend_kind: what differs from kind to kind, one constant record each. The Spine
+ * finds the record by the exact type of the object it was given and then drives the struct backend
+ * itself; a subclass is driven through its methods.
+ * - struct py_backend, the bridge: one struct backend watched by one asyncio loop at a time: its
+ *   descriptor by loop.add_reader, its deadline by loop.call_later. Memory keeps one bridge for
+ * good; a kind with connections keeps one for every running loop.
+ * - the awaitables of the Python methods: coroutine objects in C that do nothing before they are
+ *   awaited, end at once when the backend does, and otherwise wait for backend_call.done.
+ *
+ * All of it holds the GIL. A call that another thread's enqueue completes wakes its own loop
+ * through call_soon_threadsafe.
+ */
+#ifndef WORKER_NECROSTACK_PY_BACKEND_H
+#define WORKER_NECROSTACK_PY_BACKEND_H
+
+#include <Python.h>
+
+#include "common/events/backend.h"
+
+struct py_backend_pump;
+
+struct py_backend {
+    struct backend *backend;      /* NULL: closed */
+    PyObject *loop;               /* who watches; NULL: nobody yet */
+    PyObject *timer;              /* its TimerHandle, or NULL */
+    uint64_t timer_at;            /* monotonic ns */
+    int watched_fd;               /* the descriptor with a reader, or -1 */
+    struct py_backend_pump *pump; /* what reader and timer call */
+};
+
+struct py_backend_kind {
+    PyTypeObject *type;
+    /* A run with a start event is over when the backend is empty: nobody else can add to it. */
+    bool ends_when_empty;
+    /* The bridge for the loop that runs now, borrowed from the owner; NULL and an exception. */
+    struct py_backend *(*here)(PyObject *owner);
+    /* The exception for -error, a new reference; NULL and an exception. Words: backend_error(). */
+    PyObject *(*error)(PyObject *owner, struct py_backend *bridge, int error);
+    /* Python code got this event by pull(): remember its delivery. NULL where nothing is to be
+     * known. 0, or -1 with an exception. */
+    int (*handed_out)(PyObject *owner, struct py_backend *bridge, PyObject *event,
+                      const struct delivery *delivery);
+    /* The delivery of an event that Python code acks or nacks, which is forgotten. 1: found, id and
+     * attempt are set; 0: none is known, the operation then does nothing; -1 with an exception. */
+    int (*taken_back)(PyObject *owner, struct py_backend *bridge, PyObject *event,
+                      struct delivery *delivery);
+    /* What `await health()` gives, a new reference. */
+    PyObject *(*health)(PyObject *owner, struct py_backend *bridge,
+                        const struct backend_health *health);
+    /* What `await close()` does: 0, or -1 with an exception. */
+    int (*close)(PyObject *owner);
+};
+
+/* Makes the kind known to py_backend_kind_of(); for module initialisation. */
+void py_backend_register(const struct py_backend_kind *kind);
+/* The kind of an object that is exactly of a built-in type; NULL otherwise. */
+const struct py_backend_kind *py_backend_kind_of(PyObject *object);
+
+/* The bridge takes the backend. 0, or -1 with an exception (the backend then stays the caller's).
+ */
+int py_backend_init(struct py_backend *bridge, struct backend *backend);
+/* Stops watching and closes the backend; calls under way end with -ESHUTDOWN. Twice is allowed. */
+void py_backend_clear(struct py_backend *bridge);
+int py_backend_traverse(struct py_backend *bridge, visitproc visit, void *arg);
+
+/*
+ * To be called after an operation gave -EINPROGRESS: the running loop watches descriptor and
+ * deadline. 0, or -1 with an exception (RuntimeError: another loop that is still open has waiting
+ * calls; or there is no running loop).
+ */
+int py_backend_watch(struct py_backend *bridge);
+/* backend_progress(), then the timer as the backend wants it now. */
+void py_backend_progress(struct py_backend *bridge);
+/* Waits up to ns for the descriptor, without the GIL, and goes on. False: nothing arrived. */
+bool py_backend_poll(struct py_backend *bridge, uint64_t ns);
+
+/* A future of the running loop, to be ended by py_backend_wake(); NULL and an exception. */
+PyObject *py_backend_waiter(void);
+/* Ends the future with None unless it is done already; from any thread with the GIL. */
+void py_backend_wake(PyObject *future);
+/* The loop that runs in this thread, a new reference; NULL and an exception. */
+PyObject *py_backend_running_loop(void);
+
+/* The awaitables; new references. Arguments are checked at once: TypeError, ValueError. */
+PyObject *py_backend_enqueue(const struct py_backend_kind *kind, PyObject *owner, PyObject *event);
+/* timeout: seconds; None: for as long as it takes; gives an Event or None. */
+PyObject *py_backend_pull(const struct py_backend_kind *kind, PyObject *owner, PyObject *timeout);
+PyObject *py_backend_ack(const struct py_backend_kind *kind, PyObject *owner, PyObject *event);
+/* reason: a str, or NULL. */
+PyObject *py_backend_nack(const struct py_backend_kind *kind, PyObject *owner, PyObject *event,
+                          PyObject *reason);
+PyObject *py_backend_health(const struct py_backend_kind *kind, PyObject *owner);
+PyObject *py_backend_close(const struct py_backend_kind *kind, PyObject *owner);
+
+/* 0, or -1 with an exception. */
+int py_backend_add(PyObject *module);
+
+#endif
