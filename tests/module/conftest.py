@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The module of the build tree, and a Redis of the test's own."""
+"""The module of the build tree for every test here; fixtures that several files use.
 
-import contextlib
+A module built with ASan needs the sanitizer's runtime in the process before anything else. Where it
+is not, a file of tests is one test: a pytest of its own, with the runtime preloaded.
+"""
+
 import os
-import shutil
-import signal
+import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 import station
+from redis_server import new_redis, redis, redis_pool  # noqa: F401 - fixtures
 
 MODULE_PATH = station.BUILD / "python"
 sys.path.insert(0, str(MODULE_PATH))
@@ -20,96 +22,55 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(MODULE_PATH), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-class Redis:
-    """A redis-server of the test's own on a socket in a short folder, ended by its pid."""
-
-    def __init__(self, *options):
-        self.options = [str(option) for option in options]
-        self.folder = Path(tempfile.mkdtemp(prefix="nr", dir="/tmp"))
-        self.socket = self.folder / "s"
-        self.port = station.free_port()
-        self.process = None
-
-    @property
-    def url(self):
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    @property
-    def unix_url(self):
-        return f"unix://{self.socket}"
-
-    def start(self):
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket",
-             str(self.socket), "--dir", str(self.folder), "--save", "", "--daemonize", "no",
-             *self.options],
-            stdin=subprocess.DEVNULL, stdout=(self.folder / "log").open("ab"),
-            stderr=subprocess.STDOUT, env={"PATH": os.environ["PATH"]})
-        station.wait_until(self.answers, what=self.log)
-        return self
-
-    def answers(self):
-        """Any answer will do: it may want a password, or still be loading."""
-        assert self.process.poll() is None, self.log()
-        with contextlib.suppress(OSError), station.socket.socket(station.socket.AF_UNIX) as s:
-            s.settimeout(5)
-            s.connect(str(self.socket))
-            s.sendall(b"PING\r\n")
-            return s.recv(1) in (b"+", b"-")
-        return False
-
-    def log(self):
-        with contextlib.suppress(OSError):
-            return (self.folder / "log").read_text(errors="replace")[-2000:]
-        return ""
-
-    def cli(self, *words):
-        """What redis-cli prints, without the newline."""
-        done = subprocess.run(["redis-cli", "-s", str(self.socket), *map(str, words)],
-                              capture_output=True, text=True, timeout=60, check=True)
-        return done.stdout.rstrip("\n")
-
-    def freeze(self):
-        os.kill(self.process.pid, signal.SIGSTOP)
-
-    def thaw(self):
-        os.kill(self.process.pid, signal.SIGCONT)
-
-    def kill(self):
-        """As a crash would."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def close(self):
-        self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
+def sanitizer_runtime():
+    """Of the compiler that built the module. clang finds that of gcc too, so its own come first."""
+    compiler = re.search(r"^CC = (.*)$", (station.BUILD / "Makefile").read_text(), re.M)[1].split()
+    for name in ("libclang_rt.asan-x86_64.so", "libclang_rt.asan-aarch64.so",
+                 "libclang_rt.asan.so", "libasan.so"):
+        path = Path(subprocess.run([*compiler, f"-print-file-name={name}"], text=True, check=True,
+                                   capture_output=True).stdout.strip())
+        if path.is_absolute():
+            return path
+    raise AssertionError(f"{compiler} has no shared runtime of ASan")
 
 
-@pytest.fixture
-def new_redis():
-    """Starts as many as wanted: new_redis("--requirepass", "x")."""
-    made = []
-
-    def make(*options):
-        made.append(Redis(*options))
-        return made[-1].start()
-
-    yield make
-    for server in made:
-        server.close()
+def lacks_runtime():
+    return station.SANITIZED and "LD_PRELOAD" not in os.environ
 
 
-@pytest.fixture(scope="module")
-def module_redis():
-    server = Redis().start()
-    yield server
-    server.close()
+def sanitized_environment():
+    """For a Python that imports the module; what Python keeps for good is no leak."""
+    options = [os.environ.get("ASAN_OPTIONS", ""), "detect_leaks=0"]
+    return {**os.environ, "LD_PRELOAD": str(sanitizer_runtime()), "PYTHONMALLOC": "malloc",
+            "ASAN_OPTIONS": ":".join(filter(None, options))}
 
 
-@pytest.fixture
-def redis(module_redis):
-    """Empty, of the test file; a test that disturbs it takes new_redis."""
-    module_redis.cli("FLUSHALL")
-    return module_redis
+class WholeFile(pytest.Item):
+    def runtest(self):
+        chosen = self.config.option.markexpr
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
+             "--color=no", "--tb=short", *(["-m", chosen] if chosen else []), str(self.path)],
+            capture_output=True, text=True, env=sanitized_environment(), timeout=1200)
+        if done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED:
+            pytest.skip("no test of this file is chosen")
+        if done.returncode != 0:
+            raise AssertionError(f"{done.stdout[-20000:]}\n{done.stderr[-20000:]}")
+        print(done.stdout)
+
+    def repr_failure(self, excinfo):
+        return str(excinfo.value)
+
+    def reportinfo(self):
+        return self.path, 0, self.name
+
+
+class FileUnderSanitizer(pytest.Module):
+    def collect(self):
+        yield WholeFile.from_parent(self, name="under_sanitizer")
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    if lacks_runtime():
+        return FileUnderSanitizer.from_parent(parent, path=module_path)
+    return None

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events, the organs that handle them, and the spine that carries them."""
