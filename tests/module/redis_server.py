@@ -7,11 +7,13 @@ run; a test may do with it what it likes (kill, stall, configure): the next one 
 
 import contextlib
 import ctypes
+import os
 import random
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -38,9 +40,9 @@ def free_port():
 class RedisServer:
     """One redis-server. Not started by the constructor. Settings are those of redis.conf, with _ for -."""
 
-    def __init__(self, folder, **settings):
-        self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, **settings):
+        self.folder = Path(tempfile.mkdtemp(prefix="nr", dir="/tmp"))  # the path of a socket is short
+        self.socket = self.folder / "s"
         self.settings = {"save": "", "appendonly": "no", **settings}
         self.port = None
         self.process = None
@@ -60,6 +62,7 @@ class RedisServer:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     cwd=self.folder,
+                    env={"PATH": os.environ["PATH"]},  # no preloaded sanitizer
                     preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
                 )
             wait_until(lambda: self.answers(port) or self.process.poll() is not None)
@@ -72,7 +75,7 @@ class RedisServer:
 
     def arguments(self, port):
         fixed = {"port": port, "bind": "127.0.0.1", "dir": self.folder, "daemonize": "no"}
-        fixed["unixsocket"] = self.folder / "socket"
+        fixed["unixsocket"] = self.socket
         out = []
         for name, value in {**fixed, **self.settings}.items():
             out += ["--" + name.replace("_", "-"), str(value)]
@@ -82,7 +85,8 @@ class RedisServer:
         client = redis_py.Redis(port=port, password=self.password, socket_timeout=1)
         try:
             with contextlib.suppress(redis_py.RedisError, OSError):
-                return client.info("server")["process_id"] == self.process.pid
+                state = client.info()
+                return state["process_id"] == self.process.pid and not state["loading"]
             return False
         finally:
             client.close()
@@ -121,15 +125,21 @@ class RedisServer:
         self.end(how)
         return self.start()
 
-    @contextlib.contextmanager
-    def stalled(self):
+    def freeze(self):
         """It accepts connections (the kernel does) and answers nothing."""
         self.process.send_signal(signal.SIGSTOP)
         wait_until(lambda: "T" == Path(f"/proc/{self.pid}/stat").read_text().rsplit(")")[1].split()[0])
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def frozen(self):
+        self.freeze()
         try:
             yield
         finally:
-            self.process.send_signal(signal.SIGCONT)
+            self.thaw()
 
     def close(self):
         self.kill()
@@ -137,10 +147,17 @@ class RedisServer:
 
     # -- what is in it -----------------------------------------------------------------------------
 
-    def url(self, db=0, user="", password=None):
-        password = self.password if password is None else password
+    @property
+    def url(self):
+        return self.url_as(password=self.password)
+
+    def url_as(self, user="", password="", db=0):
         who = f"{user}:{password}@" if password or user else ""
-        return f"redis://{who}127.0.0.1:{self.port}" + (f"/{db}" if db else "")
+        return f"redis://{who}127.0.0.1:{self.port}/{db}"
+
+    @property
+    def unix_url(self):
+        return f"unix://{self.socket}"
 
     @property
     def client(self):
@@ -148,6 +165,13 @@ class RedisServer:
         if self._client is None or self._client.get_connection_kwargs()["password"] != self.password:
             self._client = redis_py.Redis(port=self.port, password=self.password, decode_responses=True)
         return self._client
+
+    def cli(self, *words):
+        """What redis-cli prints, without the newline."""
+        secret = ["-a", self.password, "--no-auth-warning"] if self.password else []
+        done = subprocess.run(["redis-cli", "-s", str(self.socket), *secret, *map(str, words)],
+                              capture_output=True, text=True, timeout=60, check=True)
+        return done.stdout.rstrip("\n")
 
     def config(self, **settings):
         """CONFIG SET, kept over a restart."""
@@ -169,7 +193,7 @@ class RedisServer:
 
 
 @pytest.fixture(scope="session")
-def redis_pool(tmp_path_factory):
+def redis_pool():
     """Hands out the one server, a new one after a test that touched it."""
     current = []
 
@@ -177,7 +201,7 @@ def redis_pool(tmp_path_factory):
         if current and (current[0].touched or current[0].process.poll() is not None):
             current.pop().close()
         if not current:
-            current.append(RedisServer(tmp_path_factory.mktemp("redis")).start())
+            current.append(RedisServer().start())
         else:
             current[0].client.flushall()
         return current[0]
@@ -193,12 +217,12 @@ def redis(redis_pool):
 
 
 @pytest.fixture
-def new_redis(tmp_path):
-    """Makes servers with settings of their own, running, and ends them after the test."""
+def new_redis():
+    """Starts as many as wanted: new_redis(requirepass="x")."""
     made = []
 
     def make(**settings):
-        made.append(RedisServer(tmp_path / f"redis{len(made)}", **settings))
+        made.append(RedisServer(**settings))
         return made[-1].start()
 
     yield make
