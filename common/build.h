@@ -16,6 +16,9 @@
 #ifndef OBJECTD_PYTHON
 #define OBJECTD_PYTHON "/usr/bin/python3" /* the program of the same */
 #endif
+#ifndef OBJECTD_PYTHONDIR
+#define OBJECTD_PYTHONDIR "/usr/lib/python3/dist-packages" /* where necrostack is installed */
+#endif
 #ifndef OBJECTD_LIBEXECDIR
 #define OBJECTD_LIBEXECDIR "/usr/libexec/objectd"
 #endif

@@ -17,6 +17,7 @@
 #include "worker/py_files.h"
 #include "worker/py_json.h"
 #include "worker/py_logger.h"
+#include "worker/py_packages.h"
 #include "worker/py_request.h"
 #include "worker/py_response.h"
 #include "worker/py_runtime.h"
@@ -147,7 +148,7 @@ static int start_parts(void)
                                          py_state_init,    py_files_init,      py_schedule_init,
                                          py_logger_init,   py_runtime_init,    py_request_init,
                                          py_response_init, py_call_error_init, py_ask_init,
-                                         py_call_init,     py_concurrent_init};
+                                         py_call_init,     py_concurrent_init, py_packages_init};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         if (parts[i]() < 0)
             return -1;
