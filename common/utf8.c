@@ -42,3 +42,13 @@ bool utf8_valid(const char *text, size_t len)
     }
     return true;
 }
+
+size_t utf8_put(char to[4], uint32_t character)
+{
+    static const unsigned char first[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    size_t len = character < 0x80 ? 1 : character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
+    for (size_t i = len - 1; i > 0; i--, character >>= 6)
+        to[i] = (char)(0x80 | (character & 0x3f));
+    to[0] = (char)(first[len] | character);
+    return len;
+}

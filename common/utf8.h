@@ -7,9 +7,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Length (1..4) of the well-formed sequence at text, 0 when there is none. */
 size_t utf8_sequence(const char *text, size_t len);
 bool utf8_valid(const char *text, size_t len);
+/* Writes a character (no surrogate, <= U+10FFFF); how many bytes it takes. */
+size_t utf8_put(char to[4], uint32_t character);
 
 #endif

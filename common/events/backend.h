@@ -133,9 +133,9 @@ static inline int backend_nack(struct backend *b, const struct delivery *refused
 }
 
 /*
- * This delivery was not handled after all (its handler was cancelled): the next pull of this backend
- * hands it out again, before all others. The reference stays the caller's. It cannot fail: where the
- * event cannot be kept for that, it counts as not acknowledged. max_size is no obstacle.
+ * This delivery was not handled after all (its handler was cancelled): the next pull of this
+ * backend hands it out again, before all others. The reference stays the caller's. It cannot fail:
+ * where the event cannot be kept for that, it counts as not acknowledged. max_size is no obstacle.
  */
 static inline void backend_give_back(struct backend *b, const struct delivery *unhandled)
 {

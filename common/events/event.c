@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/events/event.h"
 
+#include "common/utf8.h"
+
 #include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -118,6 +120,45 @@ bool event_id_parse(struct span text, uint8_t id[EVENT_ID_SIZE])
         return false;
     memcpy(id, read, EVENT_ID_SIZE);
     return true;
+}
+
+/* --- types ---------------------------------------------------------------------------------- */
+
+/* In UTF-8, of one length each. */
+static bool is_white_space(const char *text, size_t len)
+{
+    static const char *const spaces[] = {
+        "\t\n\v\f\r\x1c\x1d\x1e\x1f ",
+        "\xc2\x85\xc2\xa0",
+        "\xe1\x9a\x80\xe2\x80\x80\xe2\x80\x81\xe2\x80\x82\xe2\x80\x83\xe2\x80\x84\xe2\x80\x85"
+        "\xe2\x80\x86\xe2\x80\x87\xe2\x80\x88\xe2\x80\x89\xe2\x80\x8a\xe2\x80\xa8\xe2\x80\xa9"
+        "\xe2\x80\xaf\xe2\x81\x9f\xe3\x80\x80",
+    };
+    for (const char *at = len <= 3 ? spaces[len - 1] : ""; *at; at += len)
+        if (memcmp(at, text, len) == 0)
+            return true;
+    return false;
+}
+
+/* Where the character starts whose last byte is the last of the text. */
+static size_t last_character(struct span text)
+{
+    size_t at = text.len - 1;
+    while (at > 0 && (text.data[at] & 0xc0) == 0x80)
+        at--;
+    return at;
+}
+
+struct span event_type_strip(struct span text)
+{
+    size_t len;
+    while (text.len > 0 && (len = utf8_sequence(text.data, text.len)) &&
+           is_white_space(text.data, len))
+        text = (struct span){text.data + len, text.len - len};
+    while (text.len > 0 &&
+           is_white_space(text.data + last_character(text), text.len - last_character(text)))
+        text.len = last_character(text);
+    return text;
 }
 
 /* --- an event in one block ------------------------------------------------------------------ */

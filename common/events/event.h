@@ -15,7 +15,8 @@
 #include "common/codec.h"
 
 enum {
-    EVENT_PAYLOAD_MAX = 1000000, /* bytes of JSON */
+    EVENT_PAYLOAD_MAX = 1000000, /* bytes of JSON, compact UTF-8 */
+    EVENT_DEPTH_MAX = 256,       /* containers in one another in a payload, itself counted */
     EVENT_ID_SIZE = 16,          /* bytes of a UUID */
     EVENT_ID_TEXT_SIZE = 37      /* 8-4-4-4-12 hexadecimal digits in lower case, and a NUL */
 };
@@ -43,6 +44,9 @@ void event_id_make(uint8_t id[EVENT_ID_SIZE]);
 void event_id_text(const uint8_t id[EVENT_ID_SIZE], char text[EVENT_ID_TEXT_SIZE]);
 /* A UUID v4 in either case. False for anything else. */
 bool event_id_parse(struct span text, uint8_t id[EVENT_ID_SIZE]);
+
+/* Without the white space of Unicode (that of Python's str.strip) at both ends; text is UTF-8. */
+struct span event_type_strip(struct span text);
 
 /* A copy of type and payload, which the caller has checked; one reference. NULL: memory is short.
  */

@@ -144,7 +144,7 @@ static bool take_clock(struct cursor *c, struct event_date *date)
 
 static bool take_zone(struct cursor *c, int64_t *offset_us)
 {
-    int hours, minutes = 0;
+    int hours, minutes = 0, seconds = 0, microseconds = 0;
     *offset_us = 0;
     if (take(c, "Zz"))
         return true;
@@ -153,7 +153,12 @@ static bool take_zone(struct cursor *c, int64_t *offset_us)
         return false;
     if ((take(c, ":") || is_digit(c)) && !take_number(c, 2, 0, 59, &minutes))
         return false;
-    *offset_us = sign * (hours * 60ll + minutes) * 60 * US_PER_SECOND;
+    if (take(c, ":") && !take_number(c, 2, 0, 59, &seconds))
+        return false;
+    if (take(c, ".") && !take_fraction(c, &microseconds))
+        return false;
+    int64_t whole = hours * 3600ll + minutes * 60ll + seconds;
+    *offset_us = sign * (whole * US_PER_SECOND + microseconds);
     return true;
 }
 

@@ -28,9 +28,9 @@ int64_t event_time_of(const struct event_date *date);
 /* "2026-11-22T05:30:00.123456Z" and a NUL. */
 void event_time_text(int64_t time_us, char text[EVENT_TIME_SIZE]);
 /*
- * "2026-11-22T05:30[:00[.123456]]" and a zone, "Z" or "+01:00" or "+0100" or "+01"; a small letter
- * or a space may stand for the T, a comma for the point; digits after the sixth are cut off. False
- * for anything else: no zone, a day that does not exist, a time out of the bounds.
+ * "2026-11-22T05:30[:00[.123456]]" and a zone, "Z" or "+01:00[:00[.123456]]" or "+0100" or "+01"; a
+ * small letter or a space may stand for the T, a comma for the point; digits after the sixth are
+ * cut off. False for anything else: no zone, a day that does not exist, a time out of the bounds.
  */
 bool event_time_parse(struct span text, int64_t *time_us);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: common/events/event.c common/buf.c common/codec.c -lsodium */
+/* links: common/events/event.c common/utf8.c common/buf.c common/codec.c -lsodium */
 /* Ids that are fresh in every process, and events in one block. */
 #include "common/events/event.h"
 
