@@ -5,10 +5,12 @@ Only Debian's Python and its standard library. Nothing here sleeps for time: eve
 condition, with a limit after which the test fails. Only processes that were started here are ended.
 """
 
+import collections
 import contextlib
 import http.client
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -70,10 +72,29 @@ def wait_until(condition, timeout=20.0, what=None):
         pause = min(pause * 1.5, 0.05)
 
 
+def outgoing_ports():
+    """The ports that the kernel gives to connections: the first of them."""
+    return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+
+
+RESERVED = collections.deque(maxlen=256)  # sockets whose names say which ports are ours: the newest ones
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port for this process alone: below those of connections, which come and go while a station
+    restarts, and with a name in the abstract namespace that no other run of the tests can have."""
+    while True:
+        port = random.randrange(10000, outgoing_ports())
+        mark = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError), socket.socket() as s:
+            mark.bind(f"\0objectd-test-port-{port}")
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind(("127.0.0.1", port))
+            if len(RESERVED) == RESERVED.maxlen:
+                RESERVED[0].close()
+            RESERVED.append(mark)
+            return port
+        mark.close()
 
 
 def config_text(sections):

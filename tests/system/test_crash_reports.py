@@ -402,7 +402,8 @@ def test_deaths_without_end_cost_no_memory(dying):
     try:
         for _ in range(70):  # workers of tests have no backoff
             dying.get("/objects/t?test=true")
-        assert dying.status()["crashes"] == {"reported": 64, "lost": 6}
+        wait_until(lambda: dying.status()["crashes"] == {"reported": 64, "lost": 6},
+                   what=lambda: dying.status()["crashes"])
         assert len(dying.logged("crash report")) == 1
     finally:
         os.kill(scribe, signal.SIGCONT)

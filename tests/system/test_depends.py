@@ -195,7 +195,7 @@ def test_one_that_does_not_load(family):
     wait_until(lambda: family.station.get("/objects/a").status == 200)
 
 
-@pytest.mark.parametrize("station", [{"config": {"workers": {"start_timeout": 1.5 * PATIENCE}}}], indirect=True)
+@pytest.mark.parametrize("station", [{"config": {"workers": {"start_timeout": 0.8 * PATIENCE}}}], indirect=True)
 def test_one_that_takes_too_long(family):
     family.station.allow("does not load", "workers.start_timeout")
     family.put("b", body="time.sleep(30)")

@@ -2,6 +2,7 @@
 """The way of a new version to serving: health(), the state handed over, migrate_state(), the switch;
 and that the old one goes on wherever something fails."""
 
+import itertools
 import os
 import re
 import signal
@@ -207,11 +208,11 @@ def test_rolled_back(new_station, how):
     put(station, "o", says(1))
     if how == "file":
         station.deploy("o.py", RAISES)
-        wait_until(lambda: newest(station)["version_id"] == 2)
+        wait_until(lambda: station.get("/objects/o?metadata=true").json()["metadata"]["source_version"] == 2)
     else:
         put(station, "o", RAISES)
     for _ in range(4):
-        assert station.get("/objects/o").status in (500, 200)
+        assert station.get("/objects/o").status == 500
     rolled = wait_rollback(station)
     assert rolled["from"] == 2 and rolled["to"] == 3 and "4 of 4 calls failed" in rolled["reason"]
     assert value_of(station, "o") == 1
@@ -275,31 +276,45 @@ def test_not_rolled_back(new_station, case):
 # --- saved in several steps ---
 
 
+def quickly(station, limit, save):
+    """The id of an object of version 1 whose file save(path) has written since, in less than `limit`
+    seconds: a busy machine takes another one."""
+    for attempt in itertools.count():
+        object_id = f"o{attempt}"
+        station.deploy(f"{object_id}.py", says(1))
+        wait_value(station, object_id, 1)
+        began = time.monotonic()
+        save(station.objects / f"{object_id}.py")
+        if time.monotonic() - began < limit:
+            return object_id
+
+
 def test_written_in_pieces(station):
-    station.deploy("o.py", says(1))
-    wait_value(station, "o", 1)
     code = says(2) + "# " + "x" * 2000 + "\ndef broken():\n    return 1\n"
-    path = station.objects / "o.py"
-    path.write_text("")
-    for at in range(0, len(code), 300):
-        with path.open("a") as file:
-            file.write(code[at:at + 300])
-    wait_value(station, "o", 2)
-    assert [v["status"] for v in versions(station, "o")] == ["accepted"] * 2
+
+    def save(path):
+        path.write_text("")
+        for at in range(0, len(code), 300):
+            with path.open("a") as file:
+                file.write(code[at:at + 300])
+
+    object_id = quickly(station, 0.005, save)
+    wait_value(station, object_id, 2)
+    assert [v["status"] for v in versions(station, object_id)] == ["accepted"] * 2
 
 
 def test_an_emptied_file_is_being_written(station):
-    station.deploy("o.py", says(1))
-    wait_value(station, "o", 1)
-    path = station.objects / "o.py"
-    path.write_text("")
-    time.sleep(0.1)
-    assert value_of(station, "o") == 1
-    path.write_text(says(2))
-    wait_value(station, "o", 2)
-    path.write_text("")
-    wait_until(lambda: station.get("/objects/o").status == 405)
-    assert [v["status"] for v in versions(station, "o")] == ["accepted"] * 3
+    def save(path):
+        path.write_text("")
+        time.sleep(0.1)  # nothing happens
+        assert value_of(station, path.stem) == 1
+        path.write_text(says(2))
+
+    object_id = quickly(station, 0.8, save)
+    wait_value(station, object_id, 2)
+    (station.objects / f"{object_id}.py").write_text("")
+    wait_until(lambda: station.get(f"/objects/{object_id}").status == 405)
+    assert [v["status"] for v in versions(station, object_id)] == ["accepted"] * 3
 
 
 def test_the_ways_of_editors(station):

@@ -186,13 +186,17 @@ def test_an_unknown_object(station):
 
 def test_a_client_that_leaves_while_the_object_loads(new_station):
     station = new_station()
-    station.put("slow.py", "import time\ntime.sleep(1)\n" + PLAIN)
+    begun, until = station.folder / "begun", station.folder / "until"
+    station.put("slow.py", f"import os, time\nopen({str(begun)!r}, 'w').close()\n"
+                           f"while not os.path.exists({str(until)!r}):\n    time.sleep(0.005)\n" + PLAIN)
     station.start()
     sock = station.connect()
     body = form(part("x" * 1000, "a.txt"))
     sock.sendall(f"POST /objects/slow HTTP/1.1\r\nHost: localhost\r\nContent-Type: {HEADERS['Content-Type']}\r\n"
                  f"Content-Length: {len(body)}\r\n\r\n".encode() + body[:100])
+    wait_until(begun.exists)
     sock.close()
+    until.touch()
     assert station.get("/objects/slow").status == 200
     assert names(station, "slow") == []
 

@@ -11,7 +11,9 @@ import pytest
 from station import PATIENCE, wait_until
 
 SHORT = 0.2 * min(PATIENCE, 2)  # what does not hang answers within it, too
-CONFIG = {"config": {"workers": {"timeout": SHORT, "timeout_grace": SHORT}}}
+# The grace has room for stacks, which are written on a busy machine, too.
+CONFIG = {"config": {"workers": {"timeout": SHORT, "timeout_grace": 2.5 * SHORT}}}
+LENIENT = {"config": {"workers": {"timeout": SHORT, "timeout_grace": 20}}}
 DEATHS = r"deadline|grace|killed|died"
 HANGS = """
 import ctypes, os, re, signal, subprocess, time
@@ -87,7 +89,7 @@ def verify_serves_again(station):
     assert station.state("h") == {}  # nothing of the turn
 
 
-@pytest.mark.parametrize("station", [CONFIG], indirect=True)
+@pytest.mark.parametrize("station", [LENIENT], indirect=True)
 @pytest.mark.parametrize("how", RAISES)
 def test_a_handler_gets_the_timeout(hanging, how):
     """It ends as any exception does: the process lives on."""

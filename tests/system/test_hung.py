@@ -69,8 +69,10 @@ def test_a_stopped_scribe_stops_no_turn(station):
             assert station.request("PUT", "/objects/counter").status == 200
         assert station.get("/health").status == 200
         assert station.get("/objects/counter?metadata=true").status == 200
+        views = Calls(station)
         for view in ("state=true", "state=true&key=n", "logs=true"):
-            reply = station.get(f"/objects/counter?{view}")
+            views.ask("GET", f"/objects/counter?{view}")
+        for reply in views.join():
             assert reply.status == 503 and reply.json()["limit"] == "view_timeout", reply
             assert reply.headers["retry-after"] and "http.view_timeout" in reply.json()["error"]
     assert wait_until(lambda: station.get("/objects/counter?state=true").status == 200)

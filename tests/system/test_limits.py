@@ -373,6 +373,6 @@ def test_kills_of_the_supervisor(new_station):
         subject.process.wait()
         subject.wait_gone(family)
         slowest = max(slowest, time.monotonic() - began)
-        assert not processes_marked(subject.mark)
+        wait_until(lambda: not processes_marked(subject.mark))
     assert slowest < (1 if LONG else 5) * PATIENCE
     subject.ended_by_test = True

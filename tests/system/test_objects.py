@@ -427,9 +427,11 @@ def test_state_query(station):
 
 
 def test_logs_query(station):
-    station.deploy("l.py", "def POST(request):\n"
+    station.deploy("l.py", "import time\n"
+                           "def POST(request):\n"
                            "    for n in range(5):\n"
                            "        _logger.info(f'line {n}', n=n, who='me')\n"
+                           "        time.sleep(0.001)\n"  # no two at the same time
                            "    _logger.error('bad thing', code=7)\n"
                            "    _logger.log('WARNING', 'careful')\n"
                            "    print('printed')\n"

@@ -271,12 +271,12 @@ def test_a_nursery_that_does_not_start_leaves_everything(station):
 
 
 def test_a_nursery_that_hangs_is_given_up(new_station):
-    station = new_station(config={"workers": {"start_timeout": 1.5 * PATIENCE}}).start()
+    station = new_station().start()
     station.allow("reload refused")
     hangs = station.folder / "hanging-worker"
     hangs.write_text("#!/bin/sh\nexec sleep 1000\n")
     hangs.chmod(0o755)
-    configure(station, {"workers": {"program": str(hangs), "start_timeout": 1.5 * PATIENCE}})
+    configure(station, {"workers": {"program": str(hangs), "start_timeout": 0.3}})
     assert "not ready within workers.start_timeout" in reload(station, 422)["error"]
     station.deploy("hello.py", HELLO)
     configure(station, {"workers": {"start_timeout": 30}})
@@ -606,6 +606,8 @@ def test_times_of_turns_change(station):
     wait_until(lambda: not station.workers())
 
 
+@pytest.mark.parametrize("station", [{"config": {"state": {"checkpoint_idle": 600,
+                                                           "checkpoint_max": 600}}}], indirect=True)
 def test_limits_of_state_change(station):
     station.deploy("writer.py", "def POST(request):\n    _state.set('k', 'x' * 5000)\n    return {'ok': 1}\n")
     assert station.post("/objects/writer").status == 200
@@ -617,7 +619,7 @@ def test_limits_of_state_change(station):
     reload(station)
     assert station.post("/objects/writer").status == 200
     checkpoint = station.data / "state/writer/state.tsv"
-    wait_until(lambda: checkpoint.exists() and "x" * 5000 in checkpoint.read_text(), timeout=1.9)
+    wait_until(lambda: checkpoint.exists() and "x" * 5000 in checkpoint.read_text())
 
 
 def test_how_the_station_and_its_objects_log_changes(station):

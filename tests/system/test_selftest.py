@@ -585,7 +585,7 @@ def test_what_serves_is_tested(shared):
 
 def test_slow_import_of_the_tests_worker(new_station, tmp_path):
     mark = tmp_path / "loaded"
-    station = new_station(config={"workers": {"start_timeout": 1.5 * PATIENCE}}).start()
+    station = new_station(config={"workers": {"start_timeout": 0.8 * PATIENCE}}).start()
     object_id = make(station, f"import pathlib, time\np = pathlib.Path({str(mark)!r})\n"
                               "if p.exists():\n    time.sleep(60)\np.touch()\n"
                               "def GET(request):\n    return 1\n")

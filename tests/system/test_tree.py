@@ -101,7 +101,7 @@ def test_who_asks_early_is_told_of_the_end(new_station):
     asked = []
     asking = threading.Thread(target=lambda: asked.append(answers(station, "/objects/f00_o001")))
     asking.start()
-    asking.join(0.05)
+    wait_until(lambda: station.status()["http"]["open_requests"] == 2)  # that one, and this
     station.send_signal(signal.SIGTERM)
     asking.join()
     os.kill(scribe, signal.SIGCONT)

@@ -6,7 +6,7 @@ import re
 import threading
 
 import pytest
-from station import read_reply, scaled, wait_until
+from station import PATIENCE, read_reply, scaled, wait_until
 from writers import in_parallel
 
 COUNTER = """
@@ -20,6 +20,9 @@ def POST(request):
     _state_manager.set('count', n + 1)
     return {'count': n + 1}
 """
+
+
+SHORT = 0.4 * min(PATIENCE, 2)  # what does not hang answers within it, too
 
 
 def quick(**workers):
@@ -434,7 +437,7 @@ STUCK = {
 }
 
 
-@pytest.mark.parametrize("station", [quick(timeout=0.4, timeout_grace=0.3)], indirect=True)
+@pytest.mark.parametrize("station", [quick(timeout=SHORT, timeout_grace=0.3)], indirect=True)
 @pytest.mark.parametrize("how", sorted(STUCK))
 @pytest.mark.parametrize("kind", ["def", "async def"])
 def test_deadline(station, kind, how):
@@ -448,7 +451,7 @@ def test_deadline(station, kind, how):
     assert station.post("/objects/stuck").json() == {}  # nothing of that turn, and it serves
 
 
-@pytest.mark.parametrize("station", [quick(timeout=0.4, timeout_grace=0.3)], indirect=True)
+@pytest.mark.parametrize("station", [quick(timeout=SHORT)], indirect=True)
 def test_deadline_of_an_async_wait(station):
     station.allow(r"deadline|timeout")
     station.deploy("stuck.py", "import asyncio\nasync def GET(request):\n"
@@ -458,7 +461,7 @@ def test_deadline_of_an_async_wait(station):
     assert station.post("/objects/stuck").text == "fine"
 
 
-@pytest.mark.parametrize("station", [quick(timeout=0.4, timeout_grace=0.3)], indirect=True)
+@pytest.mark.parametrize("station", [quick(timeout=SHORT)], indirect=True)
 def test_deadline_raises_timeout_error(station):
     """A handler that cleans up in time keeps its worker."""
     station.allow(r"deadline|timeout")
@@ -471,7 +474,7 @@ def test_deadline_raises_timeout_error(station):
     assert station.post("/objects/tidy").json() == {"seen": 1, "pid": pid}
 
 
-@pytest.mark.parametrize("station", [quick(timeout=0.5, timeout_grace=0.2)], indirect=True)
+@pytest.mark.parametrize("station", [quick(timeout=SHORT, timeout_grace=0.2)], indirect=True)
 def test_deadline_spares_queued_calls(station):
     station.allow(r"deadline|timeout|killed|crash")
     station.deploy("stuck.py", "def GET(request):\n    sum(range(10**15))\n"
@@ -493,6 +496,8 @@ def test_queue_deadline(station):
                               "    while not os.path.exists(request['until']):\n"
                               "        time.sleep(0.005)\n    return {}\n"
                               "def POST(request):\n    return _state_manager.increment('n')\n")
+    warm = "/objects/busy?begun=/dev/null&until=/"
+    wait_until(lambda: station.get(warm).status == 200)  # a start is waited for, too
     begun, until = station.folder / "begun", station.folder / "until"
     first = threading.Thread(target=station.get, args=(f"/objects/busy?begun={begun}&until={until}",))
     first.start()

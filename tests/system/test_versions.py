@@ -205,7 +205,7 @@ def test_the_scribe_hangs(new_station):
     """It lives and does not answer: the client is told in time, and the deploy is not lost."""
     station = new_station(config={"http": {"view_timeout": 1}}).start()
     station.allow("takes long")
-    put(station, "o", says(1))
+    wait_until(lambda: put(station, "o", says(1)).status in (200, 201))
     scribe = station.children("scribe")[0]
     os.kill(scribe.pid, signal.SIGSTOP)
     try:
@@ -653,10 +653,11 @@ def test_a_file_saved_during_a_deploy(station):
 
 def test_a_stored_version_waits_for_the_running_turn(new_station):
     """However long that takes: it is the scribe alone that http.view_timeout holds for."""
-    station = new_station(config={"http": {"view_timeout": 1}}).start()
+    station = new_station(config={"http": {"view_timeout": 1.5}}).start()
     begun = station.folder / "begun"
-    put(station, "o", "import time\ndef GET(request):\n"
-        f"    open({str(begun)!r}, 'w').close()\n    time.sleep(2)\n    return {{'value': 1}}\n")
+    code = (f"import time\ndef GET(request):\n    open({str(begun)!r}, 'w').close()\n"
+            "    time.sleep(2)\n    return {'value': 1}\n")
+    wait_until(lambda: put(station, "o", code).status in (200, 201))
     values = []
     thread = threading.Thread(target=lambda: values.append(value_of(station, "o")))
     thread.start()
