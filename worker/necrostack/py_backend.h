@@ -23,24 +23,23 @@
 
 #include "common/events/backend.h"
 
-struct py_backend_pump;
-
 struct py_backend {
-    struct backend *backend;      /* NULL: closed */
-    PyObject *loop;               /* who watches; NULL: nobody yet */
-    PyObject *timer;              /* its TimerHandle, or NULL */
-    uint64_t timer_at;            /* monotonic ns */
-    int watched_fd;               /* the descriptor with a reader, or -1 */
-    struct py_backend_pump *pump; /* what reader and timer call */
+    PyObject_HEAD                /* callable: backend_progress(); reader and timer call it */
+        struct backend *backend; /* NULL: closed */
+    PyObject *loop;              /* who watches; NULL: nobody yet */
+    PyObject *timer;             /* its TimerHandle, or NULL */
+    uint64_t timer_at;           /* monotonic ns */
+    int watched_fd;              /* the descriptor with a reader, or -1 */
 };
 
 struct py_backend_kind {
     PyTypeObject *type;
     /* A run with a start event is over when the backend is empty: nobody else can add to it. */
     bool ends_when_empty;
-    /* The bridge for the loop that runs now, borrowed from the owner; NULL and an exception. */
+    /* The bridge for the loop that runs now, a new reference; NULL and an exception. */
     struct py_backend *(*here)(PyObject *owner);
-    /* The exception for -error, a new reference; NULL and an exception. Words: backend_error(). */
+    /* The exception for an errno (positive), a new reference; NULL and an exception. Words:
+     * backend_error(), as long as bridge->backend is there. */
     PyObject *(*error)(PyObject *owner, struct py_backend *bridge, int error);
     /* Python code got this event by pull(): remember its delivery. NULL where nothing is to be
      * known. 0, or -1 with an exception. */
@@ -62,23 +61,22 @@ void py_backend_register(const struct py_backend_kind *kind);
 /* The kind of an object that is exactly of a built-in type; NULL otherwise. */
 const struct py_backend_kind *py_backend_kind_of(PyObject *object);
 
-/* The bridge takes the backend. 0, or -1 with an exception (the backend then stays the caller's).
- */
-int py_backend_init(struct py_backend *bridge, struct backend *backend);
+/* A bridge, which owns the backend; NULL and an exception (the backend then stays the caller's). It
+ * does not know its owner, who closes it. */
+struct py_backend *py_backend_new(struct backend *backend);
 /* Stops watching and closes the backend; calls under way end with -ESHUTDOWN. Twice is allowed. */
-void py_backend_clear(struct py_backend *bridge);
-int py_backend_traverse(struct py_backend *bridge, visitproc visit, void *arg);
+void py_backend_shut(struct py_backend *bridge);
 
 /*
- * To be called after an operation gave -EINPROGRESS: the running loop watches descriptor and
- * deadline. 0, or -1 with an exception (RuntimeError: another loop that is still open has waiting
- * calls; or there is no running loop).
+ * To be called after an operation gave -EINPROGRESS: from now on the running loop watches
+ * descriptor and deadline. 0, or -1 with an exception.
  */
 int py_backend_watch(struct py_backend *bridge);
 /* backend_progress(), then the timer as the backend wants it now. */
 void py_backend_progress(struct py_backend *bridge);
-/* Waits up to ns for the descriptor, without the GIL, and goes on. False: nothing arrived. */
-bool py_backend_poll(struct py_backend *bridge, uint64_t ns);
+/* Goes on until the flag is false or ns have passed, waiting for the descriptor without the GIL;
+ * what the backend has not written yet, it writes first. */
+void py_backend_poll(struct py_backend *bridge, const bool *under_way, uint64_t ns);
 
 /* A future of the running loop, to be ended by py_backend_wake(); NULL and an exception. */
 PyObject *py_backend_waiter(void);
@@ -87,7 +85,8 @@ void py_backend_wake(PyObject *future);
 /* The loop that runs in this thread, a new reference; NULL and an exception. */
 PyObject *py_backend_running_loop(void);
 
-/* The awaitables; new references. Arguments are checked at once: TypeError, ValueError. */
+/* The awaitables (py_backend_call.c); new references. Arguments are checked at once: TypeError,
+ * ValueError. */
 PyObject *py_backend_enqueue(const struct py_backend_kind *kind, PyObject *owner, PyObject *event);
 /* timeout: seconds; None: for as long as it takes; gives an Event or None. */
 PyObject *py_backend_pull(const struct py_backend_kind *kind, PyObject *owner, PyObject *timeout);
@@ -97,8 +96,5 @@ PyObject *py_backend_nack(const struct py_backend_kind *kind, PyObject *owner, P
                           PyObject *reason);
 PyObject *py_backend_health(const struct py_backend_kind *kind, PyObject *owner);
 PyObject *py_backend_close(const struct py_backend_kind *kind, PyObject *owner);
-
-/* 0, or -1 with an exception. */
-int py_backend_add(PyObject *module);
 
 #endif

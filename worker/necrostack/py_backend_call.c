@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * py_backend_call - the awaitables of a backend's Python methods (py_backend.h).
+ *
+ * One coroutine object an operation. It holds what the struct backend is told until that has ended
+ * or was forgotten, so it may be cancelled or dropped at any time; an event that had arrived and
+ * reached nobody is given back.
+ */
+#include <Python.h>
+
+#include "worker/necrostack/py_backend.h"
+
+#include "common/clock.h"
+#include "worker/necrostack/py_coroutine.h"
+#include "worker/necrostack/py_necrostack.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+enum verb { ENQUEUE, PULL, ACK, NACK, HEALTH, CLOSE, VERBS };
+
+struct operation {
+    struct py_coroutine coroutine;
+    const struct py_backend_kind *kind;
+    PyObject *owner;
+    enum verb verb;
+    PyObject *event, *reason; /* or NULL */
+    const char *reason_text;
+    uint64_t wait_ns;
+
+    struct py_backend *bridge; /* NULL before it began */
+    union {
+        struct backend_call call;
+        struct pull_call pull;
+        struct health_call health;
+    } under;
+    bool under_way;
+    int result;
+    struct event *events[1];
+    struct delivery delivery;
+    PyObject *waiter; /* the future that under.call ends */
+};
+
+static struct operation *of(struct py_coroutine *coroutine)
+{
+    return (struct operation *)coroutine;
+}
+
+static void operation_done(struct backend_call *call, int result)
+{
+    struct operation *op = (struct operation *)((char *)call - offsetof(struct operation, under));
+    op->under_way = false;
+    op->result = result;
+    if (op->waiter)
+        py_backend_wake(op->waiter);
+}
+
+/* --- beginning ----------------------------------------------------------------------------------
+ */
+
+static int begin_enqueue(struct operation *op)
+{
+    op->events[0] = py_event_of(op->event);
+    return backend_enqueue(op->bridge->backend, op->events, 1, &op->under.call);
+}
+
+static int begin_pull(struct operation *op)
+{
+    op->under.pull.into = &op->delivery;
+    op->under.pull.room = 1;
+    op->under.pull.wait_ns = op->wait_ns;
+    return backend_pull(op->bridge->backend, &op->under.pull);
+}
+
+/* The delivery of the event; 0: there is none to be settled. */
+static int find_delivery(struct operation *op)
+{
+    op->delivery = (struct delivery){.event = py_event_of(op->event), .attempt = 1};
+    return op->kind->taken_back
+               ? op->kind->taken_back(op->owner, op->bridge, op->event, &op->delivery)
+               : 1;
+}
+
+static int begin_ack(struct operation *op)
+{
+    int found = find_delivery(op);
+    return found <= 0
+               ? found
+               : backend_ack(op->bridge->backend, &op->delivery, 1, NULL, 0, &op->under.call);
+}
+
+static int begin_nack(struct operation *op)
+{
+    int found = find_delivery(op);
+    return found <= 0 ? found
+                      : backend_nack(op->bridge->backend, &op->delivery, 1, op->reason_text,
+                                     &op->under.call);
+}
+
+static int begin_health(struct operation *op)
+{
+    return backend_health(op->bridge->backend, &op->under.health);
+}
+
+static int begin_close(struct operation *op)
+{
+    return op->kind->close(op->owner);
+}
+
+/* --- ending -------------------------------------------------------------------------------------
+ */
+
+static PyObject *end_plain(struct operation *op)
+{
+    (void)op;
+    Py_RETURN_NONE;
+}
+
+static PyObject *end_pull(struct operation *op)
+{
+    PyObject *event;
+    if (op->under.pull.count == 0)
+        Py_RETURN_NONE;
+    event = py_event_wrap(op->delivery.event);
+    if (!event || (op->kind->handed_out &&
+                   op->kind->handed_out(op->owner, op->bridge, event, &op->delivery))) {
+        Py_CLEAR(event);
+        return NULL; /* and the delivery is given back, for it is still here */
+    }
+    event_release(op->delivery.event);
+    op->under.pull.count = 0;
+    return event;
+}
+
+static PyObject *end_health(struct operation *op)
+{
+    return op->kind->health(op->owner, op->bridge, &op->under.health.health);
+}
+
+static const struct {
+    const char *name;
+    int (*begin)(struct operation *op); /* as the operations of a backend; -1 may be an exception */
+    PyObject *(*end)(struct operation *op);
+} verbs[VERBS] = {
+    [ENQUEUE] = {"enqueue", begin_enqueue, end_plain},
+    [PULL] = {"pull", begin_pull, end_pull},
+    [ACK] = {"ack", begin_ack, end_plain},
+    [NACK] = {"nack", begin_nack, end_plain},
+    [HEALTH] = {"health", begin_health, end_health},
+    [CLOSE] = {"close", begin_close, end_plain},
+};
+
+/* --- the coroutine ------------------------------------------------------------------------------
+ */
+
+/* Whatever of it is left in the backend, or came and was not handed on. */
+static void abandon(struct operation *op)
+{
+    if (op->under_way && op->bridge->backend)
+        backend_forget(op->bridge->backend, &op->under.call);
+    op->under_way = false;
+    if (op->verb == PULL && op->under.pull.count > 0) {
+        if (op->bridge->backend)
+            backend_give_back(op->bridge->backend, &op->delivery);
+        event_release(op->delivery.event);
+        op->under.pull.count = 0;
+    }
+}
+
+static PySendResult fail(struct operation *op, int error)
+{
+    PyObject *exception = op->kind->error(op->owner, op->bridge, error);
+    if (exception)
+        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    Py_XDECREF(exception);
+    return PYGEN_ERROR;
+}
+
+static PySendResult finish(struct operation *op, PyObject **result)
+{
+    PySendResult status = PYGEN_RETURN;
+    if (op->result)
+        status = fail(op, -op->result);
+    else if (!(*result = verbs[op->verb].end(op)))
+        status = PYGEN_ERROR;
+    abandon(op);
+    return status;
+}
+
+static PySendResult wait(struct operation *op)
+{
+    op->waiter = py_backend_waiter();
+    if (op->waiter && !py_backend_watch(op->bridge))
+        op->coroutine.waiting_for = py_coroutine_iterator(op->waiter);
+    if (op->coroutine.waiting_for)
+        return PYGEN_NEXT;
+    abandon(op);
+    return PYGEN_ERROR;
+}
+
+static PySendResult begin(struct operation *op, PyObject **result)
+{
+    op->bridge = op->kind->here(op->owner);
+    if (!op->bridge)
+        return PYGEN_ERROR;
+    op->under.call.done = operation_done;
+    if (!op->bridge->backend && op->verb != CLOSE)
+        return fail(op, ESHUTDOWN);
+    op->result = verbs[op->verb].begin(op);
+    if (op->result == -EINPROGRESS) {
+        op->under_way = true;
+        op->result = 0;
+        return wait(op);
+    }
+    return PyErr_Occurred() ? PYGEN_ERROR : finish(op, result);
+}
+
+static PySendResult operation_advance(struct py_coroutine *self, PyObject *value, PyObject **result)
+{
+    struct operation *op = of(self);
+    if (!value) {
+        abandon(op);
+        return PYGEN_ERROR;
+    }
+    if (!op->bridge)
+        return begin(op, result);
+    if (!op->under_way)
+        return finish(op, result);
+    Py_CLEAR(op->waiter);
+    return wait(op);
+}
+
+/* --- the object ---------------------------------------------------------------------------------
+ */
+
+static void operation_finalize(PyObject *self)
+{
+    py_coroutine_finalize(self);
+}
+
+static int operation_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    struct operation *op = (struct operation *)self;
+    Py_VISIT(op->coroutine.waiting_for);
+    Py_VISIT(op->owner);
+    Py_VISIT(op->event);
+    Py_VISIT(op->reason);
+    Py_VISIT((PyObject *)op->bridge);
+    Py_VISIT(op->waiter);
+    return 0;
+}
+
+static int operation_clear(PyObject *self)
+{
+    struct operation *op = (struct operation *)self;
+    Py_CLEAR(op->coroutine.waiting_for);
+    Py_CLEAR(op->owner);
+    Py_CLEAR(op->event);
+    Py_CLEAR(op->reason);
+    Py_CLEAR(op->waiter);
+    return 0;
+}
+
+static void operation_dealloc(PyObject *self)
+{
+    struct operation *op = (struct operation *)self;
+    if (PyObject_CallFinalizerFromDealloc(self))
+        return;
+    PyObject_GC_UnTrack(self);
+    abandon(op);
+    operation_clear(self);
+    Py_XDECREF(op->bridge);
+    PyObject_GC_Del(self);
+}
+
+static const struct py_coroutine_ops operation_ops[VERBS] = {
+    [ENQUEUE] = {"enqueue", operation_advance}, [PULL] = {"pull", operation_advance},
+    [ACK] = {"ack", operation_advance},         [NACK] = {"nack", operation_advance},
+    [HEALTH] = {"health", operation_advance},   [CLOSE] = {"close", operation_advance},
+};
+
+static PyTypeObject operation_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "necrostack._necrostack.BackendCall",
+    .tp_basicsize = sizeof(struct operation),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_base = &py_coroutine_base,
+    .tp_dealloc = operation_dealloc,
+    .tp_finalize = operation_finalize,
+    .tp_traverse = operation_traverse,
+    .tp_clear = operation_clear,
+};
+
+static struct operation *operation_new(const struct py_backend_kind *kind, PyObject *owner,
+                                       enum verb verb, PyObject *event)
+{
+    struct operation *op;
+    if (event && !py_event_check(event)) {
+        PyErr_Format(PyExc_TypeError, "%s() takes an Event, not %.100s", operation_ops[verb].name,
+                     Py_TYPE(event)->tp_name);
+        return NULL;
+    }
+    op = PyType_Ready(&operation_type) ? NULL : PyObject_GC_New(struct operation, &operation_type);
+    if (!op)
+        return NULL;
+    memset((char *)op + sizeof(PyObject), 0, sizeof(*op) - sizeof(PyObject));
+    op->coroutine.ops = &operation_ops[verb];
+    op->kind = kind;
+    op->owner = Py_NewRef(owner);
+    op->verb = verb;
+    op->event = Py_XNewRef(event);
+    PyObject_GC_Track((PyObject *)op);
+    return op;
+}
+
+PyObject *py_backend_enqueue(const struct py_backend_kind *kind, PyObject *owner, PyObject *event)
+{
+    return (PyObject *)operation_new(kind, owner, ENQUEUE, event);
+}
+
+/* Seconds in ns; what is beyond 100 years is for ever. */
+static int read_timeout(PyObject *timeout, uint64_t *ns)
+{
+    const double forever = 3e9;
+    double seconds;
+    *ns = UINT64_MAX;
+    if (timeout == Py_None)
+        return 0;
+    seconds = PyFloat_AsDouble(timeout);
+    if (seconds == -1.0 && PyErr_Occurred())
+        return -1;
+    if (seconds != seconds) {
+        PyErr_SetString(PyExc_ValueError, "timeout is not a number");
+        return -1;
+    }
+    if (seconds < forever)
+        *ns = seconds > 0 ? (uint64_t)(seconds * NS_PER_S) : 0;
+    return 0;
+}
+
+PyObject *py_backend_pull(const struct py_backend_kind *kind, PyObject *owner, PyObject *timeout)
+{
+    uint64_t ns;
+    struct operation *op =
+        read_timeout(timeout, &ns) ? NULL : operation_new(kind, owner, PULL, NULL);
+    if (op)
+        op->wait_ns = ns;
+    return (PyObject *)op;
+}
+
+PyObject *py_backend_ack(const struct py_backend_kind *kind, PyObject *owner, PyObject *event)
+{
+    return (PyObject *)operation_new(kind, owner, ACK, event);
+}
+
+PyObject *py_backend_nack(const struct py_backend_kind *kind, PyObject *owner, PyObject *event,
+                          PyObject *reason)
+{
+    struct operation *op;
+    const char *text = "";
+    if (reason && !(text = PyUnicode_AsUTF8(reason)))
+        return NULL;
+    op = operation_new(kind, owner, NACK, event);
+    if (op) {
+        op->reason = Py_XNewRef(reason);
+        op->reason_text = text;
+    }
+    return (PyObject *)op;
+}
+
+PyObject *py_backend_health(const struct py_backend_kind *kind, PyObject *owner)
+{
+    return (PyObject *)operation_new(kind, owner, HEALTH, NULL);
+}
+
+PyObject *py_backend_close(const struct py_backend_kind *kind, PyObject *owner)
+{
+    return (PyObject *)operation_new(kind, owner, CLOSE, NULL);
+}
