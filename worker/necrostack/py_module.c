@@ -8,6 +8,7 @@
 
 /* In the order in which they need each other. */
 static int (*const parts[])(PyObject *module) = {
+    py_event_add,
     NULL,
 };
 
