@@ -45,13 +45,17 @@ struct py_backend_kind {
      * known. 0, or -1 with an exception. */
     int (*handed_out)(PyObject *owner, struct py_backend *bridge, PyObject *event,
                       const struct delivery *delivery);
-    /* The delivery of an event that Python code acks or nacks, which is forgotten. 1: found, id and
-     * attempt are set; 0: none is known, the operation then does nothing; -1 with an exception. */
+    /* The delivery of an event that Python code acks or nacks, which is forgotten until that fails
+     * (then it is handed out again). 1: found, id and attempt are set; 0: none is known, the
+     * operation then does nothing; -1 with an exception. */
     int (*taken_back)(PyObject *owner, struct py_backend *bridge, PyObject *event,
                       struct delivery *delivery);
     /* What `await health()` gives, a new reference. */
     PyObject *(*health)(PyObject *owner, struct py_backend *bridge,
                         const struct backend_health *health);
+    /* delete_stream(): as the operations of a backend; name may be NULL. NULL where there is none.
+     */
+    int (*remove)(struct backend *backend, const char *name, struct backend_call *call);
     /* What `await close()` does: 0, or -1 with an exception. */
     int (*close)(PyObject *owner);
 };
@@ -95,6 +99,10 @@ PyObject *py_backend_ack(const struct py_backend_kind *kind, PyObject *owner, Py
 PyObject *py_backend_nack(const struct py_backend_kind *kind, PyObject *owner, PyObject *event,
                           PyObject *reason);
 PyObject *py_backend_health(const struct py_backend_kind *kind, PyObject *owner);
+/* name: a str, or None. */
+PyObject *py_backend_remove(const struct py_backend_kind *kind, PyObject *owner, PyObject *name);
+/* Of `async with`: gives the owner. */
+PyObject *py_backend_enter(const struct py_backend_kind *kind, PyObject *owner);
 PyObject *py_backend_close(const struct py_backend_kind *kind, PyObject *owner);
 
 #endif

@@ -17,15 +17,15 @@
 #include <errno.h>
 #include <stddef.h>
 
-enum verb { ENQUEUE, PULL, ACK, NACK, HEALTH, CLOSE, VERBS };
+enum verb { ENQUEUE, PULL, ACK, NACK, HEALTH, REMOVE, ENTER, CLOSE, VERBS };
 
 struct operation {
     struct py_coroutine coroutine;
     const struct py_backend_kind *kind;
     PyObject *owner;
     enum verb verb;
-    PyObject *event, *reason; /* or NULL */
-    const char *reason_text;
+    PyObject *event, *text; /* or NULL; a nack's reason, a removal's name */
+    const char *text_utf8;
     uint64_t wait_ns;
 
     struct py_backend *bridge; /* NULL before it began */
@@ -38,6 +38,7 @@ struct operation {
     int result;
     struct event *events[1];
     struct delivery delivery;
+    bool settling;    /* the delivery was taken back and is not settled yet */
     PyObject *waiter; /* the future that under.call ends */
 };
 
@@ -75,10 +76,12 @@ static int begin_pull(struct operation *op)
 /* The delivery of the event; 0: there is none to be settled. */
 static int find_delivery(struct operation *op)
 {
+    int found = 1;
     op->delivery = (struct delivery){.event = py_event_of(op->event), .attempt = 1};
-    return op->kind->taken_back
-               ? op->kind->taken_back(op->owner, op->bridge, op->event, &op->delivery)
-               : 1;
+    if (op->kind->taken_back)
+        found = op->kind->taken_back(op->owner, op->bridge, op->event, &op->delivery);
+    op->settling = found > 0;
+    return found;
 }
 
 static int begin_ack(struct operation *op)
@@ -93,13 +96,24 @@ static int begin_nack(struct operation *op)
 {
     int found = find_delivery(op);
     return found <= 0 ? found
-                      : backend_nack(op->bridge->backend, &op->delivery, 1, op->reason_text,
+                      : backend_nack(op->bridge->backend, &op->delivery, 1, op->text_utf8,
                                      &op->under.call);
 }
 
 static int begin_health(struct operation *op)
 {
     return backend_health(op->bridge->backend, &op->under.health);
+}
+
+static int begin_remove(struct operation *op)
+{
+    return op->kind->remove(op->bridge->backend, op->text_utf8, &op->under.call);
+}
+
+static int begin_enter(struct operation *op)
+{
+    (void)op;
+    return 0;
 }
 
 static int begin_close(struct operation *op)
@@ -132,6 +146,11 @@ static PyObject *end_pull(struct operation *op)
     return event;
 }
 
+static PyObject *end_enter(struct operation *op)
+{
+    return Py_NewRef(op->owner);
+}
+
 static PyObject *end_health(struct operation *op)
 {
     return op->kind->health(op->owner, op->bridge, &op->under.health.health);
@@ -147,11 +166,25 @@ static const struct {
     [ACK] = {"ack", begin_ack, end_plain},
     [NACK] = {"nack", begin_nack, end_plain},
     [HEALTH] = {"health", begin_health, end_health},
+    [REMOVE] = {"delete_stream", begin_remove, end_plain},
+    [ENTER] = {"__aenter__", begin_enter, end_enter},
     [CLOSE] = {"close", begin_close, end_plain},
 };
 
 /* --- the coroutine ------------------------------------------------------------------------------
  */
+
+/* An ack or nack that failed, or whose end nobody saw, may be tried again. */
+static void keep_delivery(struct operation *op)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (op->kind->handed_out && op->owner && op->event &&
+        op->kind->handed_out(op->owner, op->bridge, op->event, &op->delivery))
+        PyErr_WriteUnraisable(op->owner);
+    op->settling = false;
+    PyErr_Restore(type, value, traceback);
+}
 
 /* Whatever of it is left in the backend, or came and was not handed on. */
 static void abandon(struct operation *op)
@@ -165,6 +198,8 @@ static void abandon(struct operation *op)
         event_release(op->delivery.event);
         op->under.pull.count = 0;
     }
+    if (op->settling)
+        keep_delivery(op);
 }
 
 static PySendResult fail(struct operation *op, int error)
@@ -183,6 +218,8 @@ static PySendResult finish(struct operation *op, PyObject **result)
         status = fail(op, -op->result);
     else if (!(*result = verbs[op->verb].end(op)))
         status = PYGEN_ERROR;
+    else
+        op->settling = false;
     abandon(op);
     return status;
 }
@@ -244,7 +281,7 @@ static int operation_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(op->coroutine.waiting_for);
     Py_VISIT(op->owner);
     Py_VISIT(op->event);
-    Py_VISIT(op->reason);
+    Py_VISIT(op->text);
     Py_VISIT((PyObject *)op->bridge);
     Py_VISIT(op->waiter);
     return 0;
@@ -256,7 +293,7 @@ static int operation_clear(PyObject *self)
     Py_CLEAR(op->coroutine.waiting_for);
     Py_CLEAR(op->owner);
     Py_CLEAR(op->event);
-    Py_CLEAR(op->reason);
+    Py_CLEAR(op->text);
     Py_CLEAR(op->waiter);
     return 0;
 }
@@ -274,9 +311,10 @@ static void operation_dealloc(PyObject *self)
 }
 
 static const struct py_coroutine_ops operation_ops[VERBS] = {
-    [ENQUEUE] = {"enqueue", operation_advance}, [PULL] = {"pull", operation_advance},
-    [ACK] = {"ack", operation_advance},         [NACK] = {"nack", operation_advance},
-    [HEALTH] = {"health", operation_advance},   [CLOSE] = {"close", operation_advance},
+    [ENQUEUE] = {"enqueue", operation_advance},  [PULL] = {"pull", operation_advance},
+    [ACK] = {"ack", operation_advance},          [NACK] = {"nack", operation_advance},
+    [HEALTH] = {"health", operation_advance},    [REMOVE] = {"delete_stream", operation_advance},
+    [ENTER] = {"__aenter__", operation_advance}, [CLOSE] = {"close", operation_advance},
 };
 
 static PyTypeObject operation_type = {
@@ -361,8 +399,8 @@ PyObject *py_backend_nack(const struct py_backend_kind *kind, PyObject *owner, P
         return NULL;
     op = operation_new(kind, owner, NACK, event);
     if (op) {
-        op->reason = Py_XNewRef(reason);
-        op->reason_text = text;
+        op->text = Py_XNewRef(reason);
+        op->text_utf8 = text;
     }
     return (PyObject *)op;
 }
@@ -375,4 +413,23 @@ PyObject *py_backend_health(const struct py_backend_kind *kind, PyObject *owner)
 PyObject *py_backend_close(const struct py_backend_kind *kind, PyObject *owner)
 {
     return (PyObject *)operation_new(kind, owner, CLOSE, NULL);
+}
+
+PyObject *py_backend_remove(const struct py_backend_kind *kind, PyObject *owner, PyObject *name)
+{
+    struct operation *op;
+    const char *utf8 = NULL;
+    if (name != Py_None && !(utf8 = PyUnicode_AsUTF8(name)))
+        return NULL;
+    op = operation_new(kind, owner, REMOVE, NULL);
+    if (op) {
+        op->text = Py_NewRef(name);
+        op->text_utf8 = utf8;
+    }
+    return (PyObject *)op;
+}
+
+PyObject *py_backend_enter(const struct py_backend_kind *kind, PyObject *owner)
+{
+    return (PyObject *)operation_new(kind, owner, ENTER, NULL);
 }
