@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events, the organs that handle them, and the spine that carries them."""
+
+from necrostack.core.event import Event
+
+__all__ = ["Event"]

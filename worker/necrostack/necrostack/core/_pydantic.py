@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 from necrostack.core.event import Event
@@ -51,7 +52,7 @@ def modify_schema(schema: dict[str, Any]) -> None:
 
 def core_schema(cls: type[Event]) -> Any:
     """__get_pydantic_core_schema__."""
-    from pydantic_core import core_schema as make
+    make: Any = import_module("pydantic_core.core_schema")
 
     def dump(event: Event, info: Any) -> dict[str, Any]:
         return event.model_dump(mode="json" if info.mode == "json" else "python")
