@@ -83,6 +83,10 @@ def names(station, object_id):
     return [f["name"] for f in station.get(f"/objects/{object_id}?files=true").json()["files"]]
 
 
+def quoted(name):
+    return "".join(f"%{b:02X}" for b in name.encode())
+
+
 def staged(station):
     return sorted(os.listdir(station.data / "files" / ".staging"))
 
@@ -97,9 +101,18 @@ def box(station, **request):
 
 
 @pytest.fixture
-def plain(station):
+def own_plain(station):
     station.deploy("plain.py", PLAIN)
     return station
+
+
+@pytest.fixture
+def plain(shared):
+    """The object of that name without any file, of one station for all that disturb nobody."""
+    shared.deploy("plain.py", PLAIN)
+    for name in names(shared, "plain"):
+        assert shared.request("DELETE", f"/objects/plain?file={quoted(name)}").status == 200
+    return shared
 
 
 @pytest.fixture
@@ -258,9 +271,8 @@ def test_hostile_names(plain, name):
 def test_unusual_names(plain, name):
     assert upload(plain, "plain", part("hello", name)).status == 200
     assert names(plain, "plain") == [name]
-    quoted = "".join(f"%{b:02X}" for b in name.encode())
-    assert plain.get(f"/objects/plain?file={quoted}").text == "hello"
-    assert plain.request("DELETE", f"/objects/plain?file={quoted}").status == 200
+    assert plain.get(f"/objects/plain?file={quoted(name)}").text == "hello"
+    assert plain.request("DELETE", f"/objects/plain?file={quoted(name)}").status == 200
 
 
 def test_an_encoded_name(plain):
@@ -419,8 +431,8 @@ def test_a_page_of_another_site_uploads_nothing(plain):
     assert names(plain, "plain") == []
 
 
-def test_a_large_upload_is_not_held_in_memory(plain):
-    before = plain.rss()
+def test_a_large_upload_is_not_held_in_memory(own_plain):
+    before = own_plain.rss()
     piece, count = os.urandom(1 << 20), 200
     head = part(b"", "big.bin")[:-2]
     tail = f"\r\n--{BOUNDARY}--\r\n".encode()
@@ -433,7 +445,7 @@ def test_a_large_upload_is_not_held_in_memory(plain):
             yield piece
         yield tail
 
-    connection = http.client.HTTPConnection("127.0.0.1", plain.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", own_plain.port, timeout=60)
     connection.request("POST", "/objects/plain", body=body(), headers={
         **HEADERS, "Content-Length": str(len(head) + count * len(piece) + len(tail))})
     reply = connection.getresponse()
@@ -449,32 +461,32 @@ def test_a_large_upload_is_not_held_in_memory(plain):
         got.update(data)
     connection.close()
     assert got.hexdigest() == sums.hexdigest()
-    assert plain.rss(peak=True) - before < 16 << 20
+    assert own_plain.rss(peak=True) - before < 16 << 20
 
 
-def test_a_folder_in_the_way(plain):
-    (plain.data / "files/plain/dir").mkdir(parents=True)
-    (plain.data / "files/plain/link").symlink_to("/etc/passwd")
-    reply = upload(plain, "plain", part("x", "dir"))
+def test_a_folder_in_the_way(own_plain):
+    (own_plain.data / "files/plain/dir").mkdir(parents=True)
+    (own_plain.data / "files/plain/link").symlink_to("/etc/passwd")
+    reply = upload(own_plain, "plain", part("x", "dir"))
     assert reply.status == 409
-    assert plain.get("/objects/plain?file=link").status == 404
-    assert plain.get("/objects/plain?file=dir").status == 404
-    assert names(plain, "plain") == []
-    assert upload(plain, "plain", part("x", "link")).status == 200
-    assert plain.get("/objects/plain?file=link").text == "x"
-    (plain.data / "files/plain/dir").rmdir()
+    assert own_plain.get("/objects/plain?file=link").status == 404
+    assert own_plain.get("/objects/plain?file=dir").status == 404
+    assert names(own_plain, "plain") == []
+    assert upload(own_plain, "plain", part("x", "link")).status == 200
+    assert own_plain.get("/objects/plain?file=link").text == "x"
+    (own_plain.data / "files/plain/dir").rmdir()
 
 
-def test_a_folder_that_is_a_link_is_not_followed(plain, tmp_path):
+def test_a_folder_that_is_a_link_is_not_followed(own_plain, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret").write_text("secret")
-    (plain.data / "files").mkdir(exist_ok=True)
-    (plain.data / "files/plain").symlink_to(outside)
-    assert plain.get("/objects/plain?file=secret").status in (404, 503)
-    assert plain.get("/objects/plain?files=true").status == 503
-    (plain.data / "files/plain").unlink()
-    plain.allow("files of")
+    (own_plain.data / "files").mkdir(exist_ok=True)
+    (own_plain.data / "files/plain").symlink_to(outside)
+    assert own_plain.get("/objects/plain?file=secret").status in (404, 503)
+    assert own_plain.get("/objects/plain?files=true").status == 503
+    (own_plain.data / "files/plain").unlink()
+    own_plain.allow("files of")
 
 
 def test_files_of_the_earlier_system_are_read(new_station):
@@ -559,8 +571,7 @@ def test_head(ten):
 def test_type_and_disposition(plain, name, kind, disposition):
     escaped = name.replace('"', '\\"')
     assert upload(plain, "plain", part("x", escaped)).status == 200
-    quoted = "".join(f"%{b:02X}" for b in name.encode())
-    reply = plain.get(f"/objects/plain?file={quoted}")
+    reply = plain.get(f"/objects/plain?file={quoted(name)}")
     assert reply.headers["content-type"] == kind
     assert reply.headers["content-disposition"] == disposition
     assert reply.headers["x-content-type-options"] == "nosniff"
@@ -784,28 +795,28 @@ def test_after_kill_9(boxed):
     assert staged(boxed) == []
 
 
-def test_a_deletion_is_not_done_twice(plain):
-    assert upload(plain, "plain", part("x", "d.txt")).status == 200
-    assert plain.request("DELETE", "/objects/plain?file=d.txt").status == 200
-    plain.restart()
-    (plain.data / "files/plain/d.txt").write_text("by hand")
-    plain.restart()
-    assert plain.get("/objects/plain?file=d.txt").text == "by hand"
+def test_a_deletion_is_not_done_twice(own_plain):
+    assert upload(own_plain, "plain", part("x", "d.txt")).status == 200
+    assert own_plain.request("DELETE", "/objects/plain?file=d.txt").status == 200
+    own_plain.restart()
+    (own_plain.data / "files/plain/d.txt").write_text("by hand")
+    own_plain.restart()
+    assert own_plain.get("/objects/plain?file=d.txt").text == "by hand"
 
 
-def test_check_reports_what_lies_in_files(plain):
-    assert upload(plain, "plain", part("x", "a.txt")).status == 200
-    plain.stop()
-    (plain.data / "files/.staging/u9-1").write_text("stray")
-    done = plain.objectctl("check", str(plain.data))
+def test_check_reports_what_lies_in_files(own_plain):
+    assert upload(own_plain, "plain", part("x", "a.txt")).status == 200
+    own_plain.stop()
+    (own_plain.data / "files/.staging/u9-1").write_text("stray")
+    done = own_plain.objectctl("check", str(own_plain.data))
     assert done.returncode == 0 and "files/.staging/u9-1" in done.stdout
-    (plain.data / "files/stray.txt").write_text("nobody's")
-    done = plain.objectctl("check", str(plain.data))
+    (own_plain.data / "files/stray.txt").write_text("nobody's")
+    done = own_plain.objectctl("check", str(own_plain.data))
     assert done.returncode != 0 and "files/stray.txt" in done.stdout
-    (plain.data / "files/stray.txt").unlink()
-    (plain.data / "files/plain/bad\nname").write_text("x")
-    assert plain.objectctl("check", str(plain.data)).returncode != 0
-    (plain.data / "files/plain/bad\nname").unlink()
+    (own_plain.data / "files/stray.txt").unlink()
+    (own_plain.data / "files/plain/bad\nname").write_text("x")
+    assert own_plain.objectctl("check", str(own_plain.data)).returncode != 0
+    (own_plain.data / "files/plain/bad\nname").unlink()
 
 
 STEPS = ["upload-open", "upload-write", "files-sync", "files-synced", "files-apply", "files-renamed",

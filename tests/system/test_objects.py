@@ -2,6 +2,7 @@
 """Objects in the folder: found at start and by inotify, named, listed, replaced, gone; what the
 management queries show of them."""
 
+import itertools
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import threading
 import pytest
 from station import scaled, wait_until
 
+numbers = itertools.count()
 HELLO = 'def GET(request):\n    return {"message": "Hello, World!"}\n'
 
 
@@ -254,20 +256,20 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", sorted(BROKEN))
-def test_broken_file_does_not_replace(station, kind):
+def test_broken_file_does_not_replace(shared, kind):
     source, complaint = BROKEN[kind]
-    station.allow(r"does not load|broken")
-    station.deploy("broken.py", says("good"))
-    assert value_of(station, "broken") == "good"
-    station.put("broken.py", source)
+    shared.allow(r"does not load|broken")
+    object_id = shared.deploy(f"broken_later_{kind}.py", says("good"))
+    assert value_of(shared, object_id) == "good"
+    shared.put(f"{object_id}.py", source)
 
     def noticed():
-        return rejected(station, "broken", complaint)
+        return rejected(shared, object_id, complaint)
 
     wait_until(noticed, what="the rejection is shown nowhere")
-    assert value_of(station, "broken") == "good"
-    station.put("broken.py", says("better"))
-    wait_value(station, "broken", "better")
+    assert value_of(shared, object_id) == "good"
+    shared.put(f"{object_id}.py", says("better"))
+    wait_value(shared, object_id, "better")
 
 
 def rejected(station, object_id, complaint):
@@ -277,16 +279,16 @@ def rejected(station, object_id, complaint):
 
 
 @pytest.mark.parametrize("kind", sorted(BROKEN))
-def test_broken_file_from_the_start(station, kind):
+def test_broken_file_from_the_start(shared, kind):
     source, complaint = BROKEN[kind]
-    station.allow(r"does not load|broken")
-    station.deploy("broken.py", source)
-    reply = station.get("/objects/broken")
+    shared.allow(r"does not load|broken")
+    object_id = shared.deploy(f"broken_first_{kind}.py", source)
+    reply = shared.get(f"/objects/{object_id}")
     assert reply.status in (500, 503), reply
     assert reply.json()["status"] == "error"
     assert re.search(complaint, reply.text), reply
-    station.put("broken.py", says("good"))
-    wait_value(station, "broken", "good")
+    shared.put(f"{object_id}.py", says("good"))
+    wait_value(shared, object_id, "good")
 
 
 def test_broken_file_names_the_line(station):
@@ -403,17 +405,17 @@ def test_metadata_query(station):
     ("{'limits': {'memory': 40}}", '__endpoint__["limits"]["memory"]: there is no such limit'),
     ("{'limits': {'memory_mb': -1}}", '__endpoint__["limits"]["memory_mb"] is -1'),
 ])
-def test_a_wrong_endpoint_rejects_the_deploy(station, endpoint, message):
-    station.allow(r"does not load")
-    station.deploy("wrong.py", f"__endpoint__ = {endpoint}\n" + HELLO)
-    reply = station.get("/objects/wrong")
+def test_a_wrong_endpoint_rejects_the_deploy(shared, endpoint, message):
+    shared.allow(r"does not load")
+    wrong = shared.deploy(f"wrong{next(numbers)}.py", f"__endpoint__ = {endpoint}\n" + HELLO)
+    reply = shared.get(f"/objects/{wrong}")
     assert reply.status == 500 and message in reply.json()["error"], reply
-    station.put("wrong.py", "__endpoint__ = {'timeout': 5}\n" + HELLO)
-    wait_until(lambda: "Hello" in station.get("/objects/wrong").text)
-    station.put("wrong.py", f"__endpoint__ = {endpoint}\ndef GET(request):\n    return 'new'\n")
-    wait_until(lambda: message in station.get(
-        "/objects/wrong?metadata=true").json()["metadata"].get("load_error", ""))
-    assert "Hello" in station.get("/objects/wrong").text  # the old one serves on
+    shared.put(f"{wrong}.py", "__endpoint__ = {'timeout': 5}\n" + HELLO)
+    wait_until(lambda: "Hello" in shared.get(f"/objects/{wrong}").text)
+    shared.put(f"{wrong}.py", f"__endpoint__ = {endpoint}\ndef GET(request):\n    return 'new'\n")
+    wait_until(lambda: message in shared.get(
+        f"/objects/{wrong}?metadata=true").json()["metadata"].get("load_error", ""))
+    assert "Hello" in shared.get(f"/objects/{wrong}").text  # the old one serves on
 
 
 def test_state_query(station):

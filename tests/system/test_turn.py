@@ -636,17 +636,17 @@ ENDS = {
 
 
 @pytest.mark.parametrize("how", sorted(ENDS))
-def test_worker_ends(station, how):
-    station.allow(r"crash|died|exit|ended|frame|message|closed|killed|worker")
-    station.deploy("ends.py", f"import os\ndef GET(request):\n    _state_manager.set('k', 1)\n"
-                              f"    return {ENDS[how]}\n"
-                              "def POST(request):\n    return _state_manager.get_all()\n")
-    assert station.post("/objects/ends").json() == {}
-    reply = station.get("/objects/ends")
+def test_worker_ends(shared, how):
+    shared.allow(r"crash|died|exit|ended|frame|message|closed|killed|worker")
+    source = (f"import os\ndef GET(request):\n    _state_manager.set('k', 1)\n    return {ENDS[how]}\n"
+              "def POST(request):\n    return _state_manager.get_all()\n")
+    path = "/objects/" + shared.deploy(f"ends_{how.replace(' ', '_')}.py", source)
+    assert shared.post(path).json() == {}
+    reply = shared.get(path)
     if how == "close all" and reply.status == 200:
         return  # the socket to the supervisor lay beyond what was closed
     assert reply.status == 502 and reply.json()["crash_id"], reply
-    assert station.post("/objects/ends").json() == {}
+    assert shared.post(path).json() == {}
 
 
 def test_crash_after_acknowledged_writes(station):

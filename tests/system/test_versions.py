@@ -13,7 +13,7 @@ import threading
 import time
 
 import pytest
-from station import FAILPOINT_BUILD, wait_until
+from station import FAILPOINT_BUILD, Station, wait_until
 
 
 def says(value):
@@ -165,6 +165,18 @@ def test_the_same_source_is_not_deployed_twice(station):
     assert len(versions(station, "o")) == 1
 
 
+@pytest.fixture(scope="module")
+def small_sources(tmp_path_factory):
+    """One station for all that is refused."""
+    subject = Station(tmp_path_factory.mktemp("small"), {"limits": {"source_max": "64K"}}).start()
+    assert put(subject, "o", says(1)).status == 201
+    yield subject
+    try:
+        subject.verify()
+    finally:
+        subject.close()
+
+
 @pytest.mark.parametrize("body,status,says_what", [
     ("", 400, "JSON"), ("{", 400, "JSON"), ("[]", 400, "JSON object"), ('"x"', 400, "JSON object"),
     ("{}", 400, "code"), ('{"code": 1}', 400, "code"), ('{"code": null}', 400, "code"),
@@ -176,9 +188,8 @@ def test_the_same_source_is_not_deployed_twice(station):
     (json.dumps({"code": "#" * 1000000}), 413, "source_max"),
     (b'{"code": "\xff\xfe"}', 400, "decode"),
 ], ids=range(15))
-def test_bad_bodies(new_station, body, status, says_what):
-    station = new_station(config={"limits": {"source_max": "64K"}}).start()
-    put(station, "o", says(1))
+def test_bad_bodies(small_sources, body, status, says_what):
+    station = small_sources
     for path in ("/objects/o?source=true", "/objects/unborn?source=true"):
         reply = station.request("PUT", path, body)
         assert reply.status == status and says_what in reply.text, reply
