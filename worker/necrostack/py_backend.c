@@ -5,7 +5,9 @@
 
 #include "common/clock.h"
 #include "worker/necrostack/py_necrostack.h"
+#include "worker/necrostack/py_validation_error.h"
 
+#include <errno.h>
 #include <poll.h>
 
 /* --- kinds --------------------------------------------------------------------------------------
@@ -59,15 +61,6 @@ PyObject *py_backend_running_loop(void)
     return import_asyncio() ? NULL : PyObject_CallNoArgs(get_running_loop);
 }
 
-PyObject *py_backend_waiter(void)
-{
-    PyObject *loop = py_backend_running_loop(), *future = NULL;
-    if (loop)
-        future = PyObject_CallMethod(loop, "create_future", NULL);
-    Py_XDECREF(loop);
-    return future;
-}
-
 static PyObject *end_future(PyObject *unused, PyObject *future)
 {
     PyObject *done = PyObject_CallMethod(future, "done", NULL);
@@ -80,6 +73,32 @@ static PyObject *end_future(PyObject *unused, PyObject *future)
 }
 
 static PyMethodDef end_future_method = {"end_future", end_future, METH_O, NULL};
+
+PyObject *py_backend_waiter(void)
+{
+    PyObject *loop = py_backend_running_loop(), *future = NULL;
+    if (loop)
+        future = PyObject_CallMethod(loop, "create_future", NULL);
+    Py_XDECREF(loop);
+    return future;
+}
+
+PyObject *py_backend_sleeper(double seconds)
+{
+    PyObject *future = py_backend_waiter(), *loop = NULL, *callback = NULL, *timer = NULL;
+    if (future)
+        loop = PyObject_CallMethod(future, "get_loop", NULL);
+    if (loop)
+        callback = PyCFunction_New(&end_future_method, NULL);
+    if (callback)
+        timer = PyObject_CallMethod(loop, "call_later", "dOO", seconds, callback, future);
+    if (!timer)
+        Py_CLEAR(future);
+    Py_XDECREF(timer);
+    Py_XDECREF(callback);
+    Py_XDECREF(loop);
+    return future;
+}
 
 /* Through its own loop, which may be another thread's, or closed: then nobody waits any more. */
 static PyObject *end_future_elsewhere(PyObject *loop, PyObject *future)
@@ -229,6 +248,54 @@ void py_backend_poll(struct py_backend *bridge, const bool *under_way, uint64_t 
         py_backend_progress(bridge);
         now = clock_mono_ns();
     }
+}
+
+/* --- refusing -----------------------------------------------------------------------------------
+ */
+
+/* A nack that nobody waits for. */
+struct refusal {
+    struct backend_call call;
+    struct delivery delivery;
+    PyObject *words;
+};
+
+/* What a nack that failed leaves behind is delivered again, and refused again. */
+static void refused(struct backend_call *call, int result)
+{
+    struct refusal *refusal = (struct refusal *)call;
+    (void)result;
+    event_release(refusal->delivery.event);
+    Py_DECREF(refusal->words);
+    PyMem_Free(refusal);
+}
+
+int py_backend_refuse(struct py_backend *bridge, const struct delivery *unreadable)
+{
+    struct refusal *refusal;
+    const char *words;
+    int result;
+    if (!PyErr_ExceptionMatches(py_validation_error) || !bridge->backend)
+        return -1;
+    refusal = PyMem_Calloc(1, sizeof(*refusal));
+    if (!refusal) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    refusal->call.done = refused;
+    refusal->delivery = *unreadable;
+    refusal->words = py_validation_error_words();
+    words = refusal->words ? PyUnicode_AsUTF8(refusal->words) : NULL;
+    if (!words) {
+        Py_XDECREF(refusal->words);
+        PyMem_Free(refusal);
+        return -1;
+    }
+    event_retain(refusal->delivery.event);
+    result = backend_nack(bridge->backend, &refusal->delivery, 1, words, &refusal->call);
+    if (result != -EINPROGRESS)
+        refused(&refusal->call, result);
+    return 0;
 }
 
 /* --- the object ---------------------------------------------------------------------------------

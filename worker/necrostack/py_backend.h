@@ -36,6 +36,8 @@ struct py_backend_kind {
     PyTypeObject *type;
     /* A run with a start event is over when the backend is empty: nobody else can add to it. */
     bool ends_when_empty;
+    /* Events are written as JSON: py_event_ready() comes before an enqueue. */
+    bool writes;
     /* The bridge for the loop that runs now, a new reference; NULL and an exception. */
     struct py_backend *(*here)(PyObject *owner);
     /* The exception for an errno (positive), a new reference; NULL and an exception. Words:
@@ -82,8 +84,17 @@ void py_backend_progress(struct py_backend *bridge);
  * what the backend has not written yet, it writes first. */
 void py_backend_poll(struct py_backend *bridge, const bool *under_way, uint64_t ns);
 
+/*
+ * When py_event_wrap() raised ValidationError for this delivery: the event is nacked with the
+ * error's words, and the exception cleared. The reference stays the caller's. 0; -1 with the
+ * exception where it is another.
+ */
+int py_backend_refuse(struct py_backend *bridge, const struct delivery *unreadable);
+
 /* A future of the running loop, to be ended by py_backend_wake(); NULL and an exception. */
 PyObject *py_backend_waiter(void);
+/* The same, ended after so many seconds if it was not before. */
+PyObject *py_backend_sleeper(double seconds);
 /* Ends the future with None unless it is done already; from any thread with the GIL. */
 void py_backend_wake(PyObject *future);
 /* The loop that runs in this thread, a new reference; NULL and an exception. */
@@ -92,7 +103,8 @@ PyObject *py_backend_running_loop(void);
 /* The awaitables (py_backend_call.c); new references. Arguments are checked at once: TypeError,
  * ValueError. */
 PyObject *py_backend_enqueue(const struct py_backend_kind *kind, PyObject *owner, PyObject *event);
-/* timeout: seconds; None: for as long as it takes; gives an Event or None. */
+/* timeout: seconds; None: for as long as it takes; gives an Event, or None when there was none in
+ * that time (or it could not be read and was refused). */
 PyObject *py_backend_pull(const struct py_backend_kind *kind, PyObject *owner, PyObject *timeout);
 PyObject *py_backend_ack(const struct py_backend_kind *kind, PyObject *owner, PyObject *event);
 /* reason: a str, or NULL. */

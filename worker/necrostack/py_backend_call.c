@@ -61,6 +61,8 @@ static void operation_done(struct backend_call *call, int result)
 
 static int begin_enqueue(struct operation *op)
 {
+    if (op->kind->writes && py_event_ready(op->event))
+        return -1;
     op->events[0] = py_event_of(op->event);
     return backend_enqueue(op->bridge->backend, op->events, 1, &op->under.call);
 }
@@ -130,20 +132,21 @@ static PyObject *end_plain(struct operation *op)
     Py_RETURN_NONE;
 }
 
+/* What fails leaves the delivery here, so that it is given back. */
 static PyObject *end_pull(struct operation *op)
 {
     PyObject *event;
     if (op->under.pull.count == 0)
         Py_RETURN_NONE;
     event = py_event_wrap(op->delivery.event);
-    if (!event || (op->kind->handed_out &&
-                   op->kind->handed_out(op->owner, op->bridge, event, &op->delivery))) {
+    if (event && op->kind->handed_out &&
+        op->kind->handed_out(op->owner, op->bridge, event, &op->delivery))
         Py_CLEAR(event);
-        return NULL; /* and the delivery is given back, for it is still here */
-    }
+    if (!event && py_backend_refuse(op->bridge, &op->delivery))
+        return NULL;
     event_release(op->delivery.event);
     op->under.pull.count = 0;
-    return event;
+    return event ? event : Py_NewRef(Py_None);
 }
 
 static PyObject *end_enter(struct operation *op)
@@ -311,10 +314,12 @@ static void operation_dealloc(PyObject *self)
 }
 
 static const struct py_coroutine_ops operation_ops[VERBS] = {
-    [ENQUEUE] = {"enqueue", operation_advance},  [PULL] = {"pull", operation_advance},
-    [ACK] = {"ack", operation_advance},          [NACK] = {"nack", operation_advance},
-    [HEALTH] = {"health", operation_advance},    [REMOVE] = {"delete_stream", operation_advance},
-    [ENTER] = {"__aenter__", operation_advance}, [CLOSE] = {"close", operation_advance},
+    [ENQUEUE] = {.name = "enqueue", .advance = operation_advance},
+    [PULL] = {.name = "pull", .advance = operation_advance},
+    [ACK] = {.name = "ack", .advance = operation_advance},
+    [NACK] = {.name = "nack", .advance = operation_advance},
+    [HEALTH] = {.name = "health", .advance = operation_advance},
+    [CLOSE] = {.name = "close", .advance = operation_advance},
 };
 
 static PyTypeObject operation_type = {

@@ -80,6 +80,8 @@ static PySendResult throw_into(PyObject *iterator, PyObject *exception, PyObject
 
 static PySendResult suspend(struct py_coroutine *self)
 {
+    if (self->ops->suspended && self->ops->suspended(self))
+        PyErr_WriteUnraisable((PyObject *)self);
     self->state = PY_COROUTINE_SUSPENDED;
     return PYGEN_NEXT;
 }

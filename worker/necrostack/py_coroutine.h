@@ -24,6 +24,9 @@ struct py_coroutine_ops {
      * NULL.
      */
     PySendResult (*advance)(struct py_coroutine *self, PyObject *value, PyObject **result);
+    /* What it waits for is not there at once: the loop gets its turn. Or NULL. 0, or -1 with an
+     * exception, which is unraisable. */
+    int (*suspended)(struct py_coroutine *self);
 };
 
 enum py_coroutine_state {

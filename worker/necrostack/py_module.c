@@ -4,11 +4,14 @@
  */
 #include <Python.h>
 
+#include "worker/necrostack/py_failed_store.h"
 #include "worker/necrostack/py_necrostack.h"
 
 /* In the order in which they need each other. */
 static int (*const parts[])(PyObject *module) = {
     py_event_add,
+    py_memory_backend_add,
+    py_failed_store_add,
     NULL,
 };
 

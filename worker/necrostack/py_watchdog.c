@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <Python.h>
+
+#include "worker/necrostack/py_watchdog.h"
+
+#include "common/clock.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <utlist.h>
+
+/* The list is the lock's; a watch's `fired` and `thread` are the GIL's. Whoever holds the lock
+ * never waits for the GIL. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed;
+static struct py_watch *watches;
+static bool running, handles_fork;
+
+/* When the stretch is too long: the past means now. Without one, the next cannot be before that. */
+static uint64_t due(const struct py_watch *watch, uint64_t now)
+{
+    uint64_t since = atomic_load_explicit(&watch->since_ns, memory_order_relaxed);
+    uint64_t from = since ? since : now;
+    return watch->timeout_ns < UINT64_MAX - from ? from + watch->timeout_ns : UINT64_MAX;
+}
+
+static uint64_t next_due(uint64_t now)
+{
+    struct py_watch *watch;
+    uint64_t next = UINT64_MAX;
+    DL_FOREACH (watches, watch) {
+        uint64_t at = due(watch, now);
+        if (at < next)
+            next = at;
+    }
+    return next;
+}
+
+/* With the GIL, so that what was seen stays true: a stretch may have ended while we waited for it.
+ * One that goes on in spite of it is measured anew. */
+static void fire(void)
+{
+    PyGILState_STATE state = PyGILState_Ensure();
+    struct py_watch *watch;
+    pthread_mutex_lock(&lock);
+    uint64_t now = clock_mono_ns();
+    DL_FOREACH (watches, watch) {
+        if (due(watch, now) > now)
+            continue;
+        atomic_store_explicit(&watch->since_ns, now, memory_order_relaxed);
+        watch->fired = true;
+        PyThreadState_SetAsyncExc(watch->thread, PyExc_TimeoutError);
+    }
+    pthread_mutex_unlock(&lock);
+    PyGILState_Release(state);
+}
+
+static void wait_until(uint64_t at)
+{
+    struct timespec when = {.tv_sec = (time_t)(at / NS_PER_S), .tv_nsec = (long)(at % NS_PER_S)};
+    if (at == UINT64_MAX)
+        pthread_cond_wait(&changed, &lock);
+    else
+        pthread_cond_timedwait(&changed, &lock, &when);
+}
+
+static void *watch_all(void *unused)
+{
+    (void)unused;
+    pthread_mutex_lock(&lock);
+    for (;;) {
+        uint64_t now = clock_mono_ns(), at = next_due(now);
+        if (at > now) {
+            wait_until(at);
+            continue;
+        }
+        pthread_mutex_unlock(&lock);
+        fire();
+        pthread_mutex_lock(&lock);
+    }
+    return NULL;
+}
+
+static void make_condition(void)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+/* The parent's thread may have held the lock; here there is no such thread. */
+static void after_fork(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    make_condition();
+    running = false;
+}
+
+/* Signals are for the threads that run Python. */
+static int start_thread(void)
+{
+    pthread_t thread;
+    sigset_t all, before;
+    int error;
+    if (!handles_fork) {
+        make_condition();
+        pthread_atfork(NULL, NULL, after_fork);
+        handles_fork = true;
+    }
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&thread, NULL, watch_all, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!error)
+        pthread_detach(thread);
+    return error;
+}
+
+int py_watchdog_add(struct py_watch *watch, uint64_t timeout_ns)
+{
+    if (!running) {
+        int error = start_thread();
+        if (error)
+            return PyErr_WarnFormat(
+                PyExc_RuntimeWarning, 1,
+                "handlers that do not await are not bounded by handler_timeout: "
+                "no thread can be started (%s)",
+                strerror(error));
+        running = true;
+    }
+    watch->timeout_ns = timeout_ns;
+    watch->thread = PyThread_get_thread_ident();
+    watch->fired = false;
+    pthread_mutex_lock(&lock);
+    DL_APPEND(watches, watch);
+    pthread_cond_signal(&changed);
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
+
+void py_watchdog_remove(struct py_watch *watch)
+{
+    if (!watch->prev) /* utlist gives the head one too */
+        return;
+    pthread_mutex_lock(&lock);
+    DL_DELETE(watches, watch);
+    pthread_mutex_unlock(&lock);
+    watch->next = watch->prev = NULL;
+}
