@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pytest plugin: --leak-rounds N runs each test N times more and fails it when every one of these
+rounds left references or memory behind. References are counted by a debug Python only; the memory
+is that of Python's allocator and of malloc. tests/module/check_leaks uses it.
+"""
+
+import array
+import ctypes
+import gc
+import sys
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+WARM_UP = 3  # rounds in which caches fill
+
+
+class Mallinfo2(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks",
+        "fordblks", "keepcost")]
+
+
+LIBC = ctypes.CDLL(None)
+LIBC.mallinfo2.restype = Mallinfo2
+
+
+def malloc_bytes():
+    """What malloc has handed out, large blocks included."""
+    info = LIBC.mallinfo2()
+    return info.uordblks + info.hblkhd
+
+
+def usage():
+    """References (where they are counted), blocks of Python's allocator, bytes of malloc."""
+    gc.collect()
+    references = getattr(sys, "gettotalrefcount", lambda: 0)()
+    return references, sys.getallocatedblocks(), malloc_bytes()
+
+
+FIGURES = 3
+
+
+def growth(figures):
+    """What every round added at least, for each of the figures of usage()."""
+    rounds = range(FIGURES, len(figures))
+    return [min(figures[i] - figures[i - FIGURES] for i in rounds[kind::FIGURES])
+            for kind in range(FIGURES)]
+
+
+def pytest_addoption(parser):
+    parser.addoption("--leak-rounds", type=int, default=0, metavar="N",
+                     help="run each test N times more and look for what it leaves behind")
+
+
+def finalizers(session):
+    """pytest's own lists that grow with every use of a fixture of a wider scope than the test."""
+    for definitions in session._fixturemanager._arg2fixturedefs.values():
+        yield from (definition._finalizers for definition in definitions)
+    yield from (kept for kept, _ in session._setupstate.stack.values())
+
+
+def drop_repeated(session, lengths):
+    """Back to the lengths that these lists had, by their ids."""
+    for kept in finalizers(session):
+        del kept[lengths.get(id(kept), len(kept)):]
+
+
+def run_again(item, nextitem):
+    item._initrequest()
+    return runtestprotocol(item, log=False, nextitem=nextitem)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item, nextitem):
+    rounds = item.config.option.leak_rounds
+    if not rounds:
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    reports = run_again(item, nextitem)
+    if all(report.passed for report in reports):
+        reports = look_for_growth(item, nextitem, rounds, reports)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def look_for_growth(item, nextitem, rounds, reports):
+    """The reports to show: of a round that failed, else the first with the verdict in it."""
+    figures = array.array("q", bytes(8 * FIGURES * (rounds + 1)))  # no objects of its own
+    lengths = {id(kept): len(kept) for kept in finalizers(item.session)}
+    for number in range(WARM_UP + rounds):
+        again = run_again(item, nextitem)
+        if not all(report.passed for report in again):
+            return again
+        del again
+        drop_repeated(item.session, lengths)
+        if number >= WARM_UP - 1:
+            place = FIGURES * (number - WARM_UP + 1)
+            figures[place:place + FIGURES] = array.array("q", usage())
+    references, blocks, allocated = growth(figures)
+    if references > 0 or blocks > 0 or allocated > 256:
+        call = next(report for report in reports if report.when == "call")
+        call.outcome = "failed"
+        call.longrepr = (f"each of {rounds} rounds left at least {references} references, {blocks} "
+                         f"blocks of Python's, {allocated} bytes of malloc's\n{figures.tolist()}")
+    return reports

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nothing is left behind: loops of every operation, and all tests of this folder in a debug Python."""
+
+import copy
+import gc
+import json
+import pickle
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import station
+from leak_rounds import growth, usage
+from necrostack.core.event import Event, ValidationError
+
+pytestmark = pytest.mark.skipif(station.SANITIZED, reason="ASan's allocator keeps what is freed")
+
+TIMES = 100  # of an operation in a round
+WARM_UP, ROUNDS = 2, 4
+PAYLOAD = {"text": "é\n", "list": [1, -2.5, None, True, {"deep": ["x" * 50]}], "big": 10**40}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def older_objects_aside():
+    """The collector need not look through those of pytest each time."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def leftovers(operation):
+    """What each of some rounds left for one operation: references, blocks, bytes of malloc's."""
+    figures = []
+    for number in range(WARM_UP + ROUNDS):
+        for _ in range(TIMES):
+            operation()
+        if number >= WARM_UP - 1:
+            figures.extend(usage())
+    return [each / TIMES for each in growth(figures)]
+
+
+def check(operation):
+    references, blocks, allocated = leftovers(operation)
+    assert references < 0.5 and blocks < 0.5 and allocated < 16, (references, blocks, allocated)
+
+
+def refused(make):
+    def attempt():
+        with pytest.raises(ValidationError) as caught:
+            make()
+        caught.value.errors()
+        str(caught.value)
+    return attempt
+
+
+def cyclic():
+    payload = {}
+    payload["self"] = payload
+    return payload
+
+
+class Sub(Event):
+    def __init__(self, *args, **named):
+        super().__init__(*args, **named)
+
+
+EVENT = Event("ORDER", PAYLOAD)
+TEXT = EVENT.model_dump_json()
+EVENT_OPERATIONS = {
+    "make": lambda: Event("ORDER", PAYLOAD),
+    "make_named": lambda: Event(event_type=" ORDER ", payload=PAYLOAD, id=EVENT.id,
+                                timestamp=EVENT.timestamp),
+    "read_fields": lambda: (e := Event("A", PAYLOAD)) and (e.id, e.timestamp, e.event_type, e.payload),
+    "subclass": lambda: Sub("ORDER", PAYLOAD),
+    "dump": lambda: (EVENT.model_dump(), EVENT.model_dump(mode="json")),
+    "dump_json": lambda: Event("ORDER", PAYLOAD).model_dump_json(),
+    "validate": lambda: Event.model_validate(json.loads(TEXT)),
+    "validate_json": lambda: Event.model_validate_json(TEXT).payload,
+    "copy": lambda: (EVENT.model_copy(), EVENT.model_copy(update={"event_type": "B"})),
+    "old_spellings": lambda: (EVENT.dict(), EVENT.json(), EVENT.copy()),
+    "pickle": lambda: pickle.loads(pickle.dumps(EVENT)),
+    "deepcopy": lambda: (copy.copy(EVENT), copy.deepcopy(EVENT)),
+    "compare": lambda: (Event("A") == EVENT, hash(Event("A")), repr(EVENT), str(EVENT)),
+    "refuse_types": refused(lambda: Event(1, 2, id=3, timestamp=4)),
+    "refuse_unknown": refused(lambda: Event("A", {}, more=1)),
+    "refuse_nan": refused(lambda: Event("A", {"a": [{"b": float("nan")}]})),
+    "refuse_surrogate": refused(lambda: Event("A", {"a": "\ud800"})),
+    "refuse_key": refused(lambda: Event("A", {"a": {1: 2}})),
+    "refuse_object": refused(lambda: Event("A", {"a": [1, object()]})),
+    "refuse_cycle": refused(lambda: Event("A", cyclic())),
+    "refuse_large": refused(lambda: Event("A", {"a": "x" * 1_000_001})),
+    "refuse_text": refused(lambda: Event.model_validate_json('{"event_type": "A", "payload": [1]}')),
+    "refuse_damage": refused(lambda: Event.model_validate_json('{"event_type": "A"')),
+}
+
+
+@pytest.mark.parametrize("name", EVENT_OPERATIONS)
+def test_operation_of_an_event(name):
+    check(EVENT_OPERATIONS[name])
+
+
+def test_a_leak_is_seen():
+    kept = []
+    with pytest.raises(AssertionError):
+        check(lambda: kept.append(Event("A")))
+
+
+@pytest.mark.skipif(not station.LONG, reason="OBJECTD_LONG is not set")
+@pytest.mark.skipif(not shutil.which("python3-dbg"), reason="no python3-dbg")
+def test_no_test_leaves_references():
+    done = subprocess.run([Path(__file__).with_name("check_leaks")], capture_output=True, text=True,
+                          check=False, timeout=3600)
+    assert done.returncode == 0, done.stdout[-20000:] + done.stderr[-5000:]
