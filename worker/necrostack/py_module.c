@@ -10,6 +10,7 @@
 /* In the order in which they need each other. */
 static int (*const parts[])(PyObject *module) = {
     py_event_add,
+    py_logging_add,
     py_memory_backend_add,
     py_failed_store_add,
     NULL,
