@@ -100,6 +100,11 @@ void py_backend_wake(PyObject *future);
 /* The loop that runs in this thread, a new reference; NULL and an exception. */
 PyObject *py_backend_running_loop(void);
 
+/* The argument `event` of a METH_FASTCALL | METH_KEYWORDS method that has no other, borrowed; NULL and
+ * TypeError. */
+PyObject *py_backend_only_event(const char *method, PyObject *const *args, Py_ssize_t count,
+                                PyObject *keywords);
+
 /* The awaitables (py_backend_call.c); new references. Arguments are checked at once: TypeError,
  * ValueError. */
 PyObject *py_backend_enqueue(const struct py_backend_kind *kind, PyObject *owner, PyObject *event);

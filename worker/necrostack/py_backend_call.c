@@ -355,6 +355,17 @@ static struct operation *operation_new(const struct py_backend_kind *kind, PyObj
     return op;
 }
 
+PyObject *py_backend_only_event(const char *method, PyObject *const *args, Py_ssize_t count,
+                                PyObject *keywords)
+{
+    Py_ssize_t named = keywords ? PyTuple_GET_SIZE(keywords) : 0;
+    if (count + named == 1 &&
+        (!named || PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(keywords, 0), "event") == 0))
+        return args[0];
+    PyErr_Format(PyExc_TypeError, "%s() takes exactly one argument, event", method);
+    return NULL;
+}
+
 PyObject *py_backend_enqueue(const struct py_backend_kind *kind, PyObject *owner, PyObject *event)
 {
     return (PyObject *)operation_new(kind, owner, ENQUEUE, event);

@@ -86,9 +86,11 @@ struct py_backend *py_memory_backend_bridge(PyObject *object)
 /* --- methods ------------------------------------------------------------------------------------
  */
 
-static PyObject *memory_enqueue(PyObject *self, PyObject *event)
+static PyObject *memory_enqueue(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                PyObject *keywords)
 {
-    return py_backend_enqueue(&memory_kind, self, event);
+    PyObject *event = py_backend_only_event("enqueue", args, count, keywords);
+    return event ? py_backend_enqueue(&memory_kind, self, event) : NULL;
 }
 
 static PyObject *memory_pull(PyObject *self, PyObject *args, PyObject *keywords)
@@ -105,9 +107,11 @@ static PyObject *memory_pull(PyObject *self, PyObject *args, PyObject *keywords)
     return result;
 }
 
-static PyObject *memory_ack(PyObject *self, PyObject *event)
+static PyObject *memory_ack(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                            PyObject *keywords)
 {
-    return py_backend_ack(&memory_kind, self, event);
+    PyObject *event = py_backend_only_event("ack", args, count, keywords);
+    return event ? py_backend_ack(&memory_kind, self, event) : NULL;
 }
 
 static PyObject *memory_nack(PyObject *self, PyObject *args, PyObject *keywords)
@@ -138,14 +142,15 @@ static PyObject *memory_qsize(PyObject *self, PyObject *unused)
 }
 
 static PyMethodDef memory_methods[] = {
-    {"enqueue", memory_enqueue, METH_O,
-     "enqueue($self, event, /)\n--\n\nPut an event at the end (awaitable); BackendFullError when "
+    {"enqueue", (PyCFunction)(void (*)(void))memory_enqueue, METH_FASTCALL | METH_KEYWORDS,
+     "enqueue($self, /, event)\n--\n\nPut an event at the end (awaitable); BackendFullError when "
      "max_size are waiting."},
     {"pull", (PyCFunction)(void (*)(void))memory_pull, METH_VARARGS | METH_KEYWORDS,
      "pull($self, /, timeout=0)\n--\n\nTake the first event (awaitable); None when none came "
      "within "
      "timeout seconds. A timeout of None waits for as long as it takes."},
-    {"ack", memory_ack, METH_O, "ack($self, event, /)\n--\n\nThe event was handled (awaitable)."},
+    {"ack", (PyCFunction)(void (*)(void))memory_ack, METH_FASTCALL | METH_KEYWORDS,
+     "ack($self, /, event)\n--\n\nThe event was handled (awaitable)."},
     {"nack", (PyCFunction)(void (*)(void))memory_nack, METH_VARARGS | METH_KEYWORDS,
      "nack($self, /, event, reason='')\n--\n\nThe event is not wanted again (awaitable): it is "
      "dropped."},

@@ -2,5 +2,18 @@
 """necrostack - events, organs that handle them, and a spine that carries them."""
 
 from necrostack._necrostack import version as __version__
+from necrostack.backends.base import Backend
+from necrostack.backends.inmemory import BackendFullError, InMemoryBackend
+from necrostack.core.event import MAX_PAYLOAD_SIZE, Event, ValidationError
+from necrostack.core.organ import Organ
 
-__all__ = ["__version__"]
+__all__ = [
+    "MAX_PAYLOAD_SIZE",
+    "Backend",
+    "BackendFullError",
+    "Event",
+    "InMemoryBackend",
+    "Organ",
+    "ValidationError",
+    "__version__",
+]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Awaitable, ClassVar, Union
+from typing import TYPE_CHECKING, Any, Awaitable, Union
 
 if TYPE_CHECKING:
     from necrostack.core.event import Event
@@ -25,7 +25,7 @@ class Organ(ABC):
     The Spine reads `listens_to` once, when it is made.
     """
 
-    listens_to: ClassVar[list[str]] = []
+    listens_to: list[str] = []
     # Not a property: a subclass may never call __init__, and may set a name of its own anyhow.
     name: str = _ClassName()  # type: ignore[assignment]
 
