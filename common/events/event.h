@@ -16,7 +16,7 @@
 
 enum {
     EVENT_PAYLOAD_MAX = 1000000, /* bytes of JSON, compact UTF-8 */
-    EVENT_DEPTH_MAX = 256,       /* containers in one another in a payload, itself counted */
+    EVENT_DEPTH_MAX = 255,       /* containers in one another in a payload, itself counted */
     EVENT_ID_SIZE = 16,          /* bytes of a UUID */
     EVENT_ID_TEXT_SIZE = 37      /* 8-4-4-4-12 hexadecimal digits in lower case, and a NUL */
 };

@@ -208,7 +208,7 @@ const char *event_json_fault_text(enum event_json_fault fault)
         [EVENT_JSON_TYPE] = "event_type: missing, or no text",
         [EVENT_JSON_PAYLOAD] = "payload: not a JSON object",
         [EVENT_JSON_TOO_LARGE] = "payload: more than 1000000 bytes",
-        [EVENT_JSON_TOO_DEEP] = "payload: nested deeper than 256",
+        [EVENT_JSON_TOO_DEEP] = "payload: nested deeper than 255",
         [EVENT_JSON_SURROGATE] = "a lone surrogate, which is no character",
         [EVENT_JSON_UNKNOWN] = "a member that no event has, or one twice",
         [EVENT_JSON_MEMORY] = "memory is short",

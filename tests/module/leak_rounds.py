@@ -5,47 +5,12 @@ is that of Python's allocator and of malloc. tests/module/check_leaks uses it.
 """
 
 import array
-import ctypes
-import gc
-import sys
 
 import pytest
 from _pytest.runner import runtestprotocol
+from memory_usage import FIGURES, growth, usage
 
 WARM_UP = 3  # rounds in which caches fill
-
-
-class Mallinfo2(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_size_t) for name in (
-        "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks",
-        "fordblks", "keepcost")]
-
-
-LIBC = ctypes.CDLL(None)
-LIBC.mallinfo2.restype = Mallinfo2
-
-
-def malloc_bytes():
-    """What malloc has handed out, large blocks included."""
-    info = LIBC.mallinfo2()
-    return info.uordblks + info.hblkhd
-
-
-def usage():
-    """References (where they are counted), blocks of Python's allocator, bytes of malloc."""
-    gc.collect()
-    references = getattr(sys, "gettotalrefcount", lambda: 0)()
-    return references, sys.getallocatedblocks(), malloc_bytes()
-
-
-FIGURES = 3
-
-
-def growth(figures):
-    """What every round added at least, for each of the figures of usage()."""
-    rounds = range(FIGURES, len(figures))
-    return [min(figures[i] - figures[i - FIGURES] for i in rounds[kind::FIGURES])
-            for kind in range(FIGURES)]
 
 
 def pytest_addoption(parser):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import station
-from leak_rounds import growth, usage
+from memory_usage import growth, usage
 from necrostack.core.event import Event, ValidationError
 
 pytestmark = pytest.mark.skipif(station.SANITIZED, reason="ASan's allocator keeps what is freed")

@@ -180,7 +180,7 @@ static PyObject *checked_float(struct walk *w, const struct place *at, PyObject 
 /* False with a fault noted. */
 static bool may_enter(struct walk *w, const struct place *outer, PyObject *container)
 {
-    if (outer && outer->depth >= VALUE_DEPTH_MAX) {
+    if (outer && outer->depth >= EVENT_DEPTH_MAX) {
         while (outer->outer) /* the whole way down would fill a page */
             outer = outer->outer;
         fault(w, outer, "too_deep", "Payload should not be nested deeper than 255 containers",

@@ -3,7 +3,7 @@
  * py_value - payloads as Python values: strictly JSON, and the event's own.
  *
  * Allowed are None, bool, int (as long as Python itself prints it), finite float, str without lone
- * surrogates, and dict (with str keys), list and tuple of these, VALUE_DEPTH_MAX deep at most,
+ * surrogates, and dict (with str keys), list and tuple of these, EVENT_DEPTH_MAX deep at most,
  * within EVENT_PAYLOAD_MAX bytes of compact JSON in UTF-8. A copy consists of the exact types that
  * json.loads makes: tuples become lists, members of enumerations their values. No code of the
  * caller runs meanwhile, but of a subclass of dict or list that iterates in its own way. With the
@@ -13,8 +13,6 @@
 #define WORKER_NECROSTACK_PY_VALUE_H
 
 #include <Python.h>
-
-enum { VALUE_DEPTH_MAX = 255 /* containers in each other, the payload itself among them */ };
 
 /* A checked copy of a payload, which shares nothing that changes with it. NULL: a fault was noted
  * in *faults (py_validation_error.h), or an exception is set. */

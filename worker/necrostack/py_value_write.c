@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "common/events/event.h"
 #include "common/json_text.h"
-#include "worker/necrostack/py_value.h"
 
 static enum py_value_written write_value(struct buf *out, PyObject *value, int depth);
 
@@ -114,7 +114,7 @@ static enum py_value_written write_value(struct buf *out, PyObject *value, int d
     }
     if (PyFloat_CheckExact(value))
         return write_float(out, value);
-    if (depth == VALUE_DEPTH_MAX)
+    if (depth == EVENT_DEPTH_MAX)
         return PY_VALUE_FOREIGN;
     if (PyDict_CheckExact(value))
         return write_dict(out, value, depth + 1);
