@@ -10,6 +10,7 @@
 static PyObject *logger;  /* logging.getLogger("necrostack.spine") */
 static PyObject *enabled; /* its cache: level -> bool; NULL: it is no plain Logger */
 static PyObject *debug, *info, *warning, *error; /* the levels as int */
+static PyObject *is_enabled_for;                 /* its name */
 
 static PyObject *level_object(enum py_logging_level level)
 {
@@ -30,11 +31,11 @@ static PyObject *level_object(enum py_logging_level level)
 bool py_logging_enabled(enum py_logging_level level)
 {
     PyObject *key = level_object(level);
-    PyObject *known = enabled ? PyDict_GetItem(enabled, key) : NULL;
+    PyObject *known = enabled ? PyDict_GetItemWithError(enabled, key) : NULL;
     if (known == Py_False)
         return false;
     PyObject *raised_before = py_take_exception();
-    PyObject *answer = PyObject_CallMethod(logger, "isEnabledFor", "O", key);
+    PyObject *answer = PyObject_CallMethodOneArg(logger, is_enabled_for, key);
     bool wanted = answer && PyObject_IsTrue(answer) > 0;
     if (!answer)
         PyErr_WriteUnraisable(logger);
@@ -263,7 +264,9 @@ int py_logging_add(PyObject *module)
     info = PyLong_FromLong(PY_LOGGING_INFO);
     warning = PyLong_FromLong(PY_LOGGING_WARNING);
     error = PyLong_FromLong(PY_LOGGING_ERROR);
-    int err = logger && debug && info && warning && error ? find_cache(logging) : -1;
+    is_enabled_for = PyUnicode_InternFromString("isEnabledFor");
+    bool made = logger && debug && info && warning && error && is_enabled_for;
+    int err = made ? find_cache(logging) : -1;
     if (!err)
         err = py_logging_route_init(logging);
     Py_DECREF(logging);

@@ -11,35 +11,80 @@ static PyObject *logger_class, *stream_handler, *file_handler, *log_record;
 static PyObject *json_formatter; /* necrostack.core.logging.JSONFormatter, once it is needed */
 static PyObject *record_factory; /* logging.getLogRecordFactory */
 
-/* The methods that this takes the place of: on an object of its own, they are not those. */
-static const char *const logger_methods[] = {"handle", "makeRecord", "callHandlers", "filter",
-                                             NULL};
-static const char *const handler_methods[] = {"handle", "emit",    "format",     "filter",
-                                              "flush",  "acquire", "terminator", NULL};
-static const char *const file_methods[] = {"emit", NULL};
-static const char *const formatter_methods[] = {"format", NULL};
+/* The names that are looked up for each line, as interned str. */
+enum name {
+    ACQUIRE,
+    CALL_HANDLERS,
+    DICT,
+    DISABLED,
+    EMIT,
+    FILTER,
+    FILTERS,
+    FLUSH,
+    FORMAT,
+    FORMATTER,
+    HANDLE,
+    HANDLERS,
+    LEVEL,
+    LOCK,
+    MAKE_RECORD,
+    PARENT,
+    PROPAGATE,
+    RELEASE,
+    STREAM,
+    TERMINATOR,
+    WRITE,
+    NAMES
+};
+static const char *const spelling[NAMES] = {
+    [ACQUIRE] = "acquire",
+    [CALL_HANDLERS] = "callHandlers",
+    [DICT] = "__dict__",
+    [DISABLED] = "disabled",
+    [EMIT] = "emit",
+    [FILTER] = "filter",
+    [FILTERS] = "filters",
+    [FLUSH] = "flush",
+    [FORMAT] = "format",
+    [FORMATTER] = "formatter",
+    [HANDLE] = "handle",
+    [HANDLERS] = "handlers",
+    [LEVEL] = "level",
+    [LOCK] = "lock",
+    [MAKE_RECORD] = "makeRecord",
+    [PARENT] = "parent",
+    [PROPAGATE] = "propagate",
+    [RELEASE] = "release",
+    [STREAM] = "stream",
+    [TERMINATOR] = "terminator",
+    [WRITE] = "write",
+};
+static PyObject *names[NAMES];
 
-/* What the classes had when this began: class, name, value. Tests like to replace such. */
+/* What this takes the place of: an object that has one of these for itself does something else. */
+static const enum name of_logger[] = {HANDLE, MAKE_RECORD, CALL_HANDLERS, FILTER, NAMES};
+static const enum name of_handler[] = {HANDLE, EMIT,    FORMAT,     FILTER,
+                                       FLUSH,  ACQUIRE, TERMINATOR, NAMES};
+static const enum name of_file_handler[] = {EMIT, NAMES};
+static const enum name of_formatter[] = {FORMAT, NAMES};
+
+/* What the classes had when this began; tests like to replace such. */
 enum { WATCHED_MAX = 16 };
 static struct {
-    PyTypeObject *class;
-    PyObject *name, *value;
+    PyObject *class, *name, *value;
 } watched[WATCHED_MAX];
 static size_t watched_count;
 
 /* --- start --- */
 
-static int watch(PyObject *class, const char *const *names)
+static int watch(PyObject *class, const enum name *which)
 {
-    for (; *names; names++) {
-        PyObject *name = PyUnicode_InternFromString(*names);
-        PyObject *value = name ? PyObject_GetAttr(class, name) : NULL;
-        if (!value || watched_count == WATCHED_MAX) {
-            Py_XDECREF(name);
+    for (; *which != NAMES; which++) {
+        PyObject *value = PyObject_GetAttr(class, names[*which]);
+        if (!value || watched_count == WATCHED_MAX)
             return -1;
-        }
-        watched[watched_count].class = (PyTypeObject *)class;
-        watched[watched_count].name = name;
+        watched[watched_count].class = class;
+        watched[watched_count].name = names[*which];
         watched[watched_count++].value = value;
     }
     return 0;
@@ -55,11 +100,14 @@ int py_logging_route_init(PyObject *logging)
                   {&file_handler, "FileHandler"},
                   {&log_record, "LogRecord"},
                   {&record_factory, "getLogRecordFactory"}};
+    for (int i = 0; i < NAMES; i++)
+        if (!(names[i] = PyUnicode_InternFromString(spelling[i])))
+            return -1;
     for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++)
         if (!(*needed[i].object = PyObject_GetAttrString(logging, needed[i].name)))
             return -1;
-    return watch(logger_class, logger_methods) || watch(stream_handler, handler_methods) ||
-                   watch(file_handler, file_methods)
+    return watch(logger_class, of_logger) || watch(stream_handler, of_handler) ||
+                   watch(file_handler, of_file_handler)
                ? -1
                : 0;
 }
@@ -69,7 +117,7 @@ int py_logging_route_init(PyObject *logging)
 static bool classes_are_untouched(void)
 {
     for (size_t i = 0; i < watched_count; i++) {
-        PyObject *value = PyObject_GetAttr((PyObject *)watched[i].class, watched[i].name);
+        PyObject *value = PyObject_GetAttr(watched[i].class, watched[i].name);
         Py_XDECREF(value);
         if (value != watched[i].value)
             return false;
@@ -77,69 +125,69 @@ static bool classes_are_untouched(void)
     return true;
 }
 
-/* Has the object nothing of these names of its own? */
-static bool has_none_of(PyObject *object, const char *const *names)
+/* The attributes of an object itself: a new reference to a dict, or NULL. */
+static PyObject *parts_of(PyObject *object)
 {
-    PyObject *dict = PyObject_GetAttrString(object, "__dict__");
-    bool none = dict && PyDict_Check(dict);
-    for (; none && *names; names++)
-        none = !PyDict_GetItemString(dict, *names);
-    Py_XDECREF(dict);
-    return none;
+    PyObject *parts = PyObject_GetAttr(object, names[DICT]);
+    if (parts && !PyDict_Check(parts))
+        Py_CLEAR(parts);
+    return parts;
 }
 
-static bool is_empty_list(PyObject *object, const char *name)
+/* Borrowed; NULL: there is none. */
+static PyObject *part(PyObject *parts, enum name name)
 {
-    PyObject *list = PyObject_GetAttrString(object, name);
-    bool empty = list && PyList_Check(list) && PyList_GET_SIZE(list) == 0;
-    Py_XDECREF(list);
-    return empty;
+    return PyDict_GetItemWithError(parts, names[name]);
 }
 
-static bool is_true(PyObject *object, const char *name)
+static bool has_none_of(PyObject *parts, const enum name *which)
 {
-    PyObject *value = PyObject_GetAttrString(object, name);
-    bool truth = value && PyObject_IsTrue(value) > 0;
-    Py_XDECREF(value);
-    return truth;
+    for (; *which != NAMES; which++)
+        if (part(parts, *which))
+            return false;
+    return true;
 }
 
-static bool has_plain_formatter(PyObject *handler)
+static bool has_no_filters(PyObject *parts)
+{
+    PyObject *filters = part(parts, FILTERS);
+    return filters && PyList_Check(filters) && PyList_GET_SIZE(filters) == 0;
+}
+
+static bool is_plain_formatter(PyObject *formatter)
 {
     if (!json_formatter) {
         PyObject *module = PyImport_ImportModule("necrostack.core.logging");
         json_formatter = module ? PyObject_GetAttrString(module, "JSONFormatter") : NULL;
         Py_XDECREF(module);
     }
-    PyObject *formatter = json_formatter ? PyObject_GetAttrString(handler, "formatter") : NULL;
-    bool plain = formatter && Py_IS_TYPE(formatter, (PyTypeObject *)json_formatter) &&
-                 has_none_of(formatter, formatter_methods);
-    Py_XDECREF(formatter);
+    if (!json_formatter || !Py_IS_TYPE(formatter, (PyTypeObject *)json_formatter))
+        return false;
+    PyObject *parts = parts_of(formatter);
+    bool plain = parts && has_none_of(parts, of_formatter);
+    Py_XDECREF(parts);
     return plain;
 }
 
-static bool takes_level(PyObject *handler, PyObject *level)
+/* A FileHandler that was told to wait has no stream before its first record. */
+static bool has_plain_parts(PyObject *parts, PyObject *level)
 {
-    PyObject *least = PyObject_GetAttrString(handler, "level");
-    bool takes = least && PyObject_RichCompareBool(level, least, Py_GE) > 0;
-    Py_XDECREF(least);
-    return takes;
-}
-
-/* A FileHandler opens its file with the first record when told to wait. */
-static bool has_stream(PyObject *handler)
-{
-    PyObject *stream = PyObject_GetAttrString(handler, "stream");
-    Py_XDECREF(stream);
-    return stream && stream != Py_None;
+    PyObject *least = part(parts, LEVEL), *stream = part(parts, STREAM);
+    PyObject *formatter = part(parts, FORMATTER);
+    return least && PyObject_RichCompareBool(level, least, Py_GE) > 0 && stream &&
+           stream != Py_None && has_no_filters(parts) && has_none_of(parts, of_handler) &&
+           formatter && is_plain_formatter(formatter);
 }
 
 static bool is_plain_handler(PyObject *handler, PyObject *level)
 {
-    return (Py_IS_TYPE(handler, (PyTypeObject *)stream_handler) ||
-            Py_IS_TYPE(handler, (PyTypeObject *)file_handler)) &&
-           has_none_of(handler, handler_methods) && is_empty_list(handler, "filters") &&
-           takes_level(handler, level) && has_stream(handler) && has_plain_formatter(handler);
+    if (!Py_IS_TYPE(handler, (PyTypeObject *)stream_handler) &&
+        !Py_IS_TYPE(handler, (PyTypeObject *)file_handler))
+        return false;
+    PyObject *parts = parts_of(handler);
+    bool plain = parts && has_plain_parts(parts, level);
+    Py_XDECREF(parts);
+    return plain;
 }
 
 static bool makes_plain_records(void)
@@ -149,12 +197,24 @@ static bool makes_plain_records(void)
     return factory == log_record;
 }
 
+static bool is_plain_logger(PyObject *logger)
+{
+    if (!Py_IS_TYPE(logger, (PyTypeObject *)logger_class))
+        return false;
+    PyObject *parts = parts_of(logger);
+    bool plain = parts && part(parts, DISABLED) == Py_False && has_no_filters(parts) &&
+                 has_none_of(parts, of_logger);
+    Py_XDECREF(parts);
+    return plain;
+}
+
 /* --- finding the handler --- */
 
-/* Adds the handlers of one logger to those found; `only` borrowed. False: there are too many. */
+/* Adds the handlers of one logger to what was found; `only` is borrowed. False: there are too many.
+ */
 static bool collect(PyObject *logger, PyObject **only)
 {
-    PyObject *handlers = PyObject_GetAttrString(logger, "handlers");
+    PyObject *handlers = PyObject_GetAttr(logger, names[HANDLERS]);
     bool few =
         handlers && PyList_Check(handlers) && PyList_GET_SIZE(handlers) + (*only ? 1 : 0) <= 1;
     if (few && PyList_GET_SIZE(handlers) == 1)
@@ -163,25 +223,26 @@ static bool collect(PyObject *logger, PyObject **only)
     return few;
 }
 
-/* The logger and those above that its records go up to. A new reference or NULL. */
+/* Where the records of a logger go on to: a new reference; Py_None or NULL: nowhere. */
+static PyObject *next_above(PyObject *logger)
+{
+    PyObject *propagate = PyObject_GetAttr(logger, names[PROPAGATE]);
+    bool goes_on = propagate && PyObject_IsTrue(propagate) > 0;
+    Py_XDECREF(propagate);
+    return goes_on ? PyObject_GetAttr(logger, names[PARENT]) : NULL;
+}
+
+/* A new reference or NULL. */
 static PyObject *only_handler(PyObject *logger)
 {
     PyObject *only = NULL, *at = Py_NewRef(logger);
     bool few = true;
     while (at && at != Py_None && few) {
         few = collect(at, &only);
-        PyObject *next =
-            few && is_true(at, "propagate") ? PyObject_GetAttrString(at, "parent") : NULL;
-        Py_SETREF(at, next);
+        Py_SETREF(at, few ? next_above(at) : NULL);
     }
     Py_XDECREF(at);
     return few ? Py_XNewRef(only) : NULL;
-}
-
-static bool is_plain_logger(PyObject *logger)
-{
-    return Py_IS_TYPE(logger, (PyTypeObject *)logger_class) && !is_true(logger, "disabled") &&
-           is_empty_list(logger, "filters") && has_none_of(logger, logger_methods);
 }
 
 PyObject *py_logging_route_find(PyObject *logger, PyObject *level)
@@ -198,9 +259,9 @@ PyObject *py_logging_route_find(PyObject *logger, PyObject *level)
 
 static int write_and_flush(PyObject *handler, PyObject *text)
 {
-    PyObject *stream = PyObject_GetAttrString(handler, "stream");
-    PyObject *written = stream ? PyObject_CallMethod(stream, "write", "O", text) : NULL;
-    PyObject *flushed = written ? PyObject_CallMethod(stream, "flush", NULL) : NULL;
+    PyObject *stream = PyObject_GetAttr(handler, names[STREAM]);
+    PyObject *written = stream ? PyObject_CallMethodOneArg(stream, names[WRITE], text) : NULL;
+    PyObject *flushed = written ? PyObject_CallMethodNoArgs(stream, names[FLUSH]) : NULL;
     Py_XDECREF(flushed);
     Py_XDECREF(written);
     Py_XDECREF(stream);
@@ -210,7 +271,7 @@ static int write_and_flush(PyObject *handler, PyObject *text)
 static void unlock(PyObject *lock)
 {
     PyObject *raised = py_take_exception();
-    PyObject *released = PyObject_CallMethod(lock, "release", NULL);
+    PyObject *released = PyObject_CallMethodNoArgs(lock, names[RELEASE]);
     if (!released)
         PyErr_WriteUnraisable(lock);
     Py_XDECREF(released);
@@ -220,11 +281,11 @@ static void unlock(PyObject *lock)
 
 int py_logging_route_write(PyObject *handler, PyObject *text)
 {
-    PyObject *lock = PyObject_GetAttrString(handler, "lock");
+    PyObject *lock = PyObject_GetAttr(handler, names[LOCK]);
     if (!lock)
         return -1;
     PyObject *locked =
-        lock != Py_None ? PyObject_CallMethod(lock, "acquire", NULL) : Py_NewRef(Py_None);
+        lock != Py_None ? PyObject_CallMethodNoArgs(lock, names[ACQUIRE]) : Py_NewRef(Py_None);
     int err = locked ? write_and_flush(handler, text) : -1;
     if (locked && lock != Py_None)
         unlock(lock);
