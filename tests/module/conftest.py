@@ -2,7 +2,7 @@
 """The module of the build tree for every test here; fixtures that several files use.
 
 A module built with ASan needs the sanitizer's runtime in the process before anything else. Where it
-is not, a file of tests is one test: a pytest of its own, with the runtime preloaded.
+is not, all files together are one test: a pytest of its own, with the runtime preloaded.
 """
 
 import os
@@ -45,18 +45,24 @@ def sanitized_environment():
             "ASAN_OPTIONS": ":".join(filter(None, options))}
 
 
-class WholeFile(pytest.Item):
+class UnderSanitizer(pytest.Item):
+    """Stands for the tests of a file, the first one in the end for those of all files."""
+
+    def __init__(self, **kw):
+        super().__init__(**kw)
+        self.paths = [str(self.path)]
+
     def runtest(self):
         chosen = self.config.option.markexpr
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
-             "--color=no", "--tb=short", *(["-m", chosen] if chosen else []), str(self.path)],
+             "--color=no", "--tb=short", *(["-m", chosen] if chosen else []), *self.paths],
             capture_output=True, text=True, env=sanitized_environment(), timeout=1200)
+        print(done.stdout)
         if done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED:
-            pytest.skip("no test of this file is chosen")
+            pytest.skip("no test of these files is chosen")
         if done.returncode != 0:
             raise AssertionError(f"{done.stdout[-20000:]}\n{done.stderr[-20000:]}")
-        print(done.stdout)
 
     def repr_failure(self, excinfo):
         return str(excinfo.value)
@@ -67,10 +73,16 @@ class WholeFile(pytest.Item):
 
 class FileUnderSanitizer(pytest.Module):
     def collect(self):
-        yield WholeFile.from_parent(self, name="under_sanitizer")
+        yield UnderSanitizer.from_parent(self, name="under_sanitizer")
 
 
 def pytest_pycollect_makemodule(module_path, parent):
-    if lacks_runtime():
-        return FileUnderSanitizer.from_parent(parent, path=module_path)
-    return None
+    return FileUnderSanitizer.from_parent(parent, path=module_path) if lacks_runtime() else None
+
+
+def pytest_collection_modifyitems(items):
+    """A Python under ASan takes longer to start than many a file of tests to run."""
+    files = [item for item in items if isinstance(item, UnderSanitizer)]
+    for item in files[1:]:
+        files[0].paths += item.paths
+        items.remove(item)
