@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/clock.h"
+#include "common/events/redis_command.h"
+#include "common/events/redis_private.h"
+
+static struct redis_task *task_of(struct redis_request *request)
+{
+    return (struct redis_task *)request;
+}
+
+static void finish(void *owner, struct redis_request *request, redisReply *last)
+{
+    struct redis_backend *b = owner;
+    (void)last;
+    if (request->error == REDIS_ERROR_NO_GROUP)
+        b->reading.group_missing = true;
+    redis_task_end(b, task_of(request), 0);
+}
+
+static void lost(void *owner, struct redis_request *request)
+{
+    redis_task_end(owner, task_of(request), 0);
+}
+
+/* Is it ours still? What somebody else has claimed meanwhile is left to him. */
+static void look_for_owner(void *owner, struct redis_request *request)
+{
+    struct redis_backend *b = owner;
+    struct redis_task *task = task_of(request);
+    const struct delivery_id *ids = redis_task_ids(task);
+    struct buf *out = &request->check;
+    request->check_replies = (unsigned)redis_task_id_count(task);
+    for (size_t i = 0; i < request->check_replies; i++) {
+        redis_command_start(out, 7);
+        redis_command_text(out, "XPENDING");
+        redis_command_text(out, b->stream);
+        redis_command_text(out, b->group);
+        redis_command_id(out, ids[i]);
+        redis_command_id(out, ids[i]);
+        redis_command_number(out, 1);
+        redis_command_text(out, b->ahead_consumer);
+    }
+}
+
+static void looked_for_owner(void *owner, struct redis_request *request, redisReply *reply)
+{
+    (void)owner;
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0)
+        request->verdict = REDIS_SEND_AGAIN;
+}
+
+static void refreshed(void *owner, struct redis_request *request, redisReply *last)
+{
+    struct redis_backend *b = owner;
+    struct delivery_id id;
+    size_t at = 0;
+    for (size_t i = 0; last->type == REDIS_REPLY_ARRAY && i < last->elements; i++) {
+        const redisReply *text = last->element[i];
+        if (text->type != REDIS_REPLY_STRING ||
+            !redis_command_parse_id((struct span){text->str, text->len}, &id))
+            continue;
+        for (size_t k = at; k < b->ahead.count; k++) {
+            struct redis_fetched *fetched = redis_ahead_at(&b->ahead, k);
+            if (redis_command_compare_ids(fetched->id, id) == 0) {
+                fetched->owned_ns = request->sent_ns;
+                at = k + 1;
+                break;
+            }
+        }
+    }
+    finish(owner, request, last);
+}
+
+static const struct redis_request_kind to_handler = {.loss = REDIS_LOSS_CHECK,
+                                                     .finish = finish,
+                                                     .check = look_for_owner,
+                                                     .checked = looked_for_owner};
+static const struct redis_request_kind to_ahead = {
+    .loss = REDIS_LOSS_DROP, .finish = finish, .lost = lost};
+static const struct redis_request_kind refresh = {
+    .loss = REDIS_LOSS_DROP, .finish = refreshed, .lost = lost};
+
+/* XCLAIM of what is ours, which changes nobody's count. With for_others it has been idle for so
+ * long that others may claim it. */
+static void put_claim(struct redis_backend *b, struct redis_task *task, const char *consumer,
+                      bool for_others)
+{
+    struct buf *out = &task->request.bytes;
+    const struct delivery_id *ids = redis_task_ids(task);
+    size_t count = redis_task_id_count(task);
+    redis_command_start(out, 6 + count + (for_others ? 2 : 0));
+    redis_command_text(out, "XCLAIM");
+    redis_command_text(out, b->stream);
+    redis_command_text(out, b->group);
+    redis_command_text(out, consumer);
+    redis_command_text(out, "0");
+    for (size_t i = 0; i < count; i++)
+        redis_command_id(out, ids[i]);
+    if (for_others) {
+        redis_command_text(out, "IDLE");
+        redis_command_number(out, (b->claim_min_idle_ns + NS_PER_MS - 1) / NS_PER_MS);
+    }
+    redis_command_text(out, "JUSTID");
+    task->request.replies = 1;
+    (void)redis_task_put(b, &b->work, task);
+}
+
+struct redis_task *redis_owner_hand_over(struct redis_backend *b, size_t count)
+{
+    struct redis_task *task = redis_task_new(b, &to_handler);
+    if (!task)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        redis_task_add_id(task, redis_ahead_at(&b->ahead, i)->id);
+    bool short_of_memory = !buf_ok(&task->ids);
+    put_claim(b, task, b->consumer, false);
+    return short_of_memory ? NULL : task;
+}
+
+struct redis_task *redis_owner_begin_return(struct redis_backend *b)
+{
+    return redis_task_new(b, &to_ahead);
+}
+
+void redis_owner_return(struct redis_backend *b, struct redis_task *task)
+{
+    put_claim(b, task, b->ahead_consumer, false);
+}
+
+static void claim_all(struct redis_backend *b, const struct redis_request_kind *kind,
+                      bool for_others)
+{
+    struct redis_task *task = b->ahead.count > 0 ? redis_task_new(b, kind) : NULL;
+    for (size_t i = 0; task && i < b->ahead.count; i++)
+        redis_task_add_id(task, redis_ahead_at(&b->ahead, i)->id);
+    if (task)
+        put_claim(b, task, b->ahead_consumer, for_others);
+}
+
+void redis_owner_refresh(struct redis_backend *b)
+{
+    claim_all(b, &refresh, false);
+}
+
+void redis_owner_release(struct redis_backend *b)
+{
+    claim_all(b, &to_ahead, true);
+    redis_ahead_clear(&b->ahead);
+}

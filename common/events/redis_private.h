@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * redis_private - the Redis backend as its own files see it: redis_backend.c, redis_task.c,
+ * redis_settle.c, redis_pull.c, redis_read.c, redis_owner.c, redis_pending.c.
+ *
+ * Who owns an entry of the group says whether it was handed out. What is fetched belongs to the
+ * consumer "NAME:ahead", and Redis has counted one delivery more than there were attempts. The
+ * moment it is handed out it passes to the consumer "NAME", with the count as it is: then both are
+ * equal. So attempts are exact whenever a process dies, whatever it had fetched ahead.
+ */
+#ifndef COMMON_EVENTS_REDIS_PRIVATE_H
+#define COMMON_EVENTS_REDIS_PRIVATE_H
+
+#include "common/events/redis_ahead.h"
+#include "common/events/redis_backend.h"
+#include "common/events/redis_connection.h"
+#include "common/events/redis_entry.h"
+
+enum {
+    REDIS_PAGE = 64, /* entries looked at in one step of the recovery */
+    REDIS_ERROR_SIZE = 512,
+    REDIS_REASON_SIZE = 256
+};
+
+#define REDIS_AHEAD_SUFFIX ":ahead"
+
+struct redis_backend;
+
+/* A request with the calls that it serves and what it needs to know later. */
+struct redis_task {
+    struct redis_request request; /* first */
+    struct redis_task *all_next, *all_previous;
+    struct backend_call *calls;
+    uint64_t expires_ns;              /* of the calls */
+    struct buf ids;                   /* struct delivery_id each */
+    uint8_t event_id[EVENT_ID_SIZE];  /* of the first event added */
+    struct delivery_id after, before; /* between which a check looks for it */
+    unsigned pages;
+    size_t added, dead; /* events, dead letters */
+    uint32_t attempts;  /* of the entries claimed */
+    uint64_t losses;    /* of its connection, when it was put */
+    bool own;           /* read in the name of the consumer */
+};
+
+/* What is read, by whom, how much ahead (redis_read.c). */
+struct redis_reading {
+    struct backend_call *pulls;
+    bool ask;                    /* a pull has come since the last answer */
+    bool direct, ahead, blocked; /* requests under way */
+    bool ahead_full;             /* there was as much as asked for */
+    bool group_missing;
+    unsigned skip, skip_next; /* direct reads without one ahead */
+    size_t window;            /* how many to fetch ahead */
+    size_t handed;            /* since window_ns */
+    uint64_t window_ns, pulled_ns;
+    size_t entry_bytes;      /* on average */
+    struct delivery_id seen; /* the newest entry that was ever fetched fresh */
+};
+
+/* Calls that are being told of their end. */
+struct redis_ending {
+    struct backend_call *calls;
+    struct redis_ending *outer;
+};
+
+struct redis_pending_state {
+    bool busy;    /* a request is under way */
+    bool lost;    /* an answer with fresh entries may have been lost */
+    bool no_idle; /* Redis below 6.2 */
+    uint64_t next_ns;
+};
+
+struct redis_backend {
+    struct backend backend; /* first */
+    struct redis_url url;
+    char *stream, *group, *consumer, *ahead_consumer, *dead_letters;
+    uint32_t max_retries;
+    uint64_t claim_min_idle_ns, timeout_ns;
+    size_t read_ahead;
+    int epoll_fd;
+    struct redis_connection work, wait;
+    struct redis_ahead ahead;
+    struct redis_reading reading;
+    struct redis_pending_state pending;
+    struct redis_task *tasks, *spare;
+    struct redis_task *acks; /* still gathers; not put yet */
+    struct redis_ending *endings;
+    uint64_t next_expiry_ns;
+    struct delivery_id newest; /* of the stream, as far as known */
+    uint64_t refresh_ns;       /* when those fetched are looked after again; 0: there are none */
+    struct buf scratch;
+    bool closing, touched; /* touched: something may have to be sent */
+    char error[REDIS_ERROR_SIZE];
+};
+
+static inline struct redis_backend *redis_backend_of(struct backend *b)
+{
+    return (struct redis_backend *)b;
+}
+
+/* --- redis_task.c --- */
+
+/* An empty one; NULL: memory is short. */
+struct redis_task *redis_task_new(struct redis_backend *b, const struct redis_request_kind *kind);
+/* Ends its calls, if there are any, and keeps it for the next. */
+void redis_task_end(struct redis_backend *b, struct redis_task *task, int result);
+void redis_task_add_call(struct redis_backend *b, struct redis_task *task,
+                         struct backend_call *call);
+void redis_task_add_id(struct redis_task *task, struct delivery_id id);
+size_t redis_task_id_count(const struct redis_task *task);
+const struct delivery_id *redis_task_ids(const struct redis_task *task);
+/* Puts it on a connection; when memory was short for its bytes it ends with -ENOMEM. */
+int redis_task_put(struct redis_backend *b, struct redis_connection *c, struct redis_task *task);
+void redis_task_forget(struct redis_backend *b, struct backend_call *call);
+/* It is not sent if it was not yet; otherwise nobody hears of its end. */
+void redis_task_abandon(struct redis_backend *b, struct redis_task *task);
+/* Ends the calls whose time is over. */
+void redis_task_expire(struct redis_backend *b, uint64_t now);
+/* Ends all calls. */
+void redis_task_fail_all(struct redis_backend *b, int result);
+void redis_task_free_all(struct redis_backend *b);
+
+/* --- redis_settle.c: what changes the stream --- */
+
+int redis_settle_enqueue(struct redis_backend *b, struct event *const *events, size_t count,
+                         struct backend_call *call);
+int redis_settle_ack(struct redis_backend *b, const struct delivery *handled, size_t count,
+                     struct event *const *emitted, size_t emitted_count, struct backend_call *call);
+int redis_settle_nack(struct redis_backend *b, const struct delivery *refused, size_t count,
+                      const char *reason, struct backend_call *call);
+/* An entry that was never an event, or failed too often. */
+void redis_settle_bury(struct redis_backend *b, const struct redis_entry *entry,
+                       const char *reason);
+/* Puts the acknowledgements gathered. */
+void redis_settle_flush(struct redis_backend *b);
+
+/* --- redis_pull.c: who waits for events, and what is handed out --- */
+
+int redis_pull(struct redis_backend *b, struct pull_call *pull);
+void redis_pull_give_back(struct redis_backend *b, const struct delivery *unhandled);
+/* Hands out what is there, and ends the pulls whose time is over. */
+void redis_pull_serve(struct redis_backend *b, uint64_t now);
+/* Takes the reference; for what was read in the name of the consumer. */
+void redis_pull_hand_out(struct redis_backend *b, struct pull_call *pull,
+                         const struct redis_fetched *fetched);
+void redis_pull_end(struct redis_backend *b, struct pull_call *pull, int result);
+/* Nothing is there: the end of those that do not wait, if they began before it was asked. */
+void redis_pull_end_polls(struct redis_backend *b, uint64_t asked_ns);
+void redis_pull_fail(struct redis_backend *b, int result);
+/* False: it is no pull under way. */
+bool redis_pull_forget(struct redis_backend *b, struct backend_call *call);
+/* Keeps what was fetched ours, or gives it away. */
+void redis_pull_plan(struct redis_backend *b, uint64_t now);
+uint64_t redis_pull_deadline(const struct redis_backend *b);
+
+/* --- redis_read.c: fetching --- */
+
+/* Asks for what the pulls want. */
+void redis_read_plan(struct redis_backend *b, uint64_t now);
+/* Keeps what was claimed or fetched; buries what is no event. */
+void redis_read_keep(struct redis_backend *b, const redisReply *list, uint32_t attempts,
+                     uint64_t owned_ns);
+
+/* --- redis_owner.c: whose an entry is --- */
+
+/* The first `count` of those fetched pass to the handler. NULL: memory is short. */
+struct redis_task *redis_owner_hand_over(struct redis_backend *b, size_t count);
+/* Some that were handed out were not after all: add their ids between the two. */
+struct redis_task *redis_owner_begin_return(struct redis_backend *b);
+void redis_owner_return(struct redis_backend *b, struct redis_task *task);
+/* All those fetched stay ours, */
+void redis_owner_refresh(struct redis_backend *b);
+/* or are forgotten, and whoever wants may claim them at once. */
+void redis_owner_release(struct redis_backend *b);
+
+/* --- redis_pending.c: what nobody finished --- */
+
+void redis_pending_plan(struct redis_backend *b, uint64_t now);
+uint64_t redis_pending_deadline(const struct redis_backend *b);
+
+#endif
