@@ -11,7 +11,7 @@ import station
 PROGRAM = """
 import asyncio
 from memory_usage import malloc_bytes
-from necrostack._necrostack import InMemoryBackend
+from necrostack.backends import InMemoryBackend
 from necrostack.core import Event
 
 COUNT = 20000

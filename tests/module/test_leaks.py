@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nothing is left behind: loops of every operation, and all tests of this folder in a debug Python."""
 
+import asyncio
+import contextlib
 import copy
 import gc
 import json
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 import station
 from memory_usage import growth, usage
+from necrostack.backends import BackendFullError, InMemoryBackend
 from necrostack.core.event import Event, ValidationError
 
 pytestmark = pytest.mark.skipif(station.SANITIZED, reason="ASan's allocator keeps what is freed")
@@ -99,6 +102,100 @@ EVENT_OPERATIONS = {
 @pytest.mark.parametrize("name", EVENT_OPERATIONS)
 def test_operation_of_an_event(name):
     check(EVENT_OPERATIONS[name])
+
+
+async def full():
+    backend = InMemoryBackend(max_size=1)
+    await backend.enqueue(EVENT)
+    with contextlib.suppress(BackendFullError):
+        await backend.enqueue(EVENT)
+
+
+async def one_after_the_other():
+    backend = InMemoryBackend()
+    for settle in (backend.ack, backend.nack):
+        await backend.enqueue(Event("A", PAYLOAD))
+        await settle(await backend.pull())
+    assert await backend.pull() is None
+    await backend.nack(EVENT, reason="none")
+
+
+async def waiting():
+    backend = InMemoryBackend()
+    task = asyncio.ensure_future(backend.pull(timeout=None))
+    await asyncio.sleep(0)
+    await backend.enqueue(Event("A"))
+    assert (await task).event_type == "A"
+    assert await backend.pull(timeout=1e-9) is None
+
+
+async def cancelled():
+    backend = InMemoryBackend()
+    task = asyncio.ensure_future(backend.pull(timeout=60))
+    await asyncio.sleep(0)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def cancelled_when_served():
+    backend = InMemoryBackend()
+    task = asyncio.ensure_future(backend.pull(timeout=60))
+    await asyncio.sleep(0)
+    await backend.enqueue(Event("A", PAYLOAD))
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def never_awaited():
+    backend = InMemoryBackend()
+    for coroutine in (backend.enqueue(EVENT), backend.pull(), backend.ack(EVENT),
+                      backend.health(), backend.close()):
+        coroutine.close()
+
+
+async def misused():
+    backend = InMemoryBackend()
+    for call in (lambda: backend.enqueue(1), lambda: backend.ack(None), lambda: backend.pull("x"),
+                 lambda: InMemoryBackend(-1), lambda: InMemoryBackend("x"),
+                 lambda: backend.pull(float("nan"))):
+        with contextlib.suppress(TypeError, ValueError):
+            await call()
+
+
+class OwnBackend(InMemoryBackend):
+    async def pull(self, timeout=0.0):
+        return await super().pull(timeout)
+
+
+async def subclass():
+    backend = OwnBackend(max_size=5)
+    backend.itself = backend
+    await backend.enqueue(EVENT)
+    await backend.pull()
+
+
+async def left_in_it():
+    backend = InMemoryBackend()
+    for _ in range(20):
+        await backend.enqueue(Event("A", PAYLOAD))
+
+
+BACKEND_OPERATIONS = [full, one_after_the_other, waiting, cancelled, cancelled_when_served,
+                      never_awaited, misused, subclass, left_in_it]
+
+
+@pytest.fixture(scope="module")
+def loop():
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+@pytest.mark.parametrize("operation", BACKEND_OPERATIONS, ids=lambda op: op.__name__)
+def test_operation_of_a_backend(operation, loop):
+    check(lambda: loop.run_until_complete(operation()))
 
 
 def test_a_leak_is_seen():
