@@ -4,7 +4,6 @@
  */
 #include <Python.h>
 
-#include "worker/necrostack/py_failed_store.h"
 #include "worker/necrostack/py_necrostack.h"
 
 /* In the order in which they need each other. */
@@ -12,7 +11,7 @@ static int (*const parts[])(PyObject *module) = {
     py_event_add,
     py_logging_add,
     py_memory_backend_add,
-    py_failed_store_add,
+    py_spine_add,
     NULL,
 };
 

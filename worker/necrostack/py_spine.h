@@ -19,10 +19,9 @@
 struct spine_run;
 
 struct py_spine {
-    PyObject_HEAD
-    PyObject *organs;  /* a list of one's own */
-    PyObject *routes;  /* event type -> tuple of organs, in the order given */
-    PyObject *backend; /* as given */
+    PyObject_HEAD PyObject *organs;     /* a list of one's own */
+    PyObject *routes;                   /* event type -> tuple of organs, in the order given */
+    PyObject *backend;                  /* as given */
     const struct py_backend_kind *kind; /* NULL: the backend is driven through its methods */
     PyObject *store;
     PyObject *enqueue_mode_member, *handler_mode_member; /* as Python shows them */

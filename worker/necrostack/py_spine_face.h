@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * py_spine_face - the small things of the Spine that are written in Python (core/outcomes.py): the two
- * enums of failure modes, SpineStats, EnqueueError, BackendUnavailableError.
+ * py_spine_face - the small things of the Spine that are written in Python (core/outcomes.py): the
+ * two enums of failure modes, SpineStats, EnqueueError, BackendUnavailableError.
  */
 #ifndef WORKER_NECROSTACK_PY_SPINE_FACE_H
 #define WORKER_NECROSTACK_PY_SPINE_FACE_H
@@ -16,8 +16,8 @@ struct spine_stats {
         ack_errors;
 };
 
-/* A member of the enum, or its value, or NULL for the default; *member is a new reference. 0, or -1 with
- * ValueError. */
+/* A member of the enum, or its value, or NULL for the default; *member is a new reference. 0, or -1
+ * with ValueError. */
 int spine_face_enqueue_mode(PyObject *given, PyObject **member, enum spine_enqueue_mode *mode);
 int spine_face_handler_mode(PyObject *given, PyObject **member, enum spine_handler_mode *mode);
 

@@ -6,14 +6,32 @@ from necrostack.backends.base import Backend
 from necrostack.backends.inmemory import BackendFullError, InMemoryBackend
 from necrostack.core.event import MAX_PAYLOAD_SIZE, Event, ValidationError
 from necrostack.core.organ import Organ
+from necrostack.core.spine import (
+    BackendUnavailableError,
+    EnqueueError,
+    EnqueueFailureMode,
+    FailedEventStore,
+    HandlerFailureMode,
+    InMemoryFailedEventStore,
+    Spine,
+    SpineStats,
+)
 
 __all__ = [
-    "MAX_PAYLOAD_SIZE",
     "Backend",
     "BackendFullError",
+    "BackendUnavailableError",
+    "EnqueueError",
+    "EnqueueFailureMode",
     "Event",
+    "FailedEventStore",
+    "HandlerFailureMode",
     "InMemoryBackend",
+    "InMemoryFailedEventStore",
+    "MAX_PAYLOAD_SIZE",
     "Organ",
+    "Spine",
+    "SpineStats",
     "ValidationError",
     "__version__",
 ]

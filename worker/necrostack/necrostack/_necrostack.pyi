@@ -2,11 +2,20 @@
 # The C side of necrostack. Its names are imported from the modules of the package.
 
 import builtins
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 from typing_extensions import Self
+
+from necrostack.backends.base import Backend
+from necrostack.core.organ import Organ
+from necrostack.core.outcomes import (
+    EnqueueFailureMode,
+    FailedEventStore,
+    HandlerFailureMode,
+    SpineStats,
+)
 
 version: str
 MAX_PAYLOAD_SIZE: int
@@ -108,3 +117,34 @@ class InMemoryFailedEventStore:
     def get_failed_events(self) -> list[tuple[Event, BaseException]]: ...
     def clear(self) -> None: ...
     def __len__(self) -> int: ...
+
+class Spine:
+    organs: list[Organ]
+    backend: Any
+    failed_event_store: Any
+    enqueue_failure_mode: EnqueueFailureMode
+    handler_failure_mode: HandlerFailureMode
+    max_steps: int
+    retry_attempts: int
+    retry_base_delay: float
+    max_consecutive_backend_failures: int
+    handler_timeout: float | None
+    running: bool
+    def __init__(
+        self,
+        organs: Iterable[Organ],
+        backend: Backend,
+        max_steps: int = ...,
+        enqueue_failure_mode: EnqueueFailureMode = ...,
+        handler_failure_mode: HandlerFailureMode = ...,
+        failed_event_store: FailedEventStore | None = ...,
+        retry_attempts: int = ...,
+        retry_base_delay: float = ...,
+        max_consecutive_backend_failures: int = ...,
+        handler_timeout: float | None = ...,
+    ) -> None: ...
+    async def run(self, start_event: Event | None = ...) -> SpineStats: ...
+    async def run_forever(self) -> SpineStats: ...
+    def stop(self) -> None: ...
+    def get_stats(self) -> SpineStats: ...
+    def get_enqueue_failure_count(self, event_type: str | None = ...) -> int: ...

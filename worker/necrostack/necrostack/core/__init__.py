@@ -3,5 +3,6 @@
 
 from necrostack.core.event import Event, ValidationError
 from necrostack.core.organ import Organ
+from necrostack.core.spine import Spine
 
-__all__ = ["Event", "Organ", "ValidationError"]
+__all__ = ["Event", "Organ", "Spine", "ValidationError"]

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * py_spine_handle - the steps of a run that call the handlers of one event (py_spine_run.h).
+ *
+ * What the handlers return is collected and goes out when all of them are done, together with the
+ * acknowledgement: an event whose handling was cut short has emitted nothing.
+ */
+#include <Python.h>
+
+#include "worker/necrostack/py_spine_run.h"
+
+#include "common/clock.h"
+#include "worker/necrostack/py_failed_store.h"
+#include "worker/necrostack/py_logging.h"
+#include "worker/necrostack/py_necrostack.h"
+
+static PyObject *current_organ(const struct spine_run *run)
+{
+    return PyTuple_GET_ITEM(run->organs, run->organ);
+}
+
+static enum spine_step next_organ(struct spine_run *run)
+{
+    run->organ++;
+    return spine_run_on(run, SPINE_HANDLE);
+}
+
+/* The name of an organ as a str: what is no Organ may have none, or another kind of one. */
+static PyObject *organ_name(PyObject *organ)
+{
+    PyObject *name = PyObject_GetAttrString(organ, "name"), *text;
+    if (name && PyUnicode_Check(name))
+        return name;
+    PyErr_Clear();
+    text = name ? PyObject_Str(name) : PyType_GetName(Py_TYPE(organ));
+    Py_XDECREF(name);
+    return text;
+}
+
+/* --- what came of it
+ * -------------------------------------------------------------------------------- */
+
+static int make_room(struct spine_run *run, size_t extra)
+{
+    size_t want = run->emitted_count + extra, room = run->emitted_room ? run->emitted_room : 8;
+    struct event **bigger;
+    while (room < want)
+        room *= 2;
+    if (room == run->emitted_room)
+        return 0;
+    bigger = PyMem_Resize(run->emitted, struct event *, room);
+    if (!bigger) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    run->emitted = bigger;
+    run->emitted_room = room;
+    return 0;
+}
+
+static int check_event(const struct spine_run *run, PyObject *object, const char *where)
+{
+    if (!py_event_check(object)) {
+        PyErr_Format(PyExc_TypeError,
+                     "handler returned %s%.100s, expected Event, list of Events or None", where,
+                     Py_TYPE(object)->tp_name);
+        return -1;
+    }
+    return run->spine->kind && run->spine->kind->writes ? py_event_ready(object) : 0;
+}
+
+static void collect(struct spine_run *run, PyObject *event)
+{
+    Py_INCREF(event);
+    run->emitted[run->emitted_count++] = py_event_of(event);
+}
+
+/* All of a list or nothing. */
+static int collect_list(struct spine_run *run, PyObject *list)
+{
+    Py_ssize_t count = PyList_GET_SIZE(list);
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (check_event(run, PyList_GET_ITEM(list, i), "a list with "))
+            return -1;
+    if (make_room(run, (size_t)count))
+        return -1;
+    for (Py_ssize_t i = 0; i < count; i++)
+        collect(run, PyList_GET_ITEM(list, i));
+    return 0;
+}
+
+static int collect_result(struct spine_run *run, PyObject *result)
+{
+    if (result == Py_None)
+        return 0;
+    if (PyList_Check(result))
+        return collect_list(run, result);
+    if (check_event(run, result, "") || make_room(run, 1))
+        return -1;
+    collect(run, result);
+    return 0;
+}
+
+static struct py_event *emitted_event(const struct spine_run *run, size_t index)
+{
+    return (struct py_event *)((char *)run->emitted[index] - offsetof(struct py_event, event));
+}
+
+static int log_emitted(struct spine_run *run, size_t first)
+{
+    size_t count = run->emitted_count - first;
+    PyObject *name, **types;
+    int failed = -1;
+    if (count == 0 || !py_logging_enabled(PY_LOGGING_INFO))
+        return 0;
+    name = organ_name(current_organ(run));
+    types = name ? PyMem_New(PyObject *, count) : NULL;
+    if (types) {
+        for (size_t i = 0; i < count; i++)
+            types[i] = emitted_event(run, first + i)->type;
+        failed = py_logging_emitted(run->event, name, types, count);
+        PyMem_Free(types);
+    } else if (name) {
+        PyErr_NoMemory();
+    }
+    Py_XDECREF(name);
+    return failed;
+}
+
+/* --- failures
+ * --------------------------------------------------------------------------------------- */
+
+static int log_raised(struct spine_run *run)
+{
+    PyObject *name;
+    int failed;
+    if (!py_logging_enabled(PY_LOGGING_ERROR))
+        return 0;
+    name = organ_name(current_organ(run));
+    failed = !name || py_logging_raised(run->event, name, run->failure);
+    Py_XDECREF(name);
+    return failed;
+}
+
+static enum spine_step store_failure(struct spine_run *run)
+{
+    static PyObject *name;
+    PyObject *store = run->spine->store;
+    if (py_failed_store_check_exact(store))
+        return py_failed_store_keep(store, run->event, run->failure) ? SPINE_FAILED
+                                                                     : next_organ(run);
+    if (!name && !(name = PyUnicode_InternFromString("store")))
+        return SPINE_FAILED;
+    return spine_run_await(
+        run, PyObject_CallMethodObjArgs(store, name, run->event, run->failure, NULL), SPINE_KEPT);
+}
+
+static enum spine_step handler_failed(struct spine_run *run)
+{
+    PyObject *failure = spine_run_take_failure();
+    if (!failure)
+        return SPINE_FAILED;
+    Py_XSETREF(run->failure, failure);
+    run->spine->stats.handler_errors++;
+    if (log_raised(run))
+        return SPINE_FAILED;
+    if (run->spine->handler_mode == SPINE_HANDLER_STORE)
+        return store_failure(run);
+    if (run->spine->handler_mode == SPINE_HANDLER_NACK)
+        run->acks = false;
+    return next_organ(run);
+}
+
+/* A store that does not take the event leaves it to the backend: it is not acknowledged. */
+enum spine_step spine_handle_kept(struct spine_run *run, PyObject *value)
+{
+    if (!value) {
+        PyObject *error = spine_run_take_failure();
+        int failed = !error || py_logging_note(PY_LOGGING_ERROR, run->event, NULL, error,
+                                               "Failed event store raised exception: %S", error);
+        Py_XDECREF(error);
+        if (failed)
+            return SPINE_FAILED;
+        run->acks = false;
+    }
+    return next_organ(run);
+}
+
+/* --- calling
+ * ---------------------------------------------------------------------------------------- */
+
+static void raise_timeout(const struct spine_run *run)
+{
+    PyObject *name, *text = NULL;
+    PyErr_Clear();
+    name = organ_name(current_organ(run));
+    if (name)
+        text =
+            PyUnicode_FromFormat("handler %U exceeded handler_timeout (%llu ms)", name,
+                                 (unsigned long long)(run->spine->handler_timeout_ns / NS_PER_MS));
+    if (text)
+        PyErr_SetObject(PyExc_TimeoutError, text);
+    Py_XDECREF(text);
+    Py_XDECREF(name);
+}
+
+static int log_dispatching(struct spine_run *run)
+{
+    PyObject *name;
+    int failed;
+    if (!py_logging_enabled(PY_LOGGING_INFO))
+        return 0;
+    name = organ_name(current_organ(run));
+    failed = !name || py_logging_dispatching(run->event, name);
+    Py_XDECREF(name);
+    return failed ? -1 : 0;
+}
+
+/* What the handler returned, which may have to be awaited. The watch bounds it. */
+static PyObject *call_handler(struct spine_run *run)
+{
+    static PyObject *name;
+    PyObject *arguments[] = {current_organ(run), run->event}, *result;
+    if (!name && !(name = PyUnicode_InternFromString("handle")))
+        return NULL;
+    py_watchdog_begin(&run->watch, run->now);
+    result = PyObject_VectorcallMethod(name, arguments, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    run->overtime = py_watchdog_end(&run->watch);
+    return result;
+}
+
+static enum spine_step all_handled(struct spine_run *run)
+{
+    run->spine->stats.processed++;
+    return spine_run_on(run, SPINE_PUBLISH);
+}
+
+enum spine_step spine_handle_call(struct spine_run *run, PyObject *value)
+{
+    PyObject *result;
+    enum spine_step step;
+    (void)value;
+    if (run->organ >= PyTuple_GET_SIZE(run->organs))
+        return all_handled(run);
+    if (run->organ > 0 && (run->now = clock_mono_ns()) >= run->slice_end)
+        return SPINE_YIELD;
+    if (log_dispatching(run))
+        return SPINE_FAILED;
+    result = call_handler(run);
+    if (result && py_coroutine_is_awaitable(result) && !run->overtime) {
+        run->late_means = SPINE_LATE_HANDLER;
+        run->late_at =
+            run->spine->handler_timeout_ns ? run->now + run->spine->handler_timeout_ns : 0;
+        return spine_run_await(run, result, SPINE_HANDLED);
+    }
+    run->state = SPINE_HANDLED;
+    step = result || PyErr_ExceptionMatches(PyExc_Exception) ? spine_handle_use(run, result)
+                                                             : SPINE_FAILED;
+    Py_XDECREF(result);
+    return step;
+}
+
+enum spine_step spine_handle_use(struct spine_run *run, PyObject *value)
+{
+    size_t before = run->emitted_count;
+    if (run->late || run->overtime) {
+        run->late = run->overtime = false;
+        raise_timeout(run);
+        return handler_failed(run);
+    }
+    if (!value || collect_result(run, value))
+        return handler_failed(run);
+    return log_emitted(run, before) ? SPINE_FAILED : next_organ(run);
+}

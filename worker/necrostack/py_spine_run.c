@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <Python.h>
+
+#include "worker/necrostack/py_spine_run.h"
+
+#include "common/clock.h"
+#include "worker/necrostack/py_memory_backend.h"
+#include "worker/necrostack/py_necrostack.h"
+
+#include <errno.h>
+
+/* Half of what is promised, for a handler may take the other half. */
+#define SLICE_NS (5 * NS_PER_MS)
+/* How long the answer of a struct backend is waited for before the loop gets its turn. */
+#define PATIENCE_NS (200 * 1000ull)
+
+enum { EMITTED_KEPT = 1024 /* room that stays when it is not needed */ };
+
+static struct spine_run *of(struct py_coroutine *coroutine)
+{
+    return (struct spine_run *)coroutine;
+}
+
+/* --- failures
+ * ------------------------------------------------------------------------------------- */
+
+PyObject *spine_run_take_failure(void)
+{
+    PyObject *type, *value, *traceback;
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return NULL;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback)
+        PyException_SetTraceback(value, traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return value;
+}
+
+void spine_run_raise_errno(struct spine_run *run, int error)
+{
+    PyObject *exception = run->spine->kind->error(run->spine->backend, run->bridge, error);
+    if (exception)
+        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    Py_XDECREF(exception);
+}
+
+/* --- waiting
+ * -------------------------------------------------------------------------------------- */
+
+static enum spine_step wait_for(struct spine_run *run, PyObject *awaitable)
+{
+    run->coroutine.waiting_for = py_coroutine_iterator(awaitable);
+    return run->coroutine.waiting_for ? SPINE_WAIT : SPINE_FAILED;
+}
+
+enum spine_step spine_run_await(struct spine_run *run, PyObject *awaitable, enum spine_state state)
+{
+    run->state = state;
+    if (awaitable && !py_coroutine_is_awaitable(awaitable)) {
+        run->ready = awaitable;
+        return SPINE_ON;
+    }
+    if (awaitable)
+        run->coroutine.waiting_for = py_coroutine_iterator(awaitable);
+    Py_XDECREF(awaitable);
+    run->raised = !run->coroutine.waiting_for;
+    return run->raised ? SPINE_ON : SPINE_WAIT;
+}
+
+static enum spine_step wait_with(struct spine_run *run, PyObject *future)
+{
+    if (!future)
+        return SPINE_FAILED;
+    Py_XSETREF(run->waiter, future);
+    return wait_for(run, future);
+}
+
+enum spine_step spine_run_await_call(struct spine_run *run, struct spine_call *call,
+                                     enum spine_state state)
+{
+    run->state = state;
+    py_backend_poll(run->bridge, &call->under_way, PATIENCE_NS);
+    if (!call->under_way)
+        return SPINE_ON;
+    if (py_backend_watch(run->bridge))
+        return SPINE_FAILED;
+    run->may_stop = call == &run->pull;
+    return wait_with(run, py_backend_waiter());
+}
+
+enum spine_step spine_run_sleep(struct spine_run *run, double seconds, enum spine_state state)
+{
+    run->state = state;
+    run->may_stop = state == SPINE_PULL;
+    return wait_with(run, py_backend_sleeper(seconds));
+}
+
+void spine_run_stop(struct spine_run *run)
+{
+    if (run->waiter && run->may_stop)
+        py_backend_wake(run->waiter);
+}
+
+static void call_done(struct backend_call *plain, int result)
+{
+    struct spine_call *call =
+        (struct spine_call *)((char *)plain - offsetof(struct spine_call, call));
+    call->under_way = false;
+    call->result = result;
+    if (call->run->waiter)
+        py_backend_wake(call->run->waiter);
+}
+
+void spine_run_prepare(struct spine_run *run, struct spine_call *call)
+{
+    memset(call, 0, sizeof(*call));
+    call->run = run;
+    call->call.plain.done = call_done;
+}
+
+/* --- waits that last too long
+ * --------------------------------------------------------------------- */
+
+/* asyncio knows one way to interrupt what a task waits for: the task is cancelled, and whoever did
+ * it recognises the CancelledError, as asyncio.timeout() does. */
+static int interrupt(struct spine_run *run)
+{
+    PyObject *count = NULL, *done;
+    if (PyObject_HasAttrString(run->task, "cancelling")) { /* since Python 3.11 */
+        count = PyObject_CallMethod(run->task, "cancelling", NULL);
+        if (!count)
+            return -1;
+        run->cancelling = PyLong_AsLong(count);
+        Py_DECREF(count);
+    }
+    run->late = true;
+    run->late_at = 0;
+    done = PyObject_CallMethod(run->task, "cancel", NULL);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
+static int set_timer(struct spine_run *run);
+
+static PyObject *timer_fired(PyObject *self, PyObject *unused)
+{
+    struct spine_run *run = (struct spine_run *)self;
+    int failed = 0;
+    (void)unused;
+    Py_CLEAR(run->timer);
+    if (run->late_at == 0 || run->coroutine.state != PY_COROUTINE_SUSPENDED)
+        Py_RETURN_NONE;
+    if (clock_mono_ns() < run->late_at)
+        failed = set_timer(run);
+    else if (run->late_means == SPINE_LATE_HANDLER || spine_run_stopped(run))
+        failed = interrupt(run);
+    else {
+        run->late_at = clock_mono_ns() + NS_PER_S; /* a pull may take its time until stop() */
+        failed = set_timer(run);
+    }
+    if (failed)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static int set_timer(struct spine_run *run)
+{
+    static PyMethodDef method = {"wait_is_too_long", timer_fired, METH_NOARGS, NULL};
+    PyObject *loop = py_backend_running_loop(), *callback = NULL;
+    uint64_t now = clock_mono_ns();
+    double seconds = run->late_at > now ? (double)(run->late_at - now) / NS_PER_S : 0.0;
+    if (loop)
+        callback = PyCFunction_New(&method, (PyObject *)run);
+    if (callback)
+        run->timer = PyObject_CallMethod(loop, "call_later", "dO", seconds + 0.0005, callback);
+    Py_XDECREF(callback);
+    Py_XDECREF(loop);
+    return run->timer ? 0 : -1;
+}
+
+static int find_task(struct spine_run *run)
+{
+    PyObject *asyncio = PyImport_ImportModule("asyncio");
+    if (asyncio)
+        run->task = PyObject_CallMethod(asyncio, "current_task", NULL);
+    Py_XDECREF(asyncio);
+    return run->task ? 0 : -1;
+}
+
+/* A timer that is set already is left: what it finds to be too early, it is set again for. So a
+ * handler that awaits sets one in every handler_timeout, not one an event. */
+static int run_suspended(struct py_coroutine *self)
+{
+    struct spine_run *run = of(self);
+    if (run->late_at == 0 || run->late)
+        return 0;
+    if (!run->task && find_task(run))
+        return -1;
+    return run->timer || run->task == Py_None ? 0 : set_timer(run);
+}
+
+static void drop_timer(struct spine_run *run)
+{
+    PyObject *result;
+    if (!run->timer)
+        return;
+    result = PyObject_CallMethod(run->timer, "cancel", NULL);
+    if (!result)
+        PyErr_WriteUnraisable((PyObject *)run);
+    Py_XDECREF(result);
+    Py_CLEAR(run->timer);
+}
+
+/* Takes our request to cancel back. True: nobody else asked for it too. */
+static bool uncancel(struct spine_run *run)
+{
+    PyObject *type, *value, *traceback, *left = NULL;
+    long count = 0;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (PyObject_HasAttrString(run->task, "uncancel")) {
+        left = PyObject_CallMethod(run->task, "uncancel", NULL);
+        count = left ? PyLong_AsLong(left) - run->cancelling : -1;
+        if (PyErr_Occurred())
+            PyErr_WriteUnraisable((PyObject *)run);
+    }
+    Py_XDECREF(left);
+    PyErr_Restore(type, value, traceback);
+    return count <= 0;
+}
+
+static bool is_cancelled_error(void)
+{
+    PyObject *type, *value, *traceback, *asyncio, *class;
+    bool is;
+    PyErr_Fetch(&type, &value, &traceback);
+    asyncio = PyImport_ImportModule("asyncio");
+    class = asyncio ? PyObject_GetAttrString(asyncio, "CancelledError") : NULL;
+    is = class && PyErr_GivenExceptionMatches(type, class);
+    if (PyErr_Occurred())
+        PyErr_WriteUnraisable(NULL);
+    Py_XDECREF(class);
+    Py_XDECREF(asyncio);
+    PyErr_Restore(type, value, traceback);
+    return is;
+}
+
+/* After a wait that we interrupted: our CancelledError becomes a TimeoutError, which is a failure
+ * like others; somebody else's passes. */
+static void end_interruption(struct spine_run *run, PyObject *value)
+{
+    bool ours = uncancel(run);
+    if (!value && is_cancelled_error()) {
+        if (ours)
+            PyErr_SetNone(PyExc_TimeoutError);
+        else
+            run->late = false;
+    }
+}
+
+/* --- the event in hand
+ * ---------------------------------------------------------------------------- */
+
+void spine_run_forget_event(struct spine_run *run)
+{
+    for (size_t i = 0; i < run->emitted_count; i++)
+        event_release(run->emitted[i]);
+    run->emitted_count = run->published = run->publishing = 0;
+    run->singly = run->acknowledged = false;
+    run->attempts = 0;
+    if (run->emitted_room > EMITTED_KEPT) {
+        PyMem_Free(run->emitted);
+        run->emitted = NULL;
+        run->emitted_room = 0;
+    }
+    Py_CLEAR(run->failure);
+    Py_CLEAR(run->event);
+}
+
+static void forget_call(struct spine_run *run, struct spine_call *call)
+{
+    if (call->under_way && run->bridge->backend)
+        backend_forget(run->bridge->backend, &call->call.plain);
+    call->under_way = false;
+}
+
+static void give_back(struct spine_run *run, const struct delivery *delivery)
+{
+    struct py_backend *bridge =
+        run->bridge ? run->bridge : py_memory_backend_bridge(run->spine->backend);
+    if (bridge && bridge->backend)
+        backend_give_back(bridge->backend, delivery);
+}
+
+/* What was pulled ahead and nobody wants any more. */
+static void return_next(struct spine_run *run)
+{
+    forget_call(run, &run->pull);
+    if (run->pull_asked && !run->pull.result && run->pull.call.pull.count > 0) {
+        give_back(run, &run->next);
+        event_release(run->next.event);
+    }
+    run->pull_asked = false;
+}
+
+/* The run is over, well or not. An event whose acknowledgement is on its way stays where it is:
+ * nobody knows whether it arrives. What comes first goes back last, so that it is first again. */
+static void leave(struct spine_run *run)
+{
+    PyObject *type, *value, *traceback;
+    if (run->left)
+        return;
+    PyErr_Fetch(&type, &value, &traceback);
+    run->left = true;
+    py_watchdog_remove(&run->watch);
+    return_next(run);
+    if (run->event && !run->acknowledged)
+        give_back(run, &run->delivery);
+    if (run->settle.under_way)
+        forget_call(run, &run->settle);
+    spine_run_forget_event(run);
+    drop_timer(run);
+    Py_CLEAR(run->waiter);
+    Py_CLEAR(run->task);
+    if (run->spine->run == run)
+        run->spine->run = NULL;
+    PyErr_Restore(type, value, traceback);
+}
+
+/* --- beginning and ending
+ * ------------------------------------------------------------------------- */
+
+static int connect(struct spine_run *run)
+{
+    const struct py_backend_kind *kind = run->spine->kind;
+    if (!kind)
+        return 0;
+    run->bridge = kind->here(run->spine->backend);
+    if (run->bridge && !run->bridge->backend)
+        spine_run_raise_errno(run, ESHUTDOWN);
+    run->ends_when_empty = kind->ends_when_empty && run->start;
+    return run->bridge && run->bridge->backend ? 0 : -1;
+}
+
+static enum spine_step begin(struct spine_run *run, PyObject *value)
+{
+    struct py_spine *spine = run->spine;
+    (void)value;
+    if (spine->run) {
+        PyErr_SetString(PyExc_RuntimeError, "Spine is already running");
+        return SPINE_FAILED;
+    }
+    spine->run = run;
+    memset(&spine->stats, 0, sizeof(spine->stats));
+    if (connect(run) ||
+        (spine->handler_timeout_ns && py_watchdog_add(&run->watch, spine->handler_timeout_ns)))
+        return SPINE_FAILED;
+    return run->start ? spine_publish_begin(run, NULL) : spine_run_on(run, SPINE_PULL);
+}
+
+static enum spine_step end(struct spine_run *run, PyObject *value)
+{
+    (void)run;
+    (void)value;
+    return SPINE_DONE;
+}
+
+/* --- the machine
+ * ---------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    enum spine_step (*step)(struct spine_run *run, PyObject *value);
+    bool takes_errors; /* value may be NULL, with an exception that is not the end of the run */
+} states[SPINE_STATES] = {
+    [SPINE_BEGIN] = {"begin", begin, false},
+    [SPINE_PULL] = {"pull", spine_pull_ask, false},
+    [SPINE_PULLED] = {"pulled", spine_pull_use, true},
+    [SPINE_TAKE] = {"take", spine_pull_take, false},
+    [SPINE_HANDLE] = {"handle", spine_handle_call, false},
+    [SPINE_HANDLED] = {"handled", spine_handle_use, true},
+    [SPINE_KEPT] = {"kept", spine_handle_kept, true},
+    [SPINE_PUBLISH] = {"publish", spine_publish_send, false},
+    [SPINE_PUBLISHED] = {"published", spine_publish_sent, true},
+    [SPINE_STORED] = {"stored", spine_publish_stored, true},
+    [SPINE_ACK] = {"ack", spine_publish_ack, false},
+    [SPINE_ACKED] = {"acked", spine_publish_acked, true},
+    [SPINE_END] = {"end", end, false},
+};
+
+/* One state after the other until something is to be waited for. `value` is borrowed. */
+static enum spine_step go(struct spine_run *run, PyObject *value)
+{
+    enum spine_step step = SPINE_ON;
+    while (step == SPINE_ON) {
+        PyObject *ready = run->ready;
+        if (!value && !(states[run->state].takes_errors && PyErr_ExceptionMatches(PyExc_Exception)))
+            return SPINE_FAILED;
+        run->ready = NULL;
+        run->raised = false;
+        step = states[run->state].step(run, ready ? ready : value);
+        Py_XDECREF(ready);
+        value = run->raised ? NULL : Py_None;
+    }
+    return step;
+}
+
+static PySendResult run_advance(struct py_coroutine *self, PyObject *value, PyObject **result)
+{
+    struct spine_run *run = of(self);
+    run->now = clock_mono_ns();
+    run->slice_end = run->now + SLICE_NS;
+    run->late_at = 0;
+    Py_CLEAR(run->waiter);
+    if (run->late)
+        end_interruption(run, value);
+    switch (go(run, value)) {
+    case SPINE_WAIT:
+    case SPINE_YIELD:
+        return PYGEN_NEXT;
+    case SPINE_DONE:
+        leave(run);
+        *result = spine_face_stats(&run->spine->stats);
+        return *result ? PYGEN_RETURN : PYGEN_ERROR;
+    default:
+        leave(run);
+        return PYGEN_ERROR;
+    }
+}
+
+/* --- the object
+ * ----------------------------------------------------------------------------------- */
+
+static int run_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    struct spine_run *run = (struct spine_run *)self;
+    Py_VISIT(run->coroutine.waiting_for);
+    Py_VISIT(run->spine);
+    Py_VISIT(run->start);
+    Py_VISIT(run->bridge);
+    Py_VISIT(run->waiter);
+    Py_VISIT(run->timer);
+    Py_VISIT(run->task);
+    Py_VISIT(run->event);
+    Py_VISIT(run->failure);
+    Py_VISIT(run->ready);
+    return 0;
+}
+
+/* What breaks cycles; the rest is needed to leave the backend in order. */
+static int run_clear(PyObject *self)
+{
+    struct spine_run *run = (struct spine_run *)self;
+    Py_CLEAR(run->coroutine.waiting_for);
+    Py_CLEAR(run->timer);
+    Py_CLEAR(run->task);
+    Py_CLEAR(run->waiter);
+    Py_CLEAR(run->failure);
+    return 0;
+}
+
+static void run_dealloc(PyObject *self)
+{
+    struct spine_run *run = (struct spine_run *)self;
+    if (PyObject_CallFinalizerFromDealloc(self))
+        return;
+    PyObject_GC_UnTrack(self);
+    leave(run);
+    run_clear(self);
+    Py_CLEAR(run->ready);
+    Py_CLEAR(run->start);
+    Py_CLEAR(run->bridge);
+    Py_CLEAR(run->spine);
+    PyMem_Free(run->emitted);
+    PyObject_GC_Del(self);
+}
+
+static PyTypeObject run_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "necrostack._necrostack.SpineRun",
+    .tp_basicsize = sizeof(struct spine_run),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_base = &py_coroutine_base,
+    .tp_finalize = py_coroutine_finalize,
+    .tp_dealloc = run_dealloc,
+    .tp_traverse = run_traverse,
+    .tp_clear = run_clear,
+};
+
+PyObject *spine_run_new(struct py_spine *spine, PyObject *start, bool unlimited)
+{
+    static const struct py_coroutine_ops ops = {
+        .name = "Spine.run", .advance = run_advance, .suspended = run_suspended};
+    struct spine_run *run;
+    if (PyType_Ready(&run_type))
+        return NULL;
+    run = PyObject_GC_New(struct spine_run, &run_type);
+    if (!run)
+        return NULL;
+    memset((char *)run + sizeof(PyObject), 0, sizeof(*run) - sizeof(PyObject));
+    run->coroutine.ops = &ops;
+    run->spine = (struct py_spine *)Py_NewRef((PyObject *)spine);
+    run->start = Py_XNewRef(start);
+    run->unlimited = unlimited;
+    run->stops = spine->stops;
+    PyObject_GC_Track((PyObject *)run);
+    return (PyObject *)run;
+}
