@@ -137,6 +137,9 @@ bool rpc_files_decode(struct codec_reader *r, struct rpc_files *m)
     return codec_finish(&each) && seen == m->count;
 }
 
+const char *const rpc_misfire_names[RPC_MISFIRES] = {
+    [RPC_MISFIRE_ONCE] = "once", [RPC_MISFIRE_SKIP] = "skip", [RPC_MISFIRE_ALL] = "all"};
+
 void rpc_schedule_encode(struct buf *out, const struct rpc_schedule *s)
 {
     codec_put_u8(out, (uint8_t)s->op);

@@ -108,6 +108,7 @@ enum rpc_schedule_op {
     RPC_SCHEDULE_DELETE_ONE = 3, /* that of the function with this payload */
 };
 enum rpc_misfire { RPC_MISFIRE_ONCE, RPC_MISFIRE_SKIP, RPC_MISFIRE_ALL, RPC_MISFIRES };
+extern const char *const rpc_misfire_names[RPC_MISFIRES];
 
 struct rpc_schedule {
     enum rpc_schedule_op op;

@@ -98,12 +98,10 @@ static int check_function(PyObject *name)
 
 static int misfire_of(PyObject *value)
 {
-    static const char *const words[RPC_MISFIRES] = {
-        [RPC_MISFIRE_ONCE] = "once", [RPC_MISFIRE_SKIP] = "skip", [RPC_MISFIRE_ALL] = "all"};
     if (!value)
         return RPC_MISFIRE_ONCE;
     for (int i = 0; i < RPC_MISFIRES && PyUnicode_Check(value); i++)
-        if (PyUnicode_CompareWithASCIIString(value, words[i]) == 0)
+        if (PyUnicode_CompareWithASCIIString(value, rpc_misfire_names[i]) == 0)
             return i;
     PyErr_Format(PyUnicode_Check(value) ? PyExc_ValueError : PyExc_TypeError,
                  "_schedule: misfire is %R: it must be \"skip\", \"once\" or \"all\"", value);

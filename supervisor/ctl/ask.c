@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/ctl/ask.h"
 
+#include "supervisor/ctl/printable.h"
 #include "supervisor/ctl/table.h"
 
 #include <stdlib.h>
@@ -93,6 +94,18 @@ void ask_print(const json_t *json)
 {
     size_t layout = isatty(STDOUT_FILENO) ? JSON_INDENT(2) : JSON_COMPACT;
     json_dumpf(json, stdout, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15) | layout);
+    putchar('\n');
+}
+
+void ask_print_message(const struct ctl *ctl, const char *id, const json_t *answer)
+{
+    const json_t *message = json_object_get(answer, "message");
+    if (ctl->json) {
+        ask_print(answer);
+        return;
+    }
+    printf("%s: ", id);
+    printable_put_value(stdout, message ? message : answer);
     putchar('\n');
 }
 

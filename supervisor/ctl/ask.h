@@ -27,6 +27,9 @@ int ask_document(struct ctl *ctl, const char *method, const char *target, json_t
 void ask_target(struct buf *target, const char *id, const char *query);
 /* The document on stdout: indented on a terminal, else on one line. */
 void ask_print(const json_t *json);
+/* The document as ask_print() shows it, or "ID: " and its message (all of it, if it has
+ * none: an object without an action has answered as to any POST). */
+void ask_print_message(const struct ctl *ctl, const char *id, const json_t *answer);
 /* `rows` as a table (the caller's) of these members, in this order; a missing member is an empty
  * cell. */
 struct table *ask_table(const json_t *rows, const char *const *members, const char *const *heads,

@@ -99,21 +99,14 @@ static void put_query(struct buf *query, const char *crash_id, const char *count
 
 int cmd_crashes(struct ctl *ctl, const struct command *self, int argc, char **argv)
 {
-    static const struct option options[] = {
-        COMMAND_OPTIONS, {"count", required_argument, NULL, 'n'}, {0}};
-    const char *count = "20";
+    const char *count;
     struct buf query = BUF_INIT;
     json_t *answer;
-    int option, code = CTL_OK;
-    while ((option = command_option(ctl, self, argc, argv, "n:h", options, &code)) != -1) {
-        if (option == COMMAND_STOP)
-            return code;
-        count = optarg;
-    }
+    int code;
+    if (command_count_option(ctl, self, argc, argv, &count, &code))
+        return code;
     if (optind + 1 != argc && optind + 2 != argc)
         return command_usage(self, "the crashes of which object?");
-    if (!command_is_number(count))
-        return command_usage(self, "COUNT must be a number");
     const char *crash_id = optind + 2 == argc ? argv[optind + 1] : NULL;
     put_query(&query, crash_id, count);
     code = ask_object(ctl, argv[optind], buf_str(&query), &answer);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/buf.h"
 #include "supervisor/ctl/ask.h"
-#include "supervisor/ctl/printable.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -51,17 +50,6 @@ static int read_file(const char *path, struct buf *text)
     return bad ? CTL_NOT_FOUND : CTL_OK;
 }
 
-static void print_answer(const struct ctl *ctl, const char *id, const json_t *answer)
-{
-    if (ctl->json) {
-        ask_print(answer);
-        return;
-    }
-    printf("%s: ", id);
-    printable_put_value(stdout, json_object_get(answer, "message"));
-    putchar('\n');
-}
-
 static int deploy_file(const struct deploy *d, const char *path)
 {
     struct buf text = BUF_INIT, target = BUF_INIT;
@@ -76,7 +64,7 @@ static int deploy_file(const struct deploy *d, const char *path)
                                      text.len, "author", d->author, "message", d->message);
         code = ask_document(d->ctl, "PUT", buf_str(&target), document, &answer);
         if (code == CTL_OK)
-            print_answer(d->ctl, id, answer);
+            ask_print_message(d->ctl, id, answer);
         else
             fprintf(stderr, "objectctl: %s was not deployed as %s\n", path, id);
     }

@@ -40,21 +40,14 @@ static void print(json_t *versions)
 
 int cmd_versions(struct ctl *ctl, const struct command *self, int argc, char **argv)
 {
-    static const struct option options[] = {
-        COMMAND_OPTIONS, {"count", required_argument, NULL, 'n'}, {0}};
-    const char *count = "20";
+    const char *count;
     struct buf query = BUF_INIT;
     json_t *answer;
-    int option, code = CTL_OK;
-    while ((option = command_option(ctl, self, argc, argv, "n:h", options, &code)) != -1) {
-        if (option == COMMAND_STOP)
-            return code;
-        count = optarg;
-    }
+    int code;
+    if (command_count_option(ctl, self, argc, argv, &count, &code))
+        return code;
     if (optind + 1 != argc)
         return command_usage(self, "the versions of which object?");
-    if (!command_is_number(count))
-        return command_usage(self, "COUNT must be a number");
     buf_printf(&query, "versions=true&limit=%s", count);
     code = ask_object(ctl, argv[optind], buf_str(&query), &answer);
     if (code == CTL_OK && ctl->json) {

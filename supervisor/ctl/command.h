@@ -63,6 +63,10 @@ int command_option(struct ctl *ctl, const struct command *self, int argc, char *
 /* For a command without options of its own: true when it has to return *exit_code at once. */
 bool command_no_options(struct ctl *ctl, const struct command *self, int argc, char **argv,
                         int *exit_code);
+/* For a command whose only option is -n, --count: likewise. *count is what was asked for, else 20.
+ */
+bool command_count_option(struct ctl *ctl, const struct command *self, int argc, char **argv,
+                          const char **count, int *exit_code);
 /* Says what is wrong and how the command is used; CTL_USAGE. */
 int command_usage(const struct command *self, const char *what);
 /* Who runs this, for the history: USER of the environment, else the name of the user; or NULL. */

@@ -146,6 +146,25 @@ bool command_no_options(struct ctl *ctl, const struct command *self, int argc, c
     return command_option(ctl, self, argc, argv, "h", options, exit_code) == COMMAND_STOP;
 }
 
+bool command_count_option(struct ctl *ctl, const struct command *self, int argc, char **argv,
+                          const char **count, int *exit_code)
+{
+    static const struct option options[] = {
+        COMMAND_OPTIONS, {"count", required_argument, NULL, 'n'}, {0}};
+    int option;
+    *exit_code = CTL_OK;
+    *count = "20";
+    while ((option = command_option(ctl, self, argc, argv, "n:h", options, exit_code)) != -1) {
+        if (option == COMMAND_STOP)
+            return true;
+        *count = optarg;
+    }
+    if (command_is_number(*count))
+        return false;
+    *exit_code = command_usage(self, "COUNT must be a number");
+    return true;
+}
+
 const char *command_user(void)
 {
     const char *user = getenv("USER");

@@ -31,12 +31,20 @@ static void answer_failed(const struct object *o, struct exchange *x)
 
 static void answer_restarted(const struct object *o, const struct worker *w, struct exchange *x)
 {
-    struct buf json = BUF_INIT;
-    buf_puts(&json, "{\"status\":\"ok\",\"message\":\"restarted\"");
+    struct buf json = BUF_INIT, message = BUF_INIT;
+    buf_puts(&message, "restarted");
+    if (o->load_error)
+        buf_printf(&message, "; %s does not load, an older version serves: %s", o->file,
+                   o->load_error);
+    buf_puts(&json, "{\"status\":\"ok\"");
+    json_put_member(&json, "message", buf_str(&message));
     json_put_member(&json, "object_id", o->id);
+    if (o->load_error)
+        json_put_member(&json, "load_error", o->load_error);
     json_put_number(&json, "generation", w->ref.generation);
     buf_putc(&json, '}');
     json_reply(x, 200, &json);
+    buf_free(&message);
 }
 
 static void on_started(void *arg)

@@ -27,15 +27,8 @@ enum {
     COLUMNS
 };
 
-static const char *const misfire_names[RPC_MISFIRES] = {
-    [RPC_MISFIRE_ONCE] = "once", [RPC_MISFIRE_SKIP] = "skip", [RPC_MISFIRE_ALL] = "all"};
 static const char *const origin_names[SCHEDULE_ORIGINS] = {
     [SCHEDULE_BY_CALL] = "call", [SCHEDULE_BY_DEPLOY] = "deploy"};
-
-const char *schedule_misfire_name(enum rpc_misfire misfire)
-{
-    return misfire_names[misfire];
-}
 
 const char *schedule_origin_name(enum schedule_origin origin)
 {
@@ -74,7 +67,7 @@ void schedule_row_put(struct buf *out, const struct schedule_row *row)
 {
     put_text(out, row->function);
     put_text(out, row->when);
-    put_text(out, span_of(misfire_names[row->misfire]));
+    put_text(out, span_of(rpc_misfire_names[row->misfire]));
     put_text(out, span_of(origin_names[row->origin]));
     put_time(out, row->next_us);
     put_time(out, row->last_us);
@@ -134,7 +127,7 @@ static const char *take(struct schedule_row *row, const struct span f[COLUMNS], 
                         size_t size)
 {
     struct when when;
-    int misfire = find_word(f[AT_MISFIRE], misfire_names, RPC_MISFIRES);
+    int misfire = find_word(f[AT_MISFIRE], rpc_misfire_names, RPC_MISFIRES);
     int origin = find_word(f[AT_ORIGIN], origin_names, SCHEDULE_ORIGINS);
     row->function = f[AT_FUNCTION];
     row->when = f[AT_WHEN];

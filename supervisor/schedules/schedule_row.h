@@ -43,7 +43,6 @@ void schedule_row_free(struct schedule_row *row);
 /* A name that a function of a module may have. */
 bool schedule_function_valid(struct span name);
 
-const char *schedule_misfire_name(enum rpc_misfire misfire);
 const char *schedule_origin_name(enum schedule_origin origin);
 
 #endif

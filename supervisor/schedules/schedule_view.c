@@ -57,7 +57,7 @@ static void put_schedule(struct buf *json, const struct schedule *s)
     json_put_number(json, "runs", s->runs);
     json_put_number(json, "errors", s->errors);
     json_put_number(json, "skipped", s->skipped);
-    json_put_member(json, "misfire", schedule_misfire_name(s->misfire));
+    json_put_member(json, "misfire", rpc_misfire_names[s->misfire]);
     put_flag(json, "declared", s->origin == SCHEDULE_BY_DEPLOY);
     put_flag(json, "running", s->tick != NULL);
     if (*s->suspended)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: supervisor/schedules/schedule_row.c supervisor/state/timer_image.c common/when.c
- * common/cron.c */
+/* links: supervisor/schedules/schedule_row.c supervisor/state/timer_image.c common/rpc.c
+ * common/when.c common/cron.c */
 /*
  * Any bytes as data/schedules.tsv: reading ends, a line that is wrong is named, and what is read is
  * written so that it reads back the same; the columns of each schedule likewise.

@@ -479,6 +479,24 @@ def test_objectctl_restart(station):
     assert station.objectctl("restart").returncode == 64
 
 
+def test_a_restart_tells_that_the_file_does_not_load(station):
+    """The version that serves gets a new worker all the same."""
+    station.allow("does not load")
+    station.deploy("hello.py", HELLO)
+    assert station.get("/objects/hello").status == 200
+    old = pids(station)["hello"]
+    station.put("hello.py", "def GET(request:\n")
+    wait_until(lambda: station.get("/objects/hello?metadata=true").json()["metadata"].get("load_error"))
+    done = station.objectctl("restart", "hello")
+    assert done.returncode == 0, done
+    assert done.stdout.startswith("hello: restarted; hello.py does not load, an older version serves: SyntaxError")
+    assert pids(station)["hello"] != old and station.get("/objects/hello").status == 200
+    assert "SyntaxError" in station.post("/objects/hello?restart=true").json()["load_error"]
+    station.put("hello.py", HELLO)
+    wait_until(lambda: not station.get("/objects/hello?metadata=true").json()["metadata"].get("load_error"))
+    assert station.objectctl("restart", "hello").stdout == "hello: restarted\n"
+
+
 def test_restart_starts_what_sleeps_and_what_failed(station, tmp_path):
     station.allow("does not load", "died")
     station.deploy("cold.py", HELLO)

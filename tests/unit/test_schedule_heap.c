@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* links: supervisor/schedules/schedule_heap.c supervisor/schedules/schedule.c
- * supervisor/schedules/schedule_row.c common/when.c common/cron.c common/seeded_hash.c -lxxhash */
+ * supervisor/schedules/schedule_row.c common/rpc.c common/when.c common/cron.c common/seeded_hash.c
+ * -lxxhash */
 /* The earliest first, against a walk through all of them; and the tables of schedules. */
 #include "supervisor/schedules/schedule_heap.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: supervisor/schedules/schedule_row.c common/when.c common/cron.c */
+/* links: supervisor/schedules/schedule_row.c common/rpc.c common/when.c common/cron.c */
 #include "supervisor/schedules/schedule_row.h"
 
 #include <check.h>
