@@ -71,6 +71,35 @@ static int ask_health(struct backend *backend, struct health_call *call)
     return redis_task_put(b, &b->work, task);
 }
 
+/* --- delete ------------------------------------------------------------------------------------
+ */
+
+static void finish_delete(void *owner, struct redis_request *request, redisReply *last)
+{
+    (void)last;
+    redis_task_end(owner, (struct redis_task *)request, redis_error_number(request->error));
+}
+
+static const struct redis_request_kind delete = {.loss = REDIS_LOSS_REPEAT,
+                                                 .finish = finish_delete};
+
+int redis_backend_delete(struct backend *backend, const char *stream, struct backend_call *call)
+{
+    struct redis_backend *b = redis_backend_of(backend);
+    struct redis_task *task = b->closing ? NULL : redis_task_new(b, &delete);
+    if (!task)
+        return b->closing ? -ESHUTDOWN : -ENOMEM;
+    redis_command_put(&task->request.bytes, "DEL", stream ? stream : b->stream, NULL);
+    task->request.replies = 1;
+    b->touched = true;
+    if (!buf_ok(&task->request.bytes)) {
+        redis_task_end(b, task, 0);
+        return -ENOMEM;
+    }
+    redis_task_add_call(b, task, call);
+    return redis_task_put(b, &b->work, task);
+}
+
 /* --- operations ------------------------------------------------------------------------------- */
 
 static int enqueue(struct backend *backend, struct event *const *events, size_t count,

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -24,6 +25,15 @@ from station import PATIENCE, wait_until
 
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
+
+
+def in_main_thread():
+    return threading.current_thread() is threading.main_thread()
+
+
+def die_with_starter():
+    """With the thread that started it, to be exact."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def free_port():
@@ -63,7 +73,7 @@ class RedisServer:
                     stderr=subprocess.STDOUT,
                     cwd=self.folder,
                     env={"PATH": os.environ["PATH"]},  # no preloaded sanitizer
-                    preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
+                    preexec_fn=die_with_starter if in_main_thread() else None,
                 )
             wait_until(lambda: self.answers(port) or self.process.poll() is not None)
             if self.process.poll() is None:

@@ -217,6 +217,8 @@ static PySendResult fail(struct operation *op, int error)
 static PySendResult finish(struct operation *op, PyObject **result)
 {
     PySendResult status = PYGEN_RETURN;
+    if (op->verb == HEALTH && op->bridge->backend)
+        op->result = 0; /* an error of the question is the answer */
     if (op->result)
         status = fail(op, -op->result);
     else if (!(*result = verbs[op->verb].end(op)))
@@ -319,6 +321,8 @@ static const struct py_coroutine_ops operation_ops[VERBS] = {
     [ACK] = {.name = "ack", .advance = operation_advance},
     [NACK] = {.name = "nack", .advance = operation_advance},
     [HEALTH] = {.name = "health", .advance = operation_advance},
+    [REMOVE] = {.name = "delete_stream", .advance = operation_advance},
+    [ENTER] = {.name = "__aenter__", .advance = operation_advance},
     [CLOSE] = {.name = "close", .advance = operation_advance},
 };
 

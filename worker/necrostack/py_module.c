@@ -11,6 +11,7 @@ static int (*const parts[])(PyObject *module) = {
     py_event_add,
     py_logging_add,
     py_memory_backend_add,
+    py_redis_backend_add,
     py_spine_add,
     NULL,
 };

@@ -4,6 +4,7 @@
 from necrostack._necrostack import version as __version__
 from necrostack.backends.base import Backend
 from necrostack.backends.inmemory import BackendFullError, InMemoryBackend
+from necrostack.backends.redis_backend import BackendHealth, RedisBackend, RedisMetrics
 from necrostack.core.event import MAX_PAYLOAD_SIZE, Event, ValidationError
 from necrostack.core.organ import Organ
 from necrostack.core.spine import (
@@ -20,6 +21,7 @@ from necrostack.core.spine import (
 __all__ = [
     "Backend",
     "BackendFullError",
+    "BackendHealth",
     "BackendUnavailableError",
     "EnqueueError",
     "EnqueueFailureMode",
@@ -30,6 +32,8 @@ __all__ = [
     "InMemoryFailedEventStore",
     "MAX_PAYLOAD_SIZE",
     "Organ",
+    "RedisBackend",
+    "RedisMetrics",
     "Spine",
     "SpineStats",
     "ValidationError",

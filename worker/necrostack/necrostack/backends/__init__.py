@@ -3,5 +3,13 @@
 
 from necrostack.backends.base import Backend
 from necrostack.backends.inmemory import BackendFullError, InMemoryBackend
+from necrostack.backends.redis_backend import BackendHealth, RedisBackend, RedisMetrics
 
-__all__ = ["Backend", "BackendFullError", "InMemoryBackend"]
+__all__ = [
+    "Backend",
+    "BackendFullError",
+    "BackendHealth",
+    "InMemoryBackend",
+    "RedisBackend",
+    "RedisMetrics",
+]
