@@ -20,6 +20,8 @@ sys.path.insert(0, str(MODULE_PATH))
 # What tests start finds it too.
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(MODULE_PATH), *filter(None, [os.environ.get("PYTHONPATH")])])
+# Where hypothesis keeps its tables of characters: not in the folder that one stands in.
+os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(station.BUILD / "hypothesis"))
 
 
 def sanitizer_runtime():

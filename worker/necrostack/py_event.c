@@ -375,7 +375,7 @@ static PyObject *event_repr(PyObject *self)
 
 PyTypeObject py_event_type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "necrostack.core.event.Event",
-    .tp_doc = "Event(event_type, payload={}, id=a new UUID, timestamp=now)\n--\n\n"
+    .tp_doc = "Event(event_type, payload={}, id=<a new UUID>, timestamp=<now>)\n\n"
               "Something that happened. It does not change.",
     .tp_basicsize = sizeof(struct py_event),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,

@@ -58,8 +58,7 @@ static PyObject *emitted_types(const struct py_logging_line *line)
 {
     PyObject *types = PyList_New((Py_ssize_t)line->emitted_count);
     for (size_t i = 0; types && i < line->emitted_count; i++)
-        PyList_SET_ITEM(types, (Py_ssize_t)i,
-                        Py_NewRef(((struct py_event *)line->emitted[i])->type));
+        PyList_SET_ITEM(types, (Py_ssize_t)i, Py_NewRef(line->emitted[i]));
     return types;
 }
 

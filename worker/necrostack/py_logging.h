@@ -30,7 +30,7 @@ bool py_logging_enabled(enum py_logging_level level);
 
 /* INFO "Dispatching TYPE to ORGAN". */
 int py_logging_dispatching(PyObject *event, PyObject *organ);
-/* INFO "Handler ORGAN emitted events"; `emitted` are the types of the events. */
+/* INFO "Handler ORGAN emitted events"; `emitted` are the types of the events, each a str. */
 int py_logging_emitted(PyObject *event, PyObject *organ, PyObject *const *emitted, size_t count);
 /* ERROR "Handler ORGAN raised exception: …", with its traceback. */
 int py_logging_raised(PyObject *event, PyObject *organ, PyObject *exception);

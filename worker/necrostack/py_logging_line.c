@@ -21,7 +21,7 @@ static PyObject *type_of(PyObject *event)
 static bool is_all_ascii(const struct py_logging_line *line)
 {
     for (size_t i = 0; i < line->emitted_count; i++)
-        if (!is_ascii(type_of(line->emitted[i])))
+        if (!is_ascii(line->emitted[i]))
             return false;
     return is_ascii(line->args[0]) && is_ascii(line->args[1]) && is_ascii(line->text) &&
            is_ascii(line->organ) && is_ascii(type_of(line->event));
@@ -85,7 +85,7 @@ static void put_emitted(struct buf *out, const struct py_logging_line *line)
     for (size_t i = 0; i < line->emitted_count; i++) {
         if (i > 0)
             buf_putc(out, ',');
-        put_text(out, type_of(line->emitted[i]));
+        put_text(out, line->emitted[i]);
     }
     buf_putc(out, ']');
 }

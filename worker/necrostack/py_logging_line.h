@@ -13,7 +13,7 @@ struct py_logging_line {
     PyObject *args[2];  /* NULL: no more */
     PyObject *text;     /* a str: instead of format and args */
     PyObject *event, *organ;
-    PyObject *const *emitted; /* NULL: the line has no such field */
+    PyObject *const *emitted; /* str each; NULL: the line has no such field */
     size_t emitted_count;
     PyObject *exception;
 };

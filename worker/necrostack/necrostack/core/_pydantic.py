@@ -39,7 +39,11 @@ def validators(cls: type[Event]) -> Iterator[Callable[[Any], Event]]:
     encoders = getattr(sys.modules.get("pydantic.json"), "ENCODERS_BY_TYPE", None)
     if encoders is not None:
         encoders[Event] = as_json
-    return iter([cls.model_validate])
+
+    def validate(value: Any) -> Event:
+        return cls.model_validate(value)
+
+    return iter([validate])
 
 
 def modify_schema(schema: dict[str, Any]) -> None:

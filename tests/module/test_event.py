@@ -1,0 +1,516 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Event: its fields, how it is frozen, compared, shown, dumped, copied, pickled and subclassed."""
+
+import copy
+import gc
+import json
+import os
+import pickle
+import re
+import sys
+import threading
+import uuid
+from datetime import datetime, timedelta, timezone, tzinfo
+from enum import Enum
+from typing import Generic, TypeVar
+
+import pytest
+from necrostack.core import Event as ReExported
+from necrostack.core.event import MAX_PAYLOAD_SIZE, Event, ValidationError
+
+ID = "0d9f5a0e-7c1b-4c9e-9d2f-3a4b5c6d7e8f"
+WHEN = datetime(2026, 11, 22, 5, 30, 0, 123456, timezone.utc)
+UTC_TEXT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+
+
+def known(**fields):
+    return Event(**{"event_type": "T", "payload": {"k": [1]}, "id": ID, "timestamp": WHEN, **fields})
+
+
+def refused(make, *args, **kwargs):
+    """The faults for which a call is refused."""
+    with pytest.raises(ValidationError) as caught:
+        make(*args, **kwargs)
+    assert isinstance(caught.value, ValueError)
+    return caught.value.errors()
+
+
+def places(make, *args, **kwargs):
+    return [fault["loc"] for fault in refused(make, *args, **kwargs)]
+
+
+# --- the fields ---
+
+
+def test_one_class_from_everywhere():
+    assert ReExported is Event
+    assert MAX_PAYLOAD_SIZE == 1_000_000
+    assert Event.__module__ == "necrostack.core.event"
+    assert ValidationError.__mro__[1] is ValueError
+
+
+def test_positional_and_by_keyword():
+    a = Event("T", {"k": 1})
+    b = Event(event_type="T", payload={"k": 1})
+    c = Event("T", {"k": 1}, ID, WHEN)
+    assert (a.event_type, a.payload) == (b.event_type, b.payload) == (c.event_type, c.payload)
+    assert (c.id, c.timestamp) == (ID, WHEN)
+    assert a.id != b.id
+
+
+def test_defaults():
+    before = datetime.now(timezone.utc)
+    event = Event("T")
+    after = datetime.now(timezone.utc)
+    assert event.payload == {} and Event("T").payload is not event.payload
+    assert uuid.UUID(event.id).version == 4 and event.id == str(uuid.UUID(event.id))
+    assert before - timedelta(milliseconds=1) <= event.timestamp <= after
+    assert event.timestamp.tzinfo is timezone.utc
+
+
+def test_ids_differ_also_in_a_child():
+    assert len({Event("T").id for _ in range(1000)}) == 1000
+    Event("T")
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(write_end, "".join(Event("T").id for _ in range(50)).encode())
+        os._exit(0)
+    os.close(write_end)
+    mine = {Event("T").id for _ in range(50)}
+    theirs = os.read(read_end, 50 * 36).decode()
+    os.close(read_end)
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(theirs) == 50 * 36
+    assert not mine & {theirs[i:i + 36] for i in range(0, len(theirs), 36)}
+
+
+@pytest.mark.parametrize("given, kept", [
+    ("ORDER", "ORDER"), ("  a b\t\n", "a b"), ("\u2003ö\u00a0", "ö"), ("\x00", "\x00"),
+    (type("Text", (str,), {})("T"), "T"), (Enum("Kind", {"A": "x"}, type=str).A, "x")])
+def test_event_type_is_stripped_plain_text(given, kept):
+    event = Event(given)
+    assert event.event_type == kept and type(event.event_type) is str
+
+
+@pytest.mark.parametrize("value", [None, 1, b"T", ["T"], "", " ", "\n\u2003", "\ud800", "a\udfffb"])
+def test_bad_event_type(value):
+    assert places(Event, value) == [("event_type",)]
+
+
+def test_event_type_is_required():
+    assert refused(Event) == [
+        {"type": "missing", "loc": ("event_type",), "msg": "Field required", "input": None}]
+    assert places(Event, payload={}) == [("event_type",)]
+
+
+def test_id_in_any_case_is_kept_in_lower():
+    assert Event("T", id=ID.upper()).id == ID
+    assert Event("T", id=str(uuid.uuid4())).id
+
+
+@pytest.mark.parametrize("value", [
+    None, 1, uuid.UUID(ID), b"x" * 36, "", "x", ID[:-1], ID + "0", ID.replace("-", ""), "{" + ID + "}",
+    " " + ID, ID.replace("-4c9e", "-1c9e"), ID.replace("-9d2f", "-cd2f"), ID[:-1] + "g", ID[:-1] + "é",
+    ID[:-1] + "\ud800", str(uuid.uuid1())])
+def test_bad_id(value):
+    assert places(Event, "T", id=value) == [("id",)]
+
+
+class Strange(tzinfo):
+    def __init__(self, offset):
+        self.offset = offset
+
+    def utcoffset(self, dt):
+        return self.offset
+
+
+@pytest.mark.parametrize("given", [
+    WHEN, WHEN.astimezone(timezone(timedelta(hours=-7, minutes=-30))), WHEN.replace(fold=1),
+    WHEN.astimezone(timezone.utc).replace(tzinfo=timezone(timedelta(0), "GMT")),
+    "2026-11-22T05:30:00.123456Z", "2026-11-22 07:30:00.123456+02:00",
+    type("Moment", (datetime,), {})(2026, 11, 22, 5, 30, 0, 123456, timezone.utc)])
+def test_timestamps_are_utc(given):
+    event = Event("T", timestamp=given)
+    assert event.timestamp == WHEN and event.timestamp.tzinfo is timezone.utc
+    assert type(event.timestamp) is datetime
+
+
+@pytest.mark.parametrize("when", [
+    datetime(1, 1, 1, tzinfo=timezone.utc), datetime(1969, 12, 31, 23, 59, 59, 999999, timezone.utc),
+    datetime(2024, 2, 29, tzinfo=timezone.utc), datetime(9999, 12, 31, 23, 59, 59, 999999, timezone.utc)])
+def test_all_times_that_python_has(when):
+    event = Event("T", timestamp=when)
+    assert event.timestamp == when
+    assert Event.model_validate_json(event.model_dump_json()) == event
+
+
+def test_a_zone_of_microseconds():
+    zone = timezone(timedelta(microseconds=-1))
+    assert Event("T", timestamp=WHEN.replace(tzinfo=zone)).timestamp == WHEN + timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize("value", [
+    None, 0, 1.5, "", "yesterday", "2026-11-22", "2026-11-22T05:30:00", "1795325400", WHEN.date(),
+    WHEN.replace(tzinfo=None), WHEN.replace(tzinfo=Strange(None)), b"2026-11-22T05:30:00Z",
+    datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1))),
+    datetime(9999, 12, 31, 23, 59, tzinfo=timezone(timedelta(hours=-1))), "2026-11-22T05:30:00\ud800Z"])
+def test_bad_timestamp(value):
+    assert places(Event, "T", timestamp=value) == [("timestamp",)]
+
+
+def test_a_zone_that_raises():
+    class Broken(tzinfo):
+        def utcoffset(self, dt):
+            raise RuntimeError("no zone today")
+    with pytest.raises(RuntimeError, match="no zone today"):
+        Event("T", timestamp=WHEN.replace(tzinfo=Broken()))
+
+
+def test_all_faults_at_once():
+    assert set(places(Event, 1, 2, 3, 4, )) == {("event_type",), ("payload",), ("id",), ("timestamp",)}
+    assert set(places(Event, "T", colour="red", id="x")) == {("colour",), ("id",)}
+
+
+def test_wrong_calls():
+    with pytest.raises(TypeError, match="multiple values"):
+        Event("T", event_type="T")
+    with pytest.raises(TypeError, match="at most 4"):
+        Event("T", {}, ID, WHEN, 5)
+
+
+# --- frozen, compared, shown ---
+
+
+@pytest.mark.parametrize("name", ["id", "timestamp", "event_type", "payload", "colour", "__class__"])
+def test_frozen(name):
+    event = known()
+    assert refused(setattr, event, name, "x")[0]["type"] == "frozen_instance"
+    assert places(setattr, event, name, "x") == [(name,)]
+    assert places(delattr, event, name) == [(name,)]
+    with pytest.raises(TypeError, match="does not change"):
+        event.__init__("U")
+    with pytest.raises(TypeError, match="does not change"):
+        event.__setstate__(({"event_type": "U"}, None))
+    assert event == known()
+
+
+def test_later_changes_change_nothing():
+    inner = [1, {"x": 1}]
+    payload = {"a": inner, "b": {"c": (1, [2])}}
+    event = Event("T", payload)
+    inner.append(2)
+    inner[1]["x"] = 2
+    payload["b"]["c"][1].append(3)
+    payload["d"] = 1
+    assert event.payload == {"a": [1, {"x": 1}], "b": {"c": [1, [2]]}}
+
+
+def test_equal_by_all_fields():
+    assert known() == known() and not known() != known()
+    assert known(event_type="U") != known() != known(payload={}) != known()
+    assert known(id=Event("T").id) != known() != known(timestamp=WHEN + timedelta(microseconds=1))
+    assert known() != "T" and known() != known().model_dump()
+    with pytest.raises(TypeError):
+        known() < known()
+
+
+def test_hashed_by_id():
+    assert hash(known()) == hash(known(payload={})) == hash(ID)
+    assert len({known(), known(), known(payload={}), Event("T")}) == 3
+    assert {known(): 1}[known()] == 1
+
+
+def test_shown_as_it_is_made():
+    event = known(payload={"k": "ö", "l": None})
+    assert eval(repr(event), {"Event": Event, "datetime": sys.modules["datetime"]}) == event
+    assert str(event) == repr(event) and repr(event).startswith(f"Event(id='{ID}', timestamp=")
+
+
+def test_pattern_matching():
+    namespace = {"Event": Event, "event": known()}
+    exec("match event:\n    case Event('T', {'k': k}): found = k", namespace)
+    assert namespace["found"] == [1]
+
+
+# --- dumps ---
+
+
+def test_model_dump():
+    event = known()
+    assert list(event.model_dump().items()) == [
+        ("id", ID), ("timestamp", WHEN), ("event_type", "T"), ("payload", {"k": [1]})]
+    assert event.dict() == event.model_dump() == event.model_dump(mode="python") == dict(event)
+    assert event.model_dump(mode="json") == {**event.model_dump(),
+                                             "timestamp": "2026-11-22T05:30:00.123456Z"}
+    assert event.model_dump(include={"id"}) == event.dict(include=["id"]) == {"id": ID}
+    assert list(event.model_dump(exclude={"id", "payload"})) == ["timestamp", "event_type"]
+    with pytest.raises(ValueError, match="mode"):
+        event.model_dump(mode="xml")
+    with pytest.raises(TypeError):
+        event.model_dump(by_magic=True)
+
+
+def test_a_dump_is_a_copy():
+    event = known()
+    event.model_dump()["payload"]["k"].append(2)
+    dict(event)["payload"]["k"].append(2)
+    assert event.payload == {"k": [1]}
+
+
+def test_model_dump_json():
+    event = known(payload={"k": [1, 2.5, "ö\n\x01"]})
+    text = event.model_dump_json()
+    assert text == ('{"id":"%s","timestamp":"2026-11-22T05:30:00.123456Z","event_type":"T",'
+                    '"payload":{"k":[1,2.5,"ö\\n\\u0001"]}}' % ID)
+    assert event.json() == text and json.loads(text) == event.model_dump(mode="json")
+    assert event.model_dump_json(indent=2) == json.dumps(
+        event.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    assert event.model_dump_json(include={"id"}) == '{"id":"%s"}' % ID
+    assert json.loads(event.json(exclude={"id"})).keys() == {"timestamp", "event_type", "payload"}
+
+
+def test_a_payload_changed_into_something_else():
+    event = known()
+    event.payload["k"] = (1, 2)
+    assert json.loads(event.model_dump_json())["payload"] == event.model_dump()["payload"] == {"k": [1, 2]}
+    for value in (object(), float("nan"), 10**5000, "\ud800", {1: 2}):
+        event.payload["k"] = value
+        for ask in (event.model_dump, event.model_dump_json, event.model_copy, lambda: pickle.dumps(event)):
+            assert places(ask)[0][0] == "payload"
+    event.payload["k"] = "x" * 1_000_000
+    assert places(event.model_dump_json) == [("payload",)]
+    event.payload["k"] = event.payload
+    assert places(event.model_dump_json) == [("payload", "k")]
+    del event.payload["k"]
+
+
+# --- validation of what others wrote ---
+
+
+def test_model_validate():
+    event = known()
+    assert Event.model_validate(event) is event
+    assert Event.model_validate(event.model_dump()) == event
+    assert Event.model_validate(event.model_dump(mode="json")) == event
+    assert Event.model_validate({"event_type": "T"}).event_type == "T"
+    for value in (None, 1, "T", [("event_type", "T")]):
+        assert refused(Event.model_validate, value)[0]["loc"] == ()
+    assert set(places(Event.model_validate, {"payload": [], 1: 2})) == {("event_type",), ("payload",), (1,)}
+
+
+def test_model_validate_json():
+    event = known(payload={"k": "ö", "n": 10**100, "f": 0.1})
+    text = event.model_dump_json()
+    for given in (text, text.encode(), bytearray(text.encode()), f" \r\n\t{text}\n "):
+        assert Event.model_validate_json(given) == event
+    assert UTC_TEXT.search(text)
+    with pytest.raises(TypeError):
+        Event.model_validate_json(1)
+
+
+@pytest.mark.parametrize("text, place", [
+    ("", ()), ("{", ()), ("[]", ()), ("null", ()), ('"T"', ()), ('{"event_type":"T"} x', ()),
+    (b"\xff", ()), ('{"event_type":"\ud800"}', ("event_type",)), ('{"event_type":"\\ud800"}', ("event_type",)),
+    ('{"event_type":1}', ("event_type",)), ('{"event_type":"T","x":1}', ("x",)),
+    ('{"event_type":"T","id":null}', ("id",)), ('{"event_type":"T","timestamp":1}', ("timestamp",)),
+    ('{"event_type":"T","timestamp":"2026-11-22T05:30:00"}', ("timestamp",)),
+    ('{"event_type":"T","payload":[]}', ("payload",)), ('{"event_type":"T","payload":null}', ("payload",)),
+    ('{"event_type":"T","payload":{"a":NaN}}', ("payload", "a")),
+    ('{"event_type":"T","payload":{"a":[0,-Infinity]}}', ("payload", "a", 1)),
+    ('{"event_type":"T","payload":{"a":1e999}}', ("payload", "a")),
+    ('{"event_type":"T","payload":{"a":"\\udc00"}}', ("payload", "a")),
+    ('{"event_type":"T","payload":{"a":%s}}' % ("9" * 5000), ("payload", "a")),
+    ('{"event_type":"T","payload":{"a":{"b":-%s}}}' % ("9" * 5000), ("payload", "a", "b")),
+    ('{"event_type":"T","payload":{"a":%s1%s}}' % ("[" * 300, "]" * 300), ("payload", "a")),
+    ('{"event_type":"T","payload":{"a":%s1%s}}' % ("[" * 50000, "]" * 50000), ("payload",))])
+def test_bad_json(text, place):
+    assert places(Event.model_validate_json, text) == [place]
+
+
+# --- copies and pickles ---
+
+
+def test_model_copy():
+    event = known()
+    assert event.model_copy() == event.copy() == event and event.model_copy() is not event
+    assert event.model_copy(deep=True).payload["k"] is not event.payload["k"]
+    changed = event.model_copy(update={"event_type": " U ", "timestamp": "2026-11-22T05:30:00Z"})
+    assert (changed.event_type, changed.id, changed.payload) == ("U", ID, {"k": [1]})
+    assert changed.timestamp == WHEN.replace(microsecond=0)
+    assert set(places(event.model_copy, update={"payload": 1, "colour": 2})) == {("payload",), ("colour",)}
+    with pytest.raises(TypeError):
+        event.model_copy(update=[("id", ID)])
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_pickles(protocol):
+    event = known(payload={"k": ["ö", None, 10**30, {"x": 1.5}]})
+    again = pickle.loads(pickle.dumps(event, protocol))
+    assert again == event and type(again) is Event
+
+
+def test_copy_and_deepcopy():
+    event = known()
+    for again in (copy.copy(event), copy.deepcopy(event)):
+        assert again == event and again is not event
+        again.payload["k"].append(2)
+        assert event.payload == {"k": [1]}
+    a, b = copy.deepcopy([event, event])
+    assert a is b
+
+
+def test_a_foreign_state_is_refused():
+    for state in (None, 1, (), ({}, None), ({"event_type": 1}, None), ("x", None),
+                  ({"event_type": "T"}, 5), ({"event_type": "T"}, (None, 5))):
+        with pytest.raises((TypeError, ValueError, AttributeError)):
+            Event.__new__(Event).__setstate__(state)
+
+
+def test_errors_pickle_and_tell():
+    with pytest.raises(ValidationError) as caught:
+        Event("", {"a": [float("nan")]}, colour="red")
+    error = caught.value
+    assert error.error_count() == 3 and error.title == "Event"
+    assert str(error).splitlines()[0] == "3 validation errors for Event"
+    assert "payload.a.0\n  Number should be finite [type=finite_number, input_value=nan, " \
+           "input_type=float]" in str(error)
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error) and type(again) is ValidationError
+    assert "input" not in error.errors(include_input=False)[0]
+    error.errors()[0].clear()
+    assert error.errors()[0]
+    assert str(ValidationError("plain")) == "plain" and ValidationError("plain").errors() == []
+
+
+def test_an_input_that_cannot_show_itself():
+    class Shy:
+        def __repr__(self):
+            raise RuntimeError("no")
+    with pytest.raises(ValidationError) as caught:
+        Event("T", {"a": Shy()})
+    assert "Shy" in str(caught.value)
+    with pytest.raises(ValidationError) as caught:
+        Event("T", id="x" * 1000)
+    assert len(str(caught.value)) < 200
+
+
+# --- subclasses ---
+
+T = TypeVar("T")
+
+
+class Plain(Event):
+    pass
+
+
+class Paid(Event):
+    """Its own arguments and attributes, a field with a default, and one that is only its own."""
+
+    event_type: str = "PAID"
+    currency = "EUR"
+
+    def __init__(self, amount, **fields):
+        super().__init__(payload={"amount": amount}, **fields)
+        self.amount = amount
+
+    @property
+    def half(self):
+        return self.amount / 2
+
+
+class Slotted(Event):
+    __slots__ = ("note",)
+
+
+class Typed(Event, Generic[T]):
+    payload = {"default": [1]}
+
+
+def test_a_subclass_with_its_own_init():
+    event = Paid(4, id=ID, timestamp=WHEN)
+    assert (event.event_type, event.payload, event.amount, event.half) == ("PAID", {"amount": 4}, 4, 2)
+    assert Paid.currency == event.currency == "EUR"
+    event.amount = 5
+    assert places(setattr, event, "payload", {}) == [("payload",)]
+    assert places(Paid, 1, payloads={}) == [("payloads",)]
+    assert repr(event).startswith("Paid(id=")
+    assert Paid(4, event_type="REFUNDED").event_type == "REFUNDED"
+    assert event != Event("PAID", {"amount": 4}, ID, WHEN)
+    again = Paid.model_validate({"amount": 3})
+    assert (again.payload, again.amount) == ({"amount": 3}, 3)
+
+
+def test_a_subclass_without_more():
+    event = Plain("T", {"k": [1]}, ID, WHEN)
+    assert isinstance(event, Event) and event == Plain.model_validate(known().model_dump())
+    assert Event.model_validate(event) is event
+    assert refused(Plain.model_validate, known())[0]["loc"] == ()
+    assert type(Plain.model_validate_json(event.model_dump_json())) is Plain
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_subclasses_pickle_with_their_attributes(protocol):
+    paid = pickle.loads(pickle.dumps(Paid(4), protocol))
+    assert (type(paid), paid.amount, paid.payload) == (Paid, 4, {"amount": 4})
+    if sys.version_info >= (3, 11) and protocol >= 2:
+        slotted = Slotted("T")
+        slotted.note = "n"
+        assert pickle.loads(pickle.dumps(slotted, protocol)).note == "n"
+
+
+def test_subclasses_copy_with_their_attributes():
+    paid = Paid([1])
+    for again in (copy.copy(paid), copy.deepcopy(paid), paid.model_copy()):
+        assert again == paid and again.amount == [1]
+    assert copy.deepcopy(paid).amount is not paid.amount
+    assert paid.model_copy(update={"event_type": "X"}).amount == [1]
+
+
+def test_declared_defaults():
+    assert Typed("T").payload == {"default": [1]}
+    Typed("T").payload["default"].append(2)
+    assert Typed("T").payload == {"default": [1]} == Typed[int]("T").payload
+    assert Typed.__parameters__ == (T,)
+
+    class Child(Paid):
+        event_type = "CHILD"
+    assert Child(1).event_type == "CHILD" and Paid(1).event_type == "PAID"
+
+    class Wrong(Event):
+        event_type = 5
+    assert places(Wrong) == [("event_type",)]
+
+    class Computed(Event):
+        @property
+        def payload(self):
+            return "computed"
+    assert Computed("T").payload == "computed"
+
+
+def test_a_subclass_that_never_calls_super():
+    class Lazy(Event):
+        def __init__(self):
+            pass
+    event = Lazy()
+    for name in ("id", "timestamp", "event_type", "payload"):
+        with pytest.raises(AttributeError):
+            getattr(event, name)
+    for ask in (hash, dict, pickle.dumps, Event.model_dump, Event.model_dump_json, Event.model_copy):
+        with pytest.raises(AttributeError):
+            ask(event)
+    assert "without values" in repr(event) and event == event and event != Lazy()
+
+
+def test_attributes_in_a_cycle_are_collected():
+    ended = threading.Event()
+
+    class Watched:
+        def __del__(self):
+            ended.set()
+
+    event = Plain("T")
+    event.itself, event.watched = event, Watched()
+    del event
+    gc.collect()
+    assert ended.is_set()
