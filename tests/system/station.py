@@ -664,6 +664,17 @@ class Station:
                               stdin=subprocess.DEVNULL, cwd=self.folder, **kw)
 
 
+@contextlib.contextmanager
+def serving(folder, **kw):
+    """A station for several tests; what was left of it is verified at the end."""
+    subject = Station(folder, **kw).start()
+    try:
+        yield subject
+        subject.verify()
+    finally:
+        subject.close()
+
+
 def read_to_end(s):
     """Everything a peer sends until it closes or resets the connection."""
     pieces = []

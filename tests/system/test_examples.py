@@ -12,7 +12,7 @@ import re
 import subprocess
 
 import pytest
-from station import REPOSITORY, Station, wait_until
+from station import REPOSITORY, serving, wait_until
 
 OBJECTS = REPOSITORY / "objects"
 EXAMPLES = sorted(p.relative_to(OBJECTS) for p in OBJECTS.rglob("*.py") if p.name[0] not in "_.")
@@ -77,13 +77,9 @@ def shipped(new_station):
 @pytest.fixture(scope="module")
 def shipped_once(tmp_path_factory):
     """One for all tests that change nothing."""
-    subject = Station(tmp_path_factory.mktemp("shipped"), objects=OBJECTS).start()
-    wait_until(lambda: len(subject.object_ids()) >= len(EXAMPLES), what="examples are not listed")
-    yield subject
-    try:
-        subject.verify()
-    finally:
-        subject.close()
+    with serving(tmp_path_factory.mktemp("shipped"), objects=OBJECTS) as subject:
+        wait_until(lambda: len(subject.object_ids()) >= len(EXAMPLES), what="examples are not listed")
+        yield subject
 
 
 def test_everything_promised_ships():

@@ -8,6 +8,9 @@ import pytest
 from station import wait_until
 
 
+numbers = itertools.count()
+
+
 def versions(station, object_id):
     return station.get(f"/objects/{object_id}?versions=true").json()["versions"]
 
@@ -41,17 +44,19 @@ def generation(station, object_id):
 @pytest.mark.parametrize("file,module", [
     ("_helper.py", "_helper"), ("_lib/deep.py", "_lib.deep"), ("lib/__init__.py", "lib"),
     ("lib/plain.py", "lib.plain"), ("sub/_near.py", "_near"), ("_lib/a/b.py", "_lib.a.b")])
-def test_a_changed_helper(station, file, module, late):
-    station.put(file, helper(1))
-    station.deploy("sub/user.py", user(module, late))
-    wait_value(station, "sub_user", 1)
+def test_a_changed_helper(shared, file, module, late):
+    shared.put(file, helper(1))
+    object_id = shared.deploy(f"sub/user{next(numbers)}.py", user(module, late))
+    wait_value(shared, object_id, 1)
     for value in (2, 3):
-        station.put(file, helper(value))
-        wait_value(station, "sub_user", value)
-    station.allow("cannot import name")  # a load that meets the file half written, and is repeated
-    (station.objects / file).write_text(helper("in place"))
-    wait_value(station, "sub_user", "in place")
-    assert len(versions(station, "sub_user")) == 1  # its own source is what it was
+        shared.put(file, helper(value))
+        wait_value(shared, object_id, value)
+    shared.allow("cannot import name")  # a load that meets the file half written, and is repeated
+    (shared.objects / file).write_text(helper("in place"))
+    wait_value(shared, object_id, "in place")
+    assert len(versions(shared, object_id)) == 1  # its own source is what it was
+    (shared.objects / f"sub/{object_id[4:]}.py").unlink()
+    wait_until(lambda: object_id not in shared.object_ids())
 
 
 def test_one_load_for_many_files(station):

@@ -254,7 +254,7 @@ def test_read_your_writes(station):
     station.deploy("ledger.py", LEDGER % (3, "1"))
     checkers = Checkers(station, "ledger", 6)
     wait_for_workers(station, "ledger", 3)
-    checkers.wait_for(scaled(1500, 100))
+    checkers.wait_for(scaled(800, 100))
     checkers.finish()
     assert len(checkers.pids) == 3  # each of them answered
 
@@ -407,8 +407,8 @@ def test_a_stopped_replica_is_replaced(station):
 
 
 @pytest.mark.parametrize("size", [3000, 300000])  # in the socket, and as memory of its own
-@pytest.mark.parametrize("station", [{"config": {"limits": {"replica_lag_max": "1M"}}}],
-                         indirect=True)
+@pytest.mark.parametrize("station", [{"config": {"limits": {"replica_lag_max": "1M"},
+                                                 "state": {"durability": "none"}}}], indirect=True)
 def test_a_replica_that_reads_nothing_costs_no_memory(station, size):
     station.allow(r"replica_lag_max|died")
     station.deploy("big.py", "__endpoint__ = {'readonly': ['GET'], 'workers': 2}\n"

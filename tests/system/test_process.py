@@ -280,11 +280,11 @@ def test_second_term_while_the_rest_is_written(station, seconds):
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGPIPE, signal.SIGCHLD,
                                     signal.SIGWINCH])
-def test_signals_that_do_not_end_it(station, number):
-    station.deploy("hello.py", HELLO)
-    station.send_signal(number)
+def test_signals_that_do_not_end_it(shared, number):
+    shared.deploy("hello.py", HELLO)
+    shared.send_signal(number)
     for _ in range(5):
-        assert station.get("/objects/hello").status == 200
+        assert shared.get("/objects/hello").status == 200
 
 
 # --- children ---
@@ -332,7 +332,7 @@ def test_killed_helper_is_replaced(station, role):
 
 def test_more_cold_objects_than_a_socket_holds(station):
     """Workers asked for while the nursery is busy wait for it; none is refused."""
-    names = [f"cold{i}" for i in range(400)]
+    names = [f"cold{i}" for i in range(300)]
     for name in names:
         station.put(f"{name}.py", HELLO)
     wait_until(lambda: set(names) <= set(station.object_ids()))

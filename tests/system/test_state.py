@@ -268,6 +268,7 @@ def POST(request):
     assert station.get("/objects/deep?state=true").body == deepest.body
 
 
+@pytest.mark.parametrize("station", [{"config": {"state": {"durability": "none"}}}], indirect=True)
 def test_increments(station):
     station.deploy("inc.py", "def POST(request):\n    return _state_manager.increment('n', request['by'])\n")
     with station.client() as client:

@@ -6,7 +6,7 @@ import re
 import threading
 
 import pytest
-from station import PATIENCE, read_reply, scaled, wait_until
+from station import PATIENCE, read_reply, scaled, serving, wait_until
 from writers import in_parallel
 
 COUNTER = """
@@ -41,7 +41,7 @@ def test_exclusive(station, kind):
             "    _state_manager.set", "    import asyncio\n    await asyncio.sleep(0)\n"
                                       "    _state_manager.set")
     station.deploy("counter.py", source)
-    each = scaled(250, 25)
+    each = scaled(150, 25)
 
     def work(_):
         with station.client() as client:
@@ -437,18 +437,25 @@ STUCK = {
 }
 
 
-@pytest.mark.parametrize("station", [quick(timeout=SHORT, timeout_grace=0.3)], indirect=True)
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory):
+    """One station for all that does not end."""
+    config = quick(timeout=SHORT, timeout_grace=0.3)["config"]
+    with serving(tmp_path_factory.mktemp("impatient"), config=config) as subject:
+        subject.allow(r"deadline|timeout|killed|stuck|crash")
+        yield subject
+
+
 @pytest.mark.parametrize("how", sorted(STUCK))
 @pytest.mark.parametrize("kind", ["def", "async def"])
-def test_deadline(station, kind, how):
-    station.allow(r"deadline|timeout|killed|stuck\b|crash|Stuck")
-    station.deploy("stuck.py", f"{kind} GET(request):\n    _state_manager.set('k', 1)\n"
-                               f"    {STUCK[how]}\n"
-                               "def POST(request):\n    return _state_manager.get_all()\n")
-    reply = station.get("/objects/stuck")
+def test_deadline(impatient, kind, how):
+    source = (f"{kind} GET(request):\n    _state_manager.set('k', 1)\n    {STUCK[how]}\n"
+              "def POST(request):\n    return _state_manager.get_all()\n")
+    path = "/objects/" + impatient.deploy(f"{kind}_{how}.py".replace(" ", "_"), source)
+    reply = impatient.get(path)
     assert reply.status == 504 and reply.json()["status"] == "error", reply
     assert "timeout" in reply.text.lower() or "deadline" in reply.text.lower()
-    assert station.post("/objects/stuck").json() == {}  # nothing of that turn, and it serves
+    assert impatient.post(path).json() == {}  # nothing of that turn, and it serves
 
 
 @pytest.mark.parametrize("station", [quick(timeout=SHORT)], indirect=True)

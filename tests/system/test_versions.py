@@ -13,7 +13,7 @@ import threading
 import time
 
 import pytest
-from station import FAILPOINT_BUILD, Station, wait_until
+from station import FAILPOINT_BUILD, serving, wait_until
 
 
 def says(value):
@@ -168,13 +168,9 @@ def test_the_same_source_is_not_deployed_twice(station):
 @pytest.fixture(scope="module")
 def small_sources(tmp_path_factory):
     """One station for all that is refused."""
-    subject = Station(tmp_path_factory.mktemp("small"), {"limits": {"source_max": "64K"}}).start()
-    assert put(subject, "o", says(1)).status == 201
-    yield subject
-    try:
-        subject.verify()
-    finally:
-        subject.close()
+    with serving(tmp_path_factory.mktemp("small"), config={"limits": {"source_max": "64K"}}) as subject:
+        assert put(subject, "o", says(1)).status == 201
+        yield subject
 
 
 @pytest.mark.parametrize("body,status,says_what", [
@@ -230,10 +226,11 @@ def test_the_scribe_hangs(new_station):
 
 
 @pytest.mark.parametrize("object_id", ["_hidden", "__init__", ".dot", "a%2Fb", "a b", "x" * 201, "ü"])
-def test_ids_that_no_object_has(station, object_id):
-    reply = put(station, object_id.replace(" ", "%20").replace("ü", "%C3%BC"), says(1))
+def test_ids_that_no_object_has(shared, object_id):
+    before = list(shared.objects.rglob("*"))
+    reply = put(shared, object_id.replace(" ", "%20").replace("ü", "%C3%BC"), says(1))
     assert reply.status == 400, reply
-    assert list(station.objects.rglob("*")) == []
+    assert list(shared.objects.rglob("*")) == before
 
 
 def test_two_files_with_one_id(new_station):
