@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <utlist.h>
 
 #define AHEAD_NS     (20 * NS_PER_MS) /* what is fetched ahead lasts about so long */
@@ -181,7 +182,9 @@ static void lost_blocked(void *owner, struct redis_request *request)
 
 static void created(void *owner, struct redis_request *request, redisReply *last)
 {
-    (void)last; /* somebody else may have been faster */
+    bool there = last->type == REDIS_REPLY_ERROR && strncmp(last->str, "BUSYGROUP", 9) == 0;
+    if (request->error && !there) /* somebody else may have been faster */
+        redis_pull_fail(owner, redis_error_number(request->error));
     redis_task_end(owner, task_of(request), 0);
 }
 

@@ -242,6 +242,21 @@ def test_out_of_memory(redis):
     assert types(redis) == ["FIRST", "BEFORE", "AFTER"] and pending(redis) == 0
 
 
+def test_out_of_memory_before_there_is_a_group(redis):
+    """A group cannot be made then, which is an error and not an empty stream."""
+    redis.config(maxmemory=1, maxmemory_policy="noeviction")
+
+    async def main():
+        async with backend_of(redis) as backend:
+            with pytest.raises(BackendFullError, match="(?i)OOM|memory"):
+                await backend.pull(timeout=5)
+            await aside(lambda: redis.config(maxmemory=0))
+            await backend.enqueue(Event("A"))
+            assert (await backend.pull(timeout=5)).event_type == "A"
+
+    go(main())
+
+
 def test_a_dead_letter_that_finds_no_room_is_not_lost(redis):
     """The entry stays pending until there is a place for it."""
 
