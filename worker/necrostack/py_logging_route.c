@@ -154,14 +154,22 @@ static bool has_no_filters(PyObject *parts)
     return filters && PyList_Check(filters) && PyList_GET_SIZE(filters) == 0;
 }
 
-static bool is_plain_formatter(PyObject *formatter)
+/* Not before a line needs it: that module is imported through the package, which imports this. */
+static bool find_formatter(void)
 {
     if (!json_formatter) {
         PyObject *module = PyImport_ImportModule("necrostack.core.logging");
         json_formatter = module ? PyObject_GetAttrString(module, "JSONFormatter") : NULL;
         Py_XDECREF(module);
+        if (json_formatter && watch(json_formatter, of_formatter))
+            Py_CLEAR(json_formatter);
     }
-    if (!json_formatter || !Py_IS_TYPE(formatter, (PyTypeObject *)json_formatter))
+    return json_formatter != NULL;
+}
+
+static bool is_plain_formatter(PyObject *formatter)
+{
+    if (!find_formatter() || !Py_IS_TYPE(formatter, (PyTypeObject *)json_formatter))
         return false;
     PyObject *parts = parts_of(formatter);
     bool plain = parts && has_none_of(parts, of_formatter);
