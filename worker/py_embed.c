@@ -95,9 +95,12 @@ static int line_buffer(const char *name)
     return done ? 0 : -1;
 }
 
+/* A TimeoutError by which a Spine of necrostack knows that not only a handler of it has failed. */
+static PyObject *deadline_error;
+
 static PyObject *raise_timeout(void)
 {
-    PyErr_SetString(PyExc_TimeoutError, "the deadline of the call has passed");
+    PyErr_SetString(deadline_error, "the deadline of the call has passed");
     return NULL;
 }
 
@@ -120,8 +123,19 @@ static PyObject *deadline_passed(PyObject *self, PyObject *args)
 
 static PyMethodDef deadline_method = {"deadline_passed", deadline_passed, METH_VARARGS, NULL};
 
+static int make_deadline_error(void)
+{
+    PyObject *names = Py_BuildValue("{sO}", "ends_spine_run", Py_True);
+    deadline_error =
+        names ? PyErr_NewException("builtins.TimeoutError", PyExc_TimeoutError, names) : NULL;
+    Py_XDECREF(names);
+    return deadline_error ? 0 : -1;
+}
+
 static int install_deadline(void)
 {
+    if (make_deadline_error() < 0)
+        return -1;
     PyObject *signal = PyImport_ImportModule("signal");
     PyObject *handler = PyCFunction_New(&deadline_method, NULL);
     PyObject *done =

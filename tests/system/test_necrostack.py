@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from station import BUILD
+from station import BUILD, PATIENCE
 
 PACKAGE = str(BUILD / "python/necrostack/__init__.py")
 WHERE = """
@@ -48,3 +48,108 @@ def test_in_an_environment_of_a_folder(shared, made_venv):
 def test_nothing_else_of_its_folder_is_seen(shared):
     shared.deploy("path.py", "import sys\ndef GET(request):\n    return sys.path\n")
     assert str(BUILD / "python") not in shared.get("/objects/path").json()
+
+
+# --- a spine within a turn ---
+
+SPINE = """
+import asyncio, time
+from necrostack import Event, InMemoryBackend, Organ, Spine
+
+class Double(Organ):
+    listens_to = ["NUMBER"]
+    def handle(self, event):
+        return Event("DOUBLED", {"n": event.payload["n"] * 2})
+
+class Keep(Organ):
+    listens_to = ["DOUBLED"]
+    async def handle(self, event):
+        await asyncio.sleep(0.001)
+        _state_manager.set("n", event.payload["n"])
+        _logger.info("kept", n=event.payload["n"])
+
+class Hang(Organ):
+    listens_to = ["HANG"]
+    def handle(self, event):
+        while True:
+            pass
+
+class HangAsync(Organ):
+    listens_to = ["HANG_ASYNC"]
+    async def handle(self, event):
+        await asyncio.sleep(3600)
+
+def spine(**settings):
+    return Spine([Double(), Keep(), Hang(), HangAsync()], InMemoryBackend(), **settings)
+
+def outcome(stats):
+    return {"processed": stats.events_processed, "errors": stats.handler_errors,
+            "n": _state_manager.get("n")}
+
+def POST(request):
+    return outcome(asyncio.run(spine().run(Event("NUMBER", {"n": request["n"]}))))
+
+async def PUT(request):
+    return outcome(await spine().run(Event("NUMBER", {"n": request["n"]})))
+
+def PATCH(request):
+    began = time.monotonic()
+    stats = asyncio.run(spine(handler_timeout=request["timeout"]).run(Event(request["how"])))
+    return {"errors": stats.handler_errors, "seconds": time.monotonic() - began}
+
+async def DELETE(request):
+    await spine().run(Event(request["how"]))
+
+def GET(request):
+    return _state_manager.get("n")
+"""
+
+
+@pytest.fixture(scope="module")
+def with_spine(module_station):
+    module_station.deploy("spine.py", SPINE)
+    return module_station
+
+
+@pytest.mark.parametrize("method,n", [("POST", 21), ("PUT", 4)], ids=["sync", "async"])
+def test_a_spine_runs_within_a_turn(shared, with_spine, method, n):
+    """Its organs write the object's state and log, and both are the turn's."""
+    reply = shared.request(method, "/objects/spine", body={"n": n})
+    assert reply.json() == {"processed": 2, "errors": 0, "n": 2 * n}, reply
+    assert shared.get("/objects/spine").json() == 2 * n
+    assert "kept" in [line["message"] for line in shared.object_logs("spine")]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_turn_that_fails_keeps_nothing(shared, with_spine, method):
+    before = shared.get("/objects/spine").json()
+    reply = shared.request(method, "/objects/spine", body={"n": None})
+    assert reply.status == 200 and reply.json()["errors"] == 1  # None * 2 is a handler's error
+    assert shared.get("/objects/spine").json() == before
+
+
+# --- time ---
+
+SHORT = {"config": {"workers": {"timeout": 1}}}
+
+
+@pytest.mark.parametrize("how", ["HANG", "HANG_ASYNC"])
+def test_the_timeout_of_handlers(shared, with_spine, how):
+    """It ends the handler, not the turn; a computing one is interrupted by the module's watchdog."""
+    reply = shared.request("PATCH", "/objects/spine", body={"how": how, "timeout": 0.1})
+    assert reply.status == 200, reply
+    assert reply.json()["errors"] == 1 and 0.1 <= reply.json()["seconds"] < 5 * PATIENCE
+    again = shared.request("POST", "/objects/spine", body={"n": 1})
+    assert again.json()["processed"] == 2
+
+
+@pytest.mark.parametrize("station", [SHORT], indirect=True)
+@pytest.mark.parametrize("method,how", [("PATCH", "HANG"), ("PATCH", "HANG_ASYNC"),
+                                        ("DELETE", "HANG"), ("DELETE", "HANG_ASYNC")])
+def test_the_deadline_of_the_call_comes_first(station, method, how):
+    """504 in time, the process lives on, and the watchdog left nothing behind that disturbs it."""
+    station.allow("deadline|grace")
+    station.deploy("spine.py", SPINE)
+    reply = station.request(method, "/objects/spine", body={"how": how, "timeout": 30})
+    assert reply.status == 504 and "crash_id" not in reply.json(), reply
+    assert station.request("POST", "/objects/spine", body={"n": 3}).json()["n"] == 6

@@ -254,8 +254,7 @@ enum spine_step spine_handle_call(struct spine_run *run, PyObject *value)
         return spine_run_await(run, result, SPINE_HANDLED);
     }
     run->state = SPINE_HANDLED;
-    step = result || PyErr_ExceptionMatches(PyExc_Exception) ? spine_handle_use(run, result)
-                                                             : SPINE_FAILED;
+    step = result || spine_run_is_failure() ? spine_handle_use(run, result) : SPINE_FAILED;
     Py_XDECREF(result);
     return step;
 }

@@ -24,10 +24,24 @@ static struct spine_run *of(struct py_coroutine *coroutine)
 /* --- failures
  * ------------------------------------------------------------------------------------- */
 
+bool spine_run_is_failure(void)
+{
+    PyObject *type, *value, *traceback, *ends = NULL;
+    bool is_failure;
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return false;
+    PyErr_Fetch(&type, &value, &traceback);
+    ends = PyObject_GetAttrString(type, "ends_spine_run");
+    is_failure = !ends || !PyObject_IsTrue(ends);
+    Py_XDECREF(ends);
+    PyErr_Restore(type, value, traceback);
+    return is_failure;
+}
+
 PyObject *spine_run_take_failure(void)
 {
     PyObject *type, *value, *traceback;
-    if (!PyErr_ExceptionMatches(PyExc_Exception))
+    if (!spine_run_is_failure())
         return NULL;
     PyErr_Fetch(&type, &value, &traceback);
     PyErr_NormalizeException(&type, &value, &traceback);
@@ -395,7 +409,7 @@ static enum spine_step go(struct spine_run *run, PyObject *value)
     enum spine_step step = SPINE_ON;
     while (step == SPINE_ON) {
         PyObject *ready = run->ready;
-        if (!value && !(states[run->state].takes_errors && PyErr_ExceptionMatches(PyExc_Exception)))
+        if (!value && !(states[run->state].takes_errors && spine_run_is_failure()))
             return SPINE_FAILED;
         run->ready = NULL;
         run->raised = false;

@@ -130,6 +130,10 @@ static inline enum spine_step spine_run_on(struct spine_run *run, enum spine_sta
     return SPINE_ON;
 }
 
+/* Is the exception being raised a failure of what was called? Otherwise it ends the run: one that
+ * is no Exception, or that says so by an attribute of its class, `ends_spine_run` (a station's
+ * deadline does). */
+bool spine_run_is_failure(void);
 /* Waits for an awaitable, stolen; anything else is its own value. NULL is an exception. Either
  * comes to `state`. */
 enum spine_step spine_run_await(struct spine_run *run, PyObject *awaitable, enum spine_state state);

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Extract, transform, load: python -m necrostack.apps.etl.main"""
