@@ -5,6 +5,7 @@ The word behind the fence says what a block is:
 
     python objects/NAME.py   saved under this name; the test waits until the station serves it
     python objects/NAME.py broken    likewise, until the station has said that it does not load
+    python NAME.py           a program that sh blocks run, saved under this name
     python                   a fragment; it has to compile
     sh                       run in one bash for the whole page; no command may fail. Behind one that
                              writes objects/NAME.py the test waits, as for python
@@ -55,21 +56,27 @@ def blocks_of(page):
     return [Block(page, text, match) for match in FENCE.finditer(text)]
 
 
-class Shell:
-    """One bash for a page; a failed command of a block is seen."""
+def with_addresses(text, addresses):
+    for printed, meant in addresses:
+        text = text.replace(printed, meant)
+    return text
 
-    def __init__(self, station):
-        home = station.folder / "home"
+
+class Shell:
+    """One bash for a page; a failed command of a block is seen. `addresses` are pairs of what is
+    printed and what is meant."""
+
+    def __init__(self, folder, env, addresses):
+        home = folder / "home"
         home.mkdir(exist_ok=True)
         (home / ".curlrc").write_text('silent\nshow-error\nwrite-out = "\\n"\n')
-        env = {**station.environment(), "HOME": str(home), "LC_ALL": "C.UTF-8", "USER": "ada",
-               "OBJECTD_URL": f"http://127.0.0.1:{station.port}",
-               "PATH": f"{BUILD}:{os.environ['PATH']}"}
-        self.station = station
-        self.errors = open(station.folder / "shell-errors", "w+")
+        env = {**env, "HOME": str(home), "LC_ALL": "C.UTF-8", "USER": "ada",
+               "PATH": f"{BUILD}:{env['PATH']}"}
+        self.addresses = addresses
+        self.errors = open(folder / "shell-errors", "w+")
         self.process = subprocess.Popen(["bash", "--noprofile", "--norc"], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=self.errors, text=True,
-                                        env=env, cwd=station.folder)
+                                        env=env, cwd=folder)
         self.lines = Queue()
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
@@ -83,7 +90,7 @@ class Shell:
     def run(self, text):
         """What it prints, and whether a command failed."""
         mark = uuid.uuid4().hex
-        text = text.replace(ADDRESS, f"127.0.0.1:{self.station.port}")
+        text = with_addresses(text, self.addresses)
         self.process.stdin.write(f"failed=0\n{text}\nprintf '\\n%s %s\\n' {mark} $failed\n")
         self.process.stdin.flush()
         seen = []
@@ -97,7 +104,9 @@ class Shell:
             if line.startswith(mark):
                 break
             seen.append(line)
-        out = "".join(seen).replace(f"127.0.0.1:{self.station.port}", ADDRESS)
+        out = "".join(seen)
+        for printed, meant in self.addresses:
+            out = out.replace(meant, printed)
         return out, line.split()[1] != "0"
 
     def said(self):
@@ -129,7 +138,8 @@ def is_hidden(name):
 
 class Page:
     def __init__(self, path, station):
-        self.path, self.station = path, station
+        self.path, self.station, self.folder = path, station, station.folder
+        self.addresses = []
         self.blocks = blocks_of(path)
         for pattern in ALLOW.findall(path.read_text()):
             station.allow(pattern)
@@ -138,7 +148,12 @@ class Page:
         shutil.copytree(REPOSITORY / "objects", self.station.objects, dirs_exist_ok=True)
         os.symlink(BUILD, self.station.folder / "build")
         self.station.start()
-        shell = Shell(self.station)
+        address = f"127.0.0.1:{self.station.port}"
+        env = {**self.station.environment(), "OBJECTD_URL": f"http://{address}"}
+        self.addresses.append((ADDRESS, address))
+        self.run_blocks(Shell(self.folder, env, self.addresses))
+
+    def run_blocks(self, shell):
         try:
             for i, block in enumerate(self.blocks):
                 self.run_block(block, self.expected_of(i), shell)
@@ -162,6 +177,9 @@ class Page:
             self.run_shell(block, expected, shell)
 
     def save(self, block):
+        if "/" not in block.words[0]:
+            (self.folder / block.words[0]).write_text(with_addresses(block.text, self.addresses))
+            return
         name = re.fullmatch(r"objects/(\S+\.py)", block.words[0])
         assert name, f"{block.where}: {block.words}"
         object_id = name.group(1)[:-3].replace("/", "_")

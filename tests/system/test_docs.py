@@ -10,11 +10,13 @@ import pytest
 from doc_page import KINDS, Page, blocks_of, shows
 from station import REPOSITORY
 
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+OF_STATION = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+OF_MODULE = sorted((REPOSITORY / "docs/events").glob("*.md"))  # run by tests/module/test_docs_events.py
+PAGES = [*OF_STATION, *OF_MODULE]
 NAMES = [page.relative_to(REPOSITORY).as_posix() for page in PAGES]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+@pytest.mark.parametrize("page", OF_STATION, ids=NAMES[:len(OF_STATION)])
 def test_page_as_printed(page, new_station):
     station = new_station(config={"state": {"checkpoint_idle": 0.05}})
     Page(page, station).run()
@@ -53,7 +55,9 @@ def test_links_lead_somewhere(page):
 
 
 def test_every_page_is_linked_and_installed():
+    """From README.md, or the pages of docs/events from the first of them, which README.md links."""
     readme = (REPOSITORY / "README.md").read_text()
+    readme += (REPOSITORY / "docs/events/concepts.md").read_text().replace("](", "](docs/events/")
     makefile = (REPOSITORY / "Makefile.am").read_text()
     for page in PAGES[1:]:
         name = page.relative_to(REPOSITORY).as_posix()
