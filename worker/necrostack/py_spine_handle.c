@@ -101,29 +101,25 @@ static int collect_result(struct spine_run *run, PyObject *result)
     return 0;
 }
 
-static struct py_event *emitted_event(const struct spine_run *run, size_t index)
-{
-    return (struct py_event *)((char *)run->emitted[index] - offsetof(struct py_event, event));
-}
-
 static int log_emitted(struct spine_run *run, size_t first)
 {
     size_t count = run->emitted_count - first;
-    PyObject *name, **types;
+    PyObject *name, *few[8], **events = few;
     int failed = -1;
     if (count == 0 || !py_logging_enabled(PY_LOGGING_INFO))
         return 0;
-    name = organ_name(current_organ(run));
-    types = name ? PyMem_New(PyObject *, count) : NULL;
-    if (types) {
-        for (size_t i = 0; i < count; i++)
-            types[i] = emitted_event(run, first + i)->type;
-        failed = py_logging_emitted(run->event, name, types, count);
-        PyMem_Free(types);
-    } else if (name) {
+    if (count > sizeof(few) / sizeof(few[0]) && !(events = PyMem_New(PyObject *, count))) {
         PyErr_NoMemory();
+        return -1;
     }
+    for (size_t i = 0; i < count; i++)
+        events[i] = spine_run_emitted(run, first + i);
+    name = organ_name(current_organ(run));
+    if (name)
+        failed = py_logging_emitted(run->event, name, events, count);
     Py_XDECREF(name);
+    if (events != few)
+        PyMem_Free(events);
     return failed;
 }
 

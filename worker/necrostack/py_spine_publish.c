@@ -18,11 +18,6 @@
 #include <errno.h>
 #include <math.h>
 
-static PyObject *emitted_object(const struct spine_run *run, size_t index)
-{
-    return (PyObject *)((char *)run->emitted[index] - offsetof(struct py_event, event));
-}
-
 /* --- asking
  * ----------------------------------------------------------------------------------------- */
 
@@ -62,10 +57,10 @@ static enum spine_step send_to_object(struct spine_run *run)
     if (!name && !(name = PyUnicode_InternFromString("enqueue")))
         return SPINE_FAILED;
     run->publishing = 1;
-    return spine_run_await(
-        run,
-        PyObject_CallMethodOneArg(run->spine->backend, name, emitted_object(run, run->published)),
-        SPINE_PUBLISHED);
+    return spine_run_await(run,
+                           PyObject_CallMethodOneArg(run->spine->backend, name,
+                                                     spine_run_emitted(run, run->published)),
+                           SPINE_PUBLISHED);
 }
 
 enum spine_step spine_publish_send(struct spine_run *run, PyObject *value)
@@ -112,7 +107,7 @@ static int count_failure(struct spine_run *run, PyObject *event)
 static int note_failures(struct spine_run *run, PyObject *error)
 {
     for (size_t i = 0; i < run->publishing; i++) {
-        PyObject *event = emitted_object(run, run->published + i);
+        PyObject *event = spine_run_emitted(run, run->published + i);
         if (count_failure(run, event))
             return -1;
         if (py_logging_enabled(PY_LOGGING_ERROR) &&
@@ -126,7 +121,7 @@ static int note_failures(struct spine_run *run, PyObject *error)
 static enum spine_step give_up(struct spine_run *run, PyObject *error)
 {
     if (!note_failures(run, error))
-        spine_face_raise_enqueue_error(emitted_object(run, run->published), error);
+        spine_face_raise_enqueue_error(spine_run_emitted(run, run->published), error);
     return SPINE_FAILED;
 }
 
@@ -150,7 +145,7 @@ static enum spine_step on_to_next(struct spine_run *run)
 static enum spine_step store(struct spine_run *run, PyObject *error)
 {
     static PyObject *name;
-    PyObject *store = run->spine->store, *event = emitted_object(run, run->published);
+    PyObject *store = run->spine->store, *event = spine_run_emitted(run, run->published);
     if (run->publishing > 1) {
         run->singly = true;
         return spine_run_on(run, SPINE_PUBLISH);

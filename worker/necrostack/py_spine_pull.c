@@ -14,8 +14,6 @@
 
 /* What a backend of somebody's is asked to wait; stop() is seen at the latest then. */
 #define PULL_SECONDS 0.1
-/* How long such a pull may take when stop() was called, before it is cancelled. */
-#define PULL_GRACE_NS NS_PER_S
 /* Waits after failed pulls, and after empty ones that did not wait: doubled each time. */
 #define BACKOFF_FIRST 0.01
 #define BACKOFF_MOST  1.0
@@ -128,7 +126,7 @@ static enum spine_step ask_object(struct spine_run *run)
     Py_XDECREF(patience);
     run->asked_at = run->now;
     run->late_means = SPINE_LATE_PULL;
-    run->late_at = run->now + PULL_GRACE_NS;
+    run->late_at = run->now + SPINE_PULL_GRACE_NS;
     return spine_run_await(run, awaitable, SPINE_PULLED);
 }
 

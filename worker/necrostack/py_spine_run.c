@@ -171,7 +171,8 @@ static PyObject *timer_fired(PyObject *self, PyObject *unused)
     else if (run->late_means == SPINE_LATE_HANDLER || spine_run_stopped(run))
         failed = interrupt(run);
     else {
-        run->late_at = clock_mono_ns() + NS_PER_S; /* a pull may take its time until stop() */
+        run->late_at =
+            clock_mono_ns() + SPINE_PULL_GRACE_NS; /* a pull may take its time until stop() */
         failed = set_timer(run);
     }
     if (failed)

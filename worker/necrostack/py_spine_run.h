@@ -19,7 +19,11 @@
 
 #include <Python.h>
 
+#include <stddef.h>
+
+#include "common/clock.h"
 #include "worker/necrostack/py_coroutine.h"
+#include "worker/necrostack/py_necrostack.h"
 #include "worker/necrostack/py_spine.h"
 #include "worker/necrostack/py_watchdog.h"
 
@@ -58,6 +62,10 @@ struct spine_call {
         struct pull_call pull;
     } call;
 };
+
+/* How often a pull of somebody's backend that does not end is looked at: after stop() it is
+ * cancelled. */
+#define SPINE_PULL_GRACE_NS (NS_PER_S / 2)
 
 /* What a timer of the loop does when the wait under way lasts too long. */
 enum spine_late { SPINE_LATE_NOTHING, SPINE_LATE_HANDLER, SPINE_LATE_PULL };
@@ -120,6 +128,12 @@ void spine_run_stop(struct spine_run *run);
 static inline bool spine_run_stopped(const struct spine_run *run)
 {
     return run->spine->stops != run->stops;
+}
+
+/* What the handlers emitted are Python's own events; borrowed. */
+static inline PyObject *spine_run_emitted(const struct spine_run *run, size_t index)
+{
+    return (PyObject *)((char *)run->emitted[index] - offsetof(struct py_event, event));
 }
 
 /* --- for the steps ---------------------------------------------------------------------------- */
