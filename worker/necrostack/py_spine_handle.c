@@ -104,22 +104,22 @@ static int collect_result(struct spine_run *run, PyObject *result)
 static int log_emitted(struct spine_run *run, size_t first)
 {
     size_t count = run->emitted_count - first;
-    PyObject *name, *few[8], **events = few;
+    PyObject *name, *few[8], **types = few;
     int failed = -1;
     if (count == 0 || !py_logging_enabled(PY_LOGGING_INFO))
         return 0;
-    if (count > sizeof(few) / sizeof(few[0]) && !(events = PyMem_New(PyObject *, count))) {
+    if (count > sizeof(few) / sizeof(few[0]) && !(types = PyMem_New(PyObject *, count))) {
         PyErr_NoMemory();
         return -1;
     }
     for (size_t i = 0; i < count; i++)
-        events[i] = spine_run_emitted(run, first + i);
+        types[i] = ((struct py_event *)spine_run_emitted(run, first + i))->type;
     name = organ_name(current_organ(run));
     if (name)
-        failed = py_logging_emitted(run->event, name, events, count);
+        failed = py_logging_emitted(run->event, name, types, count);
     Py_XDECREF(name);
-    if (events != few)
-        PyMem_Free(events);
+    if (types != few)
+        PyMem_Free(types);
     return failed;
 }
 
