@@ -411,3 +411,18 @@ def test_settled_in_the_order_of_the_events_when_it_ends(redis):
     spine = None
     go(main())
     wait_until(lambda: redis.client.xinfo_groups(STREAM)[0]["pending"] == 0)
+
+
+def test_stopped_and_closed_at_once(redis):
+    """Closing the backend of a Spine that was told to stop is no failure of its."""
+
+    async def main():
+        async with backend_of(redis) as backend:
+            spine = Spine([organ(["A"], lambda event: None)], backend)
+            working = asyncio.ensure_future(spine.run(Event("A")))
+            await until(lambda: backend.metrics.events_acked == 1)
+            spine.stop()
+        stats = await working
+        assert stats.events_processed == 1 and stats.backend_errors == 0
+
+    go(main())

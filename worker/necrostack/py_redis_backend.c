@@ -45,7 +45,7 @@ static int open_backend(struct py_redis_backend *self)
     char words[256];
     struct backend *backend = redis_backend_open(&self->settings.c, words, sizeof words);
     if (!backend) {
-        PyErr_Format(PyExc_ValueError, "redis_url: %s", words);
+        PyErr_SetString(PyExc_ValueError, words);
         return -1;
     }
     self->bridge = py_backend_new(backend);

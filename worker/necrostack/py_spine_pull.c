@@ -31,7 +31,7 @@ static double backoff(unsigned long long failures)
     return seconds < BACKOFF_MOST ? seconds : BACKOFF_MOST;
 }
 
-/* With the exception of the pull set. */
+/* With the exception of the pull set. Who stops a Spine may close its backend at once. */
 static enum spine_step pull_failed(struct spine_run *run)
 {
     struct py_spine *spine = run->spine;
@@ -39,6 +39,10 @@ static enum spine_step pull_failed(struct spine_run *run)
     enum spine_step step = SPINE_FAILED;
     if (!error)
         return SPINE_FAILED;
+    if (spine_run_stopped(run)) {
+        Py_DECREF(error);
+        return spine_run_on(run, SPINE_END);
+    }
     spine->stats.backend_errors++;
     run->failed_pulls++;
     if (py_logging_enabled(PY_LOGGING_ERROR) &&
