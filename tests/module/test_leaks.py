@@ -4,7 +4,6 @@
 import asyncio
 import contextlib
 import copy
-import gc
 import json
 import pickle
 import shutil
@@ -13,40 +12,13 @@ from pathlib import Path
 
 import pytest
 import station
-from memory_usage import growth, usage
+from leak_loops import check, loop, older_objects_aside  # noqa: F401 - fixtures
 from necrostack.backends import BackendFullError, InMemoryBackend
 from necrostack.core.event import Event, ValidationError
 
 pytestmark = pytest.mark.skipif(station.SANITIZED, reason="ASan's allocator keeps what is freed")
 
-TIMES = 100  # of an operation in a round
-WARM_UP, ROUNDS = 2, 4
 PAYLOAD = {"text": "é\n", "list": [1, -2.5, None, True, {"deep": ["x" * 50]}], "big": 10**40}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def older_objects_aside():
-    """The collector need not look through those of pytest each time."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-def leftovers(operation):
-    """What each of some rounds left for one operation: references, blocks, bytes of malloc's."""
-    figures = []
-    for number in range(WARM_UP + ROUNDS):
-        for _ in range(TIMES):
-            operation()
-        if number >= WARM_UP - 1:
-            figures.extend(usage())
-    return [each / TIMES for each in growth(figures)]
-
-
-def check(operation):
-    references, blocks, allocated = leftovers(operation)
-    assert references < 0.5 and blocks < 0.5 and allocated < 16, (references, blocks, allocated)
 
 
 def refused(make):
@@ -184,13 +156,6 @@ async def left_in_it():
 
 BACKEND_OPERATIONS = [full, one_after_the_other, waiting, cancelled, cancelled_when_served,
                       never_awaited, misused, subclass, left_in_it]
-
-
-@pytest.fixture(scope="module")
-def loop():
-    loop = asyncio.new_event_loop()
-    yield loop
-    loop.close()
 
 
 @pytest.mark.parametrize("operation", BACKEND_OPERATIONS, ids=lambda op: op.__name__)

@@ -223,6 +223,8 @@ int py_logging_note(enum py_logging_level level, PyObject *event, PyObject *orga
                     PyObject *exception, const char *format, ...)
 {
     va_list ap;
+    if (!py_logging_enabled(level))
+        return 0;
     va_start(ap, format);
     PyObject *text = PyUnicode_FromFormatV(format, ap);
     va_end(ap);

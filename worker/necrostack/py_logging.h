@@ -36,7 +36,8 @@ int py_logging_emitted(PyObject *event, PyObject *organ, PyObject *const *emitte
 int py_logging_raised(PyObject *event, PyObject *organ, PyObject *exception);
 /* DEBUG "No organ listens to TYPE". */
 int py_logging_unheard(PyObject *event);
-/* Anything else, the format as PyUnicode_FromFormat() has it; `exception` may be NULL. */
+/* Anything else, if the level is on; the format as PyUnicode_FromFormat() has it; `exception` may be
+ * NULL. */
 int py_logging_note(enum py_logging_level level, PyObject *event, PyObject *organ,
                     PyObject *exception, const char *format, ...);
 
