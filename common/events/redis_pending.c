@@ -269,24 +269,30 @@ static uint64_t period(const struct redis_backend *b)
     return quarter < PERIOD_MOST_NS ? quarter : PERIOD_MOST_NS;
 }
 
+static bool is_slow(const struct redis_backend *b)
+{
+    return b->reading.window < REDIS_PAGE / 8;
+}
+
 /* Who handles slowly takes over one at a time, and leaves the rest to others. */
+static bool may_list(const struct redis_backend *b)
+{
+    return !b->pending.busy && redis_connection_is_ready(&b->work) &&
+           (!is_slow(b) || b->ahead.count == 0);
+}
+
 void redis_pending_plan(struct redis_backend *b, uint64_t now)
 {
-    bool slow = b->reading.window < REDIS_PAGE / 8;
-    if (!redis_connection_is_ready(&b->work))
-        return;
-    if (b->pending.lost)
+    if (b->pending.lost && redis_connection_is_ready(&b->work))
         find_lost(b);
-    if (b->pending.busy || now < b->pending.next_ns || now > b->reading.pulled_ns + PERIOD_MOST_NS)
+    if (now < b->pending.next_ns ||
+        !(b->reading.pulls || now < b->reading.pulled_ns + PERIOD_MOST_NS) || !may_list(b))
         return;
     b->pending.next_ns = now + period(b);
-    if (!slow || b->ahead.count == 0)
-        put_list(b, slow ? 1 : REDIS_PAGE);
+    put_list(b, is_slow(b) ? 1 : REDIS_PAGE);
 }
 
 uint64_t redis_pending_deadline(const struct redis_backend *b)
 {
-    return b->reading.pulls && !b->pending.busy && redis_connection_is_ready(&b->work)
-               ? b->pending.next_ns
-               : UINT64_MAX;
+    return b->reading.pulls && may_list(b) ? b->pending.next_ns : UINT64_MAX;
 }

@@ -108,7 +108,7 @@ static int parse_host(struct redis_url *url, struct span place, char *error, siz
         port = place;
     if (!number_of(port, 5, 65535, &number) || number == 0)
         return refuse(error, size, "redis_url: the port is not a number from 1 to 65535");
-    snprintf(url->port, sizeof(url->port), "%lu", number);
+    snprintf(url->port, sizeof(url->port), "%hu", (unsigned short)number);
     int result = decode(host.len ? host : span_of("localhost"), &url->host);
     return result == -EINVAL ? refuse(error, size, "redis_url: a NUL in the host") : result;
 }
