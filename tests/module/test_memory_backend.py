@@ -212,8 +212,6 @@ def test_close_loses_nothing():
 
 
 def test_health_tells_how_many_wait():
-    pytest.importorskip("necrostack.backends.redis_backend")
-
     async def main():
         backend = InMemoryBackend(max_size=7)
         await backend.enqueue(Event("A"))

@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "worker/necrostack/py_necrostack.h"
 #include "worker/necrostack/py_validation_error.h"
+#include "worker/py_compat.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -117,8 +118,8 @@ static PyObject *end_future_elsewhere(PyObject *loop, PyObject *future)
 
 void py_backend_wake(PyObject *future)
 {
-    PyObject *type, *value, *traceback, *loop, *running = NULL, *result = NULL;
-    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *before, *loop, *running = NULL, *result = NULL;
+    before = py_take_exception();
     loop = PyObject_CallMethod(future, "get_loop", NULL);
     if (loop && !import_asyncio())
         running = PyObject_CallNoArgs(get_running_loop_or_none);
@@ -129,7 +130,8 @@ void py_backend_wake(PyObject *future)
     Py_XDECREF(result);
     Py_XDECREF(running);
     Py_XDECREF(loop);
-    PyErr_Restore(type, value, traceback);
+    if (before)
+        py_raise_again(before);
 }
 
 /* --- watching -----------------------------------------------------------------------------------
@@ -314,14 +316,15 @@ static PyObject *bridge_call(PyObject *self, PyObject *args, PyObject *keywords)
 void py_backend_shut(struct py_backend *bridge)
 {
     struct backend *backend = bridge->backend;
-    PyObject *type, *value, *traceback;
+    PyObject *before;
     if (!backend)
         return;
-    PyErr_Fetch(&type, &value, &traceback);
+    before = py_take_exception();
     leave_loop(bridge);
     bridge->backend = NULL;
     backend_close(backend);
-    PyErr_Restore(type, value, traceback);
+    if (before)
+        py_raise_again(before);
 }
 
 static void bridge_dealloc(PyObject *self)

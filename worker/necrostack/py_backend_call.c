@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "worker/necrostack/py_coroutine.h"
 #include "worker/necrostack/py_necrostack.h"
+#include "worker/py_compat.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -180,13 +181,14 @@ static const struct {
 /* An ack or nack that failed, or whose end nobody saw, may be tried again. */
 static void keep_delivery(struct operation *op)
 {
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *before;
+    before = py_take_exception();
     if (op->kind->handed_out && op->owner && op->event &&
         op->kind->handed_out(op->owner, op->bridge, op->event, &op->delivery))
         PyErr_WriteUnraisable(op->owner);
     op->settling = false;
-    PyErr_Restore(type, value, traceback);
+    if (before)
+        py_raise_again(before);
 }
 
 /* Whatever of it is left in the backend, or came and was not handed on. */

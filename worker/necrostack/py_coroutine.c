@@ -3,7 +3,7 @@
 
 #include "worker/necrostack/py_coroutine.h"
 
-#include <stddef.h>
+#include "worker/py_compat.h"
 
 /* --- awaitables ---------------------------------------------------------------------------------
  */
@@ -50,13 +50,10 @@ static PySendResult end_of_iteration(PyObject **result)
 {
     if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_StopIteration))
         return PYGEN_ERROR;
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    *result = value ? PyObject_GetAttrString(value, "value") : Py_NewRef(Py_None);
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(traceback);
+    PyObject *stop;
+    stop = py_take_exception();
+    *result = stop ? PyObject_GetAttrString(stop, "value") : Py_NewRef(Py_None);
+    Py_XDECREF(stop);
     return *result ? PYGEN_RETURN : PYGEN_ERROR;
 }
 
@@ -240,10 +237,10 @@ static PyObject *coroutine_close(PyObject *object, PyObject *unused)
 void py_coroutine_finalize(PyObject *object)
 {
     struct py_coroutine *self = (struct py_coroutine *)object;
-    PyObject *type, *value, *traceback, *closed = Py_None;
+    PyObject *before, *closed = Py_None;
     if (self->state == PY_COROUTINE_FINISHED)
         return;
-    PyErr_Fetch(&type, &value, &traceback);
+    before = py_take_exception();
     if (self->state == PY_COROUTINE_CREATED &&
         PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited",
                          self->ops->name))
@@ -252,7 +249,8 @@ void py_coroutine_finalize(PyObject *object)
     if (!closed)
         PyErr_WriteUnraisable(object);
     Py_XDECREF(closed);
-    PyErr_Restore(type, value, traceback);
+    if (before)
+        py_raise_again(before);
 }
 
 static PyObject *coroutine_self(PyObject *self)

@@ -32,7 +32,7 @@ static PyObject *organ_name(PyObject *organ)
     if (name && PyUnicode_Check(name))
         return name;
     PyErr_Clear();
-    text = name ? PyObject_Str(name) : PyType_GetName(Py_TYPE(organ));
+    text = name ? PyObject_Str(name) : PyUnicode_FromString(Py_TYPE(organ)->tp_name);
     Py_XDECREF(name);
     return text;
 }

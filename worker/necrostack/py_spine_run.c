@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "worker/necrostack/py_memory_backend.h"
 #include "worker/necrostack/py_necrostack.h"
+#include "worker/py_compat.h"
 
 #include <errno.h>
 
@@ -21,35 +22,26 @@ static struct spine_run *of(struct py_coroutine *coroutine)
     return (struct spine_run *)coroutine;
 }
 
-/* --- failures
- * ------------------------------------------------------------------------------------- */
+/* --- failures ----------------------------------------------------------------------------------- */
 
 bool spine_run_is_failure(void)
 {
-    PyObject *type, *value, *traceback, *ends = NULL;
+    PyObject *exception, *ends;
     bool is_failure;
     if (!PyErr_ExceptionMatches(PyExc_Exception))
         return false;
-    PyErr_Fetch(&type, &value, &traceback);
-    ends = PyObject_GetAttrString(type, "ends_spine_run");
-    is_failure = !ends || !PyObject_IsTrue(ends);
+    exception = py_take_exception();
+    ends = PyObject_GetAttrString((PyObject *)Py_TYPE(exception), "ends_spine_run");
+    is_failure = !ends || PyObject_IsTrue(ends) <= 0;
+    PyErr_Clear();
     Py_XDECREF(ends);
-    PyErr_Restore(type, value, traceback);
+    py_raise_again(exception);
     return is_failure;
 }
 
 PyObject *spine_run_take_failure(void)
 {
-    PyObject *type, *value, *traceback;
-    if (!spine_run_is_failure())
-        return NULL;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    if (traceback)
-        PyException_SetTraceback(value, traceback);
-    Py_XDECREF(type);
-    Py_XDECREF(traceback);
-    return value;
+    return spine_run_is_failure() ? py_take_exception() : NULL;
 }
 
 void spine_run_raise_errno(struct spine_run *run, int error)
@@ -231,9 +223,9 @@ static void drop_timer(struct spine_run *run)
 /* Takes our request to cancel back. True: nobody else asked for it too. */
 static bool uncancel(struct spine_run *run)
 {
-    PyObject *type, *value, *traceback, *left = NULL;
+    PyObject *before, *left = NULL;
     long count = 0;
-    PyErr_Fetch(&type, &value, &traceback);
+    before = py_take_exception();
     if (PyObject_HasAttrString(run->task, "uncancel")) {
         left = PyObject_CallMethod(run->task, "uncancel", NULL);
         count = left ? PyLong_AsLong(left) - run->cancelling : -1;
@@ -241,23 +233,25 @@ static bool uncancel(struct spine_run *run)
             PyErr_WriteUnraisable((PyObject *)run);
     }
     Py_XDECREF(left);
-    PyErr_Restore(type, value, traceback);
+    if (before)
+        py_raise_again(before);
     return count <= 0;
 }
 
 static bool is_cancelled_error(void)
 {
-    PyObject *type, *value, *traceback, *asyncio, *class;
+    PyObject *before, *asyncio, *class;
     bool is;
-    PyErr_Fetch(&type, &value, &traceback);
+    before = py_take_exception();
     asyncio = PyImport_ImportModule("asyncio");
     class = asyncio ? PyObject_GetAttrString(asyncio, "CancelledError") : NULL;
-    is = class && PyErr_GivenExceptionMatches(type, class);
+    is = class && PyErr_GivenExceptionMatches(before, class);
     if (PyErr_Occurred())
         PyErr_WriteUnraisable(NULL);
     Py_XDECREF(class);
     Py_XDECREF(asyncio);
-    PyErr_Restore(type, value, traceback);
+    if (before)
+        py_raise_again(before);
     return is;
 }
 
@@ -323,10 +317,10 @@ static void return_next(struct spine_run *run)
  * nobody knows whether it arrives. What comes first goes back last, so that it is first again. */
 static void leave(struct spine_run *run)
 {
-    PyObject *type, *value, *traceback;
+    PyObject *before;
     if (run->left)
         return;
-    PyErr_Fetch(&type, &value, &traceback);
+    before = py_take_exception();
     run->left = true;
     py_watchdog_remove(&run->watch);
     return_next(run);
@@ -340,7 +334,8 @@ static void leave(struct spine_run *run)
     Py_CLEAR(run->task);
     if (run->spine->run == run)
         run->spine->run = NULL;
-    PyErr_Restore(type, value, traceback);
+    if (before)
+        py_raise_again(before);
 }
 
 /* --- beginning and ending
