@@ -40,6 +40,30 @@ class Abandoned(BaseException):
     pass
 
 
+class Store:
+    async def store(self, event, error):
+        await asyncio.sleep(0)
+        raise OSError(event.id)
+
+
+class Own(InMemoryBackend):
+    async def enqueue(self, event):
+        await super().enqueue(event)
+        if event.event_type == "B":
+            self.spine.stop()
+
+
+class Broken:
+    async def enqueue(self, event):
+        raise OSError("enqueue")
+
+    async def pull(self, timeout):
+        raise OSError("pull")
+
+    async def ack(self, event):
+        raise OSError("ack")
+
+
 def spine_of(*functions, backend=None, **settings):
     organs = [Calling(function) for function in functions]
     return Spine(organs, backend or InMemoryBackend(), **settings)
@@ -90,11 +114,6 @@ async def failing_once():
 
 
 async def own_store():
-    class Store:
-        async def store(self, event, error):
-            await asyncio.sleep(0)
-            raise OSError(event.id)
-
     await spine_of(fail, handler_failure_mode=HandlerFailureMode.STORE,
                    failed_event_store=Store()).run(start())
 
@@ -171,28 +190,12 @@ async def never_awaited():
 
 
 async def own_backend():
-    class Own(InMemoryBackend):
-        async def enqueue(self, event):
-            await super().enqueue(event)
-            if event.event_type == "B":
-                self.spine.stop()
-
     backend = Own()
     backend.spine = spine_of(lambda _: Event("B"), backend=backend)
     await backend.spine.run(start())
 
 
 async def broken_backend():
-    class Broken:
-        async def enqueue(self, event):
-            raise OSError("enqueue")
-
-        async def pull(self, timeout):
-            raise OSError("pull")
-
-        async def ack(self, event):
-            raise OSError("ack")
-
     with pytest.raises(BackendUnavailableError):
         await spine_of(backend=Broken(), max_consecutive_backend_failures=1).run(start())
 
