@@ -49,7 +49,7 @@ async def aside(function, *args):
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_restart_loses_nothing(redis, how):
     """With AOF: what was acknowledged stays so, what was not comes again, what waited still waits."""
-    redis.config(appendonly="yes")
+    redis.config(appendfsync="always", appendonly="yes")
 
     async def main():
         async with backend_of(redis) as backend:
@@ -72,7 +72,7 @@ def test_a_restart_loses_nothing(redis, how):
 
 def test_a_call_outlives_a_short_absence(redis):
     """Nothing has to be done by the caller, and nothing happens twice."""
-    redis.config(appendonly="yes")
+    redis.config(appendfsync="always", appendonly="yes")
 
     async def main():
         async with backend_of(redis) as backend:
@@ -92,7 +92,7 @@ def test_a_call_outlives_a_short_absence(redis):
 
 
 def test_an_acknowledgement_outlives_a_restart(redis):
-    redis.config(appendonly="yes")
+    redis.config(appendfsync="always", appendonly="yes")
 
     async def main():
         async with backend_of(redis, claim_min_idle_ms=60000) as backend:

@@ -327,7 +327,7 @@ def test_the_loop_gets_its_turn_while_events_flow(redis):
 @pytest.mark.parametrize("how", ["kill", "cut"])
 def test_work_goes_on_after_a_fault(redis, how):
     """The Spine notices nothing but a pause; nothing is lost, nothing acknowledged comes again."""
-    redis.config(appendonly="yes")
+    redis.config(appendfsync="always", appendonly="yes")
     seen = []
 
     def take(event):

@@ -233,12 +233,9 @@ enum spine_step spine_publish_ack(struct spine_run *run, PyObject *value)
         return settled(run);
     run->acknowledged = true;
     if (run->bridge) {
-        spine_run_prepare(run, &run->settle);
-        return settle(run,
-                      run->bridge->backend ? backend_ack(run->bridge->backend, &run->delivery, 1,
-                                                         NULL, 0, &run->settle.call.plain)
-                                           : -ESHUTDOWN,
-                      SPINE_ACKED);
+        if (spine_acks_send(run))
+            return SPINE_FAILED;
+        return spine_publish_acked(run, Py_None);
     }
     if (!name && !(name = PyUnicode_InternFromString("ack")))
         return SPINE_FAILED;
@@ -246,24 +243,13 @@ enum spine_step spine_publish_ack(struct spine_run *run, PyObject *value)
                            SPINE_ACKED);
 }
 
+/* Or there are so many of a struct backend under way that some have to end first. */
 enum spine_step spine_publish_acked(struct spine_run *run, PyObject *value)
 {
-    PyObject *error;
-    int failed;
-    if (value && run->bridge && run->settle.under_way)
-        return spine_run_await_call(run, &run->settle, SPINE_ACKED);
-    if (value && !(run->bridge && run->settle.result))
-        return settled(run);
-    if (value)
-        spine_run_raise_errno(run, -run->settle.result);
-    error = spine_run_take_failure();
-    if (!error)
+    struct spine_acks *acks = &run->acks_under_way;
+    if (!value && spine_acks_failed(run, run->event))
         return SPINE_FAILED;
-    run->spine->stats.ack_errors++;
-    failed =
-        py_logging_enabled(PY_LOGGING_ERROR) &&
-        py_logging_note(PY_LOGGING_ERROR, run->event, NULL, error, "Failed to acknowledge %U: %S",
-                        ((struct py_event *)run->event)->type, error);
-    Py_DECREF(error);
-    return failed ? SPINE_FAILED : settled(run);
+    if (value && run->bridge && spine_acks_are_too_many(acks))
+        return spine_run_await_flag(run, &acks->waited, false, SPINE_ACKED);
+    return settled(run);
 }

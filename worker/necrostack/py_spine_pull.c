@@ -95,6 +95,8 @@ static enum spine_step unreadable(struct spine_run *run)
 
 static enum spine_step use_bridge(struct spine_run *run)
 {
+    if (run->acks_under_way.failed && spine_acks_report(run))
+        return SPINE_FAILED;
     if (run->pull.under_way)
         return spine_run_stopped(run) ? spine_run_on(run, SPINE_END)
                                       : spine_run_await_call(run, &run->pull, SPINE_PULLED);
@@ -179,6 +181,8 @@ static enum spine_step use_object(struct spine_run *run, PyObject *value)
 enum spine_step spine_pull_ask(struct spine_run *run, PyObject *value)
 {
     (void)value;
+    if (run->acks_under_way.failed && spine_acks_report(run))
+        return SPINE_FAILED;
     if (spine_run_stopped(run))
         return spine_run_on(run, SPINE_END);
     run->now = clock_mono_ns();

@@ -83,17 +83,23 @@ static enum spine_step wait_with(struct spine_run *run, PyObject *future)
     return wait_for(run, future);
 }
 
-enum spine_step spine_run_await_call(struct spine_run *run, struct spine_call *call,
+enum spine_step spine_run_await_flag(struct spine_run *run, const bool *under_way, bool may_stop,
                                      enum spine_state state)
 {
     run->state = state;
-    py_backend_poll(run->bridge, &call->under_way, PATIENCE_NS);
-    if (!call->under_way)
+    py_backend_poll(run->bridge, under_way, PATIENCE_NS);
+    if (!*under_way)
         return SPINE_ON;
     if (py_backend_watch(run->bridge))
         return SPINE_FAILED;
-    run->may_stop = call == &run->pull;
+    run->may_stop = may_stop;
     return wait_with(run, py_backend_waiter());
+}
+
+enum spine_step spine_run_await_call(struct spine_run *run, struct spine_call *call,
+                                     enum spine_state state)
+{
+    return spine_run_await_flag(run, &call->under_way, call == &run->pull, state);
 }
 
 enum spine_step spine_run_sleep(struct spine_run *run, double seconds, enum spine_state state)
@@ -323,6 +329,7 @@ static void leave(struct spine_run *run)
     before = py_take_exception();
     run->left = true;
     py_watchdog_remove(&run->watch);
+    spine_acks_leave(run);
     return_next(run);
     if (run->event && !run->acknowledged)
         give_back(run, &run->delivery);
@@ -371,8 +378,11 @@ static enum spine_step begin(struct spine_run *run, PyObject *value)
 
 static enum spine_step end(struct spine_run *run, PyObject *value)
 {
-    (void)run;
     (void)value;
+    if (spine_acks_report(run))
+        return SPINE_FAILED;
+    if (spine_acks_are_left(&run->acks_under_way))
+        return spine_run_await_flag(run, &run->acks_under_way.waited, false, SPINE_END);
     return SPINE_DONE;
 }
 
@@ -455,7 +465,7 @@ static int run_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(run->event);
     Py_VISIT(run->failure);
     Py_VISIT(run->ready);
-    return 0;
+    return spine_acks_traverse(&run->acks_under_way, visit, arg);
 }
 
 /* What breaks cycles; the rest is needed to leave the backend in order. */

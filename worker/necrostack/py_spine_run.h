@@ -25,6 +25,7 @@
 #include "worker/necrostack/py_coroutine.h"
 #include "worker/necrostack/py_necrostack.h"
 #include "worker/necrostack/py_spine.h"
+#include "worker/necrostack/py_spine_acks.h"
 #include "worker/necrostack/py_watchdog.h"
 
 enum spine_state {
@@ -117,6 +118,7 @@ struct spine_run {
     bool acknowledged;            /* sent, or on its way, together with what was emitted */
     unsigned long long attempts;
     struct spine_call settle;
+    struct spine_acks acks_under_way; /* of earlier events */
     PyObject *failure; /* the exception being stored */
 };
 
@@ -153,6 +155,9 @@ bool spine_run_is_failure(void);
 enum spine_step spine_run_await(struct spine_run *run, PyObject *awaitable, enum spine_state state);
 /* Waits until the call of the struct backend has ended, or stop() may end the wait. */
 enum spine_step spine_run_await_call(struct spine_run *run, struct spine_call *call,
+                                     enum spine_state state);
+/* The same for whatever unsets a flag and wakes the run. */
+enum spine_step spine_run_await_flag(struct spine_run *run, const bool *under_way, bool may_stop,
                                      enum spine_state state);
 enum spine_step spine_run_sleep(struct spine_run *run, double seconds, enum spine_state state);
 /* The exception being raised, taken, when the Spine may treat it as a failure: an Exception. NULL:
