@@ -10,6 +10,8 @@ import pytest
 from doc_page import KINDS, Page, blocks_of, shows
 from station import REPOSITORY
 
+pytestmark = pytest.mark.same_everywhere
+
 OF_STATION = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 OF_MODULE = sorted((REPOSITORY / "docs/events").glob("*.md"))  # run by tests/module/test_docs_events.py
 PAGES = [*OF_STATION, *OF_MODULE]

@@ -122,13 +122,10 @@ def test_failpoints_of_other_modules_exist():
     assert not set(named) - all_failpoints() and len(named) == len(set(named))
 
 
-def run_failpoint(new_station, setting):
-    """One life of a station in which the failpoint may strike, then a sound one that must hold
-    everything. True when it struck."""
-    station = ledger_station(new_station, build=FAILPOINT_BUILD, env={"OBJECTD_FAILPOINT": setting})
-    station.allow(".")
+def run_failpoint(station, ledger, setting):
+    """One life of a station in which the failpoint may strike. True when it did."""
+    station.env["OBJECTD_FAILPOINT"] = setting
     station.spawn()
-    ledger = Ledger(8)
     try:
         wait_until(station.is_ready, 30)
     except AssertionError:
@@ -148,20 +145,25 @@ def run_failpoint(new_station, setting):
     if code not in (0, -9):
         assert code in (70, 71), f"exit code {code}:\n{station.log_tail()}"
     station.wait_gone(family)
-    struck = struck or code != 0 or bool(station.logged("scribe lost|scribe.*died|failpoint"))
-    station.env.clear()
-    station.start()
-    ledger.check(station.state("ledger"))
     assert ledger.after_refusal == 0 or "enospc" in setting
-    return struck
+    return struck or code != 0 or bool(station.logged("scribe lost|scribe.*died|failpoint"))
 
 
 @pytest.mark.failpoints
 @pytest.mark.parametrize("kind", ["crash", "eio", "enospc"])
 @pytest.mark.parametrize("name", failpoint_names())
 def test_failpoint(new_station, name, kind):
+    """Lives that it ends, the first on an empty folder, then a sound one that must hold everything."""
     passes = (1, 2, 7, 40) if LONG else (1, 3)
-    struck = [run_failpoint(new_station, f"{name}:{n}={kind}") for n in passes]
+    station = ledger_station(new_station, build=FAILPOINT_BUILD)
+    station.allow(".")
+    ledgers = [Ledger(8, first=8 * i) for i in range(len(passes))]
+    struck = [run_failpoint(station, ledger, f"{name}:{n}={kind}") for n, ledger in zip(passes, ledgers)]
+    station.env.clear()
+    station.start()
+    state = station.state("ledger")
+    for ledger in ledgers:
+        ledger.check(state)
     if kind == "crash":
         assert struck[0], f"{name} was never passed"
 

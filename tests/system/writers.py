@@ -43,10 +43,11 @@ class Ledger:
     """Writers that remember, for each of them, what was sent last and what was acknowledged last.
 
     Every writer goes on until its connection fails or it gets an answer other than 200, or stop()
-    is called. A later start() goes on from the numbers before."""
+    is called. A later start() goes on from the numbers before. Those of several ledgers are told
+    apart by the number of the first."""
 
-    def __init__(self, writers=16):
-        self.writers = writers
+    def __init__(self, writers=16, first=0):
+        self.writers, self.first = writers, first
         self.sent = [0] * writers
         self.acknowledged = [0] * writers
         self.refused = [0] * writers  # answers other than 200
@@ -74,7 +75,7 @@ class Ledger:
                 n = self.sent[index] + 1
                 self.sent[index] = n
                 try:
-                    reply = client.post(f"/objects/{object_id}", {"who": str(index), "n": n})
+                    reply = client.post(f"/objects/{object_id}", {"who": str(self.first + index), "n": n})
                 except (OSError, http.client.HTTPException):
                     return
                 if reply.status == 200:
@@ -100,7 +101,8 @@ class Ledger:
         that was never sent."""
         lost, half, invented = [], [], []
         for i in range(self.writers):
-            a, b = state.get(f"a{i}", 0), state.get(f"b{i}", 0)
+            who = self.first + i
+            a, b = state.get(f"a{who}", 0), state.get(f"b{who}", 0)
             if a != b:
                 half.append((i, a, b))
             if a < self.acknowledged[i]:
