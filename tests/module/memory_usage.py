@@ -27,6 +27,9 @@ def malloc_bytes():
 def usage():
     """References (where they are counted), blocks of Python's allocator, bytes of malloc."""
     gc.collect()
+    clear = getattr(sys, "_clear_type_cache", None)
+    if clear:  # it keeps a name for each class it has seen
+        clear()
     references = getattr(sys, "gettotalrefcount", lambda: 0)()
     return references, sys.getallocatedblocks(), malloc_bytes()
 
