@@ -61,8 +61,8 @@ struct redis_settings {
 /* Copies the settings. NULL: they are wrong, or memory is short; `error` then says which. */
 struct backend *redis_backend_open(const struct redis_settings *settings, char *error, size_t size);
 
-/* Deletes a stream with its groups (NULL: that of the settings; copied); no error when there is none.
- * As any operation of backend.h. */
+/* Deletes a stream with its groups (NULL: that of the settings; copied); no error when there is
+ * none. As any operation of backend.h. */
 int redis_backend_delete(struct backend *backend, const char *stream, struct backend_call *call);
 
 #endif

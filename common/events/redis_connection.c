@@ -100,6 +100,14 @@ static void stop_checking(struct redis_connection *c, struct redis_request *requ
     request->checking = false;
 }
 
+static void start_checking(struct redis_connection *c, struct redis_request *request)
+{
+    c->checking += !request->checking;
+    request->checking = true;
+    buf_reset(&request->check, OUT_KEEP);
+    request->kind->check(c->owner, request);
+}
+
 /* What to send again after a loss, in the order it was sent; the rest is told that it is lost. */
 static void sort_out_sent(struct redis_connection *c)
 {
@@ -114,12 +122,8 @@ static void sort_out_sent(struct redis_connection *c)
             DL_APPEND2(gone, request, previous, next);
             continue;
         }
-        if (request->kind->loss == REDIS_LOSS_CHECK) {
-            c->checking += !request->checking;
-            request->checking = true;
-            buf_reset(&request->check, OUT_KEEP);
-            request->kind->check(c->owner, request);
-        }
+        if (request->kind->loss == REDIS_LOSS_CHECK)
+            start_checking(c, request);
         DL_APPEND2(keep, request, previous, next);
     }
     DL_CONCAT2(keep, c->waiting, previous, next);
@@ -344,7 +348,8 @@ static void checked(struct redis_connection *c, struct redis_request *request, r
     if (!last)
         return;
     request->answered = 0;
-    request->error = REDIS_ERROR_NONE;
+    if (request->verdict != REDIS_REFUSED)
+        request->error = REDIS_ERROR_NONE;
     DL_DELETE2(c->sent, request, previous, next);
     if (request->verdict == REDIS_ASK_MORE) {
         DL_PREPEND2(c->waiting, request, previous, next);
@@ -488,6 +493,12 @@ void redis_connection_put(struct redis_connection *c, struct redis_request *requ
     request->answered = 0;
     request->error = REDIS_ERROR_NONE;
     DL_APPEND2(c->waiting, request, previous, next);
+}
+
+void redis_connection_put_checked(struct redis_connection *c, struct redis_request *request)
+{
+    start_checking(c, request);
+    redis_connection_put(c, request);
 }
 
 static bool take_from(struct redis_request **list, struct redis_request *request)

@@ -49,7 +49,12 @@ struct redis_request_kind {
 };
 
 /* What the answers to a check say; it begins as REDIS_HAPPENED. */
-enum redis_verdict { REDIS_HAPPENED, REDIS_SEND_AGAIN, REDIS_ASK_MORE };
+enum redis_verdict {
+    REDIS_HAPPENED,   /* finish() without an answer */
+    REDIS_SEND_AGAIN, /* not done yet */
+    REDIS_ASK_MORE,
+    REDIS_REFUSED /* finish() with the error of the check */
+};
 
 struct redis_request {
     struct redis_request *next, *previous;
@@ -107,8 +112,10 @@ void redis_connection_init(struct redis_connection *c, const struct redis_url *u
 /* Closes it. The requests it held stay in its lists, for their owner to free. */
 void redis_connection_close(struct redis_connection *c);
 
-/* Queues a request; the connection holds it until finish() or lost(). */
+/* Queues a request; the connection holds it until finish() or lost(). With _checked its check()
+ * goes first. */
 void redis_connection_put(struct redis_connection *c, struct redis_request *request);
+void redis_connection_put_checked(struct redis_connection *c, struct redis_request *request);
 /* Takes back a request that was not sent (or not again after a loss); false when it was. */
 bool redis_connection_take_back(struct redis_connection *c, struct redis_request *request);
 /* Writes what waits, as far as the socket takes it. */

@@ -39,6 +39,7 @@ struct redis_task {
     size_t added, dead; /* events, dead letters */
     uint32_t attempts;  /* of the entries claimed */
     uint64_t losses;    /* of its connection, when it was put */
+    bool looked;        /* the dead letters can be added to */
     bool own;           /* read in the name of the consumer */
 };
 

@@ -74,6 +74,7 @@ static void look_for_event(void *owner, struct redis_request *request)
     struct redis_backend *b = owner;
     struct redis_task *task = task_of(request);
     struct buf *out = &request->check;
+    struct delivery_id first = {task->after.high, task->after.low + 1};
     redis_command_start(out, 6);
     redis_command_text(out, "XREVRANGE");
     redis_command_text(out, b->stream);
@@ -81,7 +82,7 @@ static void look_for_event(void *owner, struct redis_request *request)
         redis_command_id(out, task->before);
     else
         redis_command_text(out, "+");
-    redis_command_id(out, task->after);
+    redis_command_id(out, first);
     redis_command_text(out, "COUNT");
     redis_command_number(out, CHECK_PAGE);
     request->check_replies = 1;
@@ -170,6 +171,35 @@ static const struct redis_request_kind settle = {.loss = REDIS_LOSS_CHECK,
                                                  .finish = finish,
                                                  .check = look_for_pending,
                                                  .checked = looked_for_pending};
+
+/* The dead letters may be a key of another kind, which a transaction would only show after the
+ * event is gone from the pending ones. */
+static void look_for_dead_letters(void *owner, struct redis_request *request)
+{
+    struct redis_backend *b = owner;
+    if (task_of(request)->looked) {
+        look_for_pending(owner, request);
+        return;
+    }
+    redis_command_put(&request->check, "XLEN", b->dead_letters, NULL);
+    request->check_replies = 1;
+}
+
+static void looked_for_dead_letters(void *owner, struct redis_request *request, redisReply *reply)
+{
+    struct redis_task *task = task_of(request);
+    if (task->looked) {
+        looked_for_pending(owner, request, reply);
+        return;
+    }
+    task->looked = reply->type != REDIS_REPLY_ERROR;
+    request->verdict = task->looked ? REDIS_SEND_AGAIN : REDIS_REFUSED;
+}
+
+static const struct redis_request_kind bury = {.loss = REDIS_LOSS_CHECK,
+                                               .finish = finish,
+                                               .check = look_for_dead_letters,
+                                               .checked = looked_for_dead_letters};
 
 /* To acknowledge twice is as good as once. */
 static const struct redis_request_kind acknowledge = {.loss = REDIS_LOSS_REPEAT, .finish = finish};
@@ -305,7 +335,7 @@ int redis_settle_nack(struct redis_backend *b, const struct delivery *refused, s
     int result = 0;
     if (count == 0)
         return 0;
-    struct redis_task *task = redis_task_new(b, &settle);
+    struct redis_task *task = redis_task_new(b, &bury);
     if (!task)
         return -ENOMEM;
     begin(task);
@@ -325,7 +355,7 @@ int redis_settle_nack(struct redis_backend *b, const struct delivery *refused, s
 
 void redis_settle_bury(struct redis_backend *b, const struct redis_entry *entry, const char *reason)
 {
-    struct redis_task *task = redis_task_new(b, &settle);
+    struct redis_task *task = redis_task_new(b, &bury);
     if (!task)
         return; /* it stays pending, and is buried another time */
     redis_task_add_id(task, entry->id);

@@ -121,7 +121,10 @@ int redis_task_put(struct redis_backend *b, struct redis_connection *c, struct r
 {
     task->losses = c->lost;
     if (buf_ok(&task->request.bytes) && buf_ok(&task->ids)) {
-        redis_connection_put(c, &task->request);
+        if (task->dead > 0)
+            redis_connection_put_checked(c, &task->request);
+        else
+            redis_connection_put(c, &task->request);
         return -EINPROGRESS;
     }
     buf_free(&task->request.bytes);
