@@ -92,9 +92,8 @@ async def chain(url):
         await backend.delete_stream()
 
 
-OPERATIONS = [chain, never_closed, never_used]
-if station.LONG:
-    OPERATIONS += [in_and_out, health, not_handled, damaged, cancelled, wrong_password]
+OPERATIONS = [in_and_out, health, not_handled, damaged, cancelled, never_closed, never_used,
+              wrong_password, chain]
 
 
 def descriptors():
@@ -104,7 +103,7 @@ def descriptors():
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda op: op.__name__)
 def test_operation_on_redis(operation, loop, redis):
     get_logger().setLevel(logging.CRITICAL)
-    for _ in range(2000 if operation is damaged else 0):
+    for _ in range(300 if operation is damaged else 0):
         redis.client.xadd("damaged", {"event": '{"event_type": 1}'})
     loop.run_until_complete(operation(redis.url))
     before = descriptors()
