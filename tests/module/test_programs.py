@@ -80,6 +80,13 @@ def test_etl_is_a_program():
         ["Vienna", "137.49", "Graz", "21.70", "Linz", "3.50"]
 
 
+@pytest.mark.parametrize("app", ["seance", "etl"])
+def test_apps_show_the_log_of_the_spine(app):
+    done = subprocess.run([sys.executable, "-m", f"necrostack.apps.{app}.main", "--verbose"],
+                          capture_output=True, text=True, timeout=120)
+    assert '"message":"Dispatching ' in done.stderr and done.returncode == 0
+
+
 def test_etl_loses_no_row(tmp_path, capsys):
     file = tmp_path / "orders.csv"
     rows = [f"Town {n % 3},{n},0.10" for n in range(1000)] + ["x,1", "x,y,2", "x,1,2,3,4"]
