@@ -288,6 +288,25 @@ START_TEST(parts_are_borrowed_where_they_can_be)
 }
 END_TEST
 
+START_TEST(parts_stay_while_more_is_unescaped)
+{
+    enum { LONG = 300000 };
+    struct buf text = BUF_INIT, scratch = BUF_INIT;
+    struct event_parts parts;
+    buf_puts(&text, "{\"event_type\":\"\\u0041BCD\",\"payload\":{\"\\u0061\":\"");
+    for (int i = 0; i < LONG; i++)
+        buf_putc(&text, 'x');
+    buf_puts(&text, "\"}}");
+    ck_assert_int_eq(event_json_parts((struct span){text.data, text.len}, &scratch, &parts),
+                     EVENT_JSON_OK);
+    ck_assert(span_equal(parts.type, "ABCD"));
+    ck_assert_uint_eq(parts.payload.len, LONG + strlen("{\"a\":\"\"}"));
+    ck_assert_ptr_eq(parts.type.data, scratch.data);
+    buf_free(&scratch);
+    buf_free(&text);
+}
+END_TEST
+
 static struct span type_of_broken(const struct event *event)
 {
     (void)event;
@@ -328,6 +347,7 @@ int main(void)
     tcase_add_test(tcase, the_size_is_that_of_the_compact_payload);
     tcase_add_test(tcase, the_depth_is_bounded);
     tcase_add_test(tcase, parts_are_borrowed_where_they_can_be);
+    tcase_add_test(tcase, parts_stay_while_more_is_unescaped);
     tcase_add_test(tcase, a_payload_that_cannot_be_made_is_told);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -89,8 +89,9 @@ START_TEST(a_string_has_a_text)
 END_TEST
 
 static const char *const lone[] = {
-    "\"\\ud800\"",        "\"\\udfff\"",        "\"\\udbffx\"",       "\"\\ud83d\\n\"",
-    "\"\\ud83d\\ud83d\"", "\"\\ude00\\ud83d\"", "\"\\ud83d\\u0041\"", "\"\\ud83d\\ue000\"",
+    "\"\\ud800\"",        "\"\\udc00\\udc00\"", "\"\\udfff\"",
+    "\"\\udbffx\"",       "\"\\ud83d\\n\"",     "\"\\ud83d\\ud83d\"",
+    "\"\\ude00\\ud83d\"", "\"\\ud83d\\u0041\"", "\"\\ud83d\\ue000\"",
 };
 
 START_TEST(lone_surrogates_are_refused)
