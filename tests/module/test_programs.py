@@ -36,9 +36,9 @@ ORDER_VALIDATED KeyError('raven')
 
 def test_redis_worker(redis):
     assert output(PROGRAMS / "redis_worker.py", redis.url) == """\
-['a', 'c', 'd'] 3 True
+['a', 'c', 'd'] True True
 True resizers resizer-1
-7 1
+True True
 """
 
 

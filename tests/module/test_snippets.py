@@ -208,6 +208,7 @@ def redis_at_hand(redis, monkeypatch):
 
 
 def test_fastapi_app(redis_at_hand):
+    TESTED.add("fastapi_app")
     testclient = pytest.importorskip("fastapi.testclient")
     from pydantic import BaseModel
 
