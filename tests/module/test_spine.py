@@ -254,7 +254,7 @@ def test_stop_from_another_thread():
     async def main():
         spine = Spine([], InMemoryBackend())
         thread = threading.Timer(0.01, spine.stop)
-        thread.start()
+        asyncio.get_running_loop().call_soon(thread.start)  # stop() before run() would do nothing
         await spine.run()
         thread.join()
 
