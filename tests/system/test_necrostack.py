@@ -4,9 +4,13 @@
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
-from station import BUILD, PATIENCE
+from station import BUILD, PATIENCE, REPOSITORY
+
+sys.path.append(str(REPOSITORY / "tests/module"))
+from redis_server import redis, redis_pool  # noqa: E402, F401 - fixtures
 
 PACKAGE = str(BUILD / "python/necrostack/__init__.py")
 WHERE = """
@@ -126,6 +130,38 @@ def test_a_turn_that_fails_keeps_nothing(shared, with_spine, method):
     reply = shared.request(method, "/objects/spine", body={"n": None})
     assert reply.status == 200 and reply.json()["errors"] == 1  # None * 2 is a handler's error
     assert shared.get("/objects/spine").json() == before
+
+
+REDIS = """
+import asyncio
+from necrostack import Event, Organ, RedisBackend, Spine
+
+class Take(Organ):
+    listens_to = ["TAKEN", "LAST"]
+    def handle(self, event):
+        _state_manager.increment("n")
+        if event.event_type == "LAST":
+            self.spine.stop()
+
+async def POST(request):
+    async with RedisBackend("%s") as backend:
+        for event_type in ("TAKEN", "LAST"):
+            await backend.enqueue(Event(event_type))
+        organ = Take()
+        organ.spine = Spine([organ], backend)
+        stats = await organ.spine.run()
+        return [stats.events_processed, backend.metrics.events_acked, _state_manager.get("n")]
+
+def PUT(request):
+    return asyncio.run(POST(request))
+"""
+
+
+def test_a_stream_within_turns(shared, redis):  # noqa: F811
+    """A connection for each loop: the worker's own, and those that a handler makes."""
+    shared.deploy("stream.py", REDIS % redis.url)
+    for turn, method in enumerate(("POST", "PUT", "PUT", "POST"), 1):
+        assert shared.request(method, "/objects/stream").json() == [2, 2, 2 * turn]
 
 
 # --- time ---
