@@ -3,7 +3,6 @@
 station (tests/system/doc_page.py says how a block is marked). A page that says 127.0.0.1:6379 gets a
 Redis of its own there; a block "conf" is what that Redis is told by CONFIG SET."""
 
-import ast
 import importlib
 import inspect
 import os
@@ -18,6 +17,12 @@ from station import BUILD, REPOSITORY
 pytestmark = pytest.mark.same_everywhere
 
 PAGES = sorted((REPOSITORY / "docs/events").glob("*.md"))
+CONFTEST = """# A busy machine is no finding of a property test.
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("busy", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
+"""
 REDIS = "127.0.0.1:6379"
 
 
@@ -34,6 +39,8 @@ class ModulePage(Page):
         for name, command in (("python3", sys.executable), ("redis-cli", f"/usr/bin/redis-cli -p {self.port}")):
             (programs / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
             (programs / name).chmod(0o755)
+        if "hypothesis" in self.path.read_text():
+            (self.folder / "conftest.py").write_text(CONFTEST)
         os.symlink(BUILD, self.folder / "build")
         os.symlink(REPOSITORY / "worker", self.folder / "worker")
         env = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1"}

@@ -82,6 +82,7 @@ async def work(backend, options):
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, spine.stop)
+    print(f"{options.consumer_name} is ready", flush=True)
     began = time.monotonic()
     stats = await spine.run_forever()
     print(f"{options.consumer_name} ends: {stats.events_processed} jobs in {time.monotonic() - began:.0f} s")
