@@ -33,6 +33,7 @@ def drop_repeated(session, lengths):
 
 def run_again(item, nextitem):
     item._initrequest()
+    del item._report_sections[:]  # what it printed and logged the last time
     return runtestprotocol(item, log=False, nextitem=nextitem)
 
 

@@ -2,6 +2,7 @@
 """The log of the Spine: JSON lines, written from C where nobody could tell, records everywhere else."""
 
 import asyncio
+import contextlib
 import io
 import json
 import logging
@@ -137,7 +138,7 @@ def test_the_same_line_either_way(stream, name, emits):
     assert told[0]["message"] == f"Dispatching A to {told[0]['organ']}"
 
 
-def test_an_exception_that_cannot_speak(stream, capsys):
+def test_an_exception_that_cannot_speak(stream):
     class Mute(Exception):
         def __str__(self):
             raise RuntimeError("no words")
@@ -148,9 +149,10 @@ def test_an_exception_that_cannot_speak(stream, capsys):
         def handle(self, event):
             raise Mute
 
-    run(Fails())
+    with contextlib.redirect_stderr(io.StringIO()) as errors:
+        run(Fails())
     assert [line["message"] for line in lines(stream)] == ["Dispatching A to Fails"]
-    assert "Logging error" in capsys.readouterr().err
+    assert "Logging error" in errors.getvalue()
 
 
 # --- which way it goes ---
@@ -201,7 +203,7 @@ def own_handler(stream, monkeypatch, seen):
 
 def root_handler(stream, monkeypatch, seen):
     LOGGER.propagate = True
-    logging.getLogger().addHandler(handler := Collecting())
+    handler = Collecting()
     monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
     return lambda: len(handler.records)
 
@@ -362,10 +364,11 @@ class Full(io.StringIO):
         raise OSError(28, "No space left on device")
 
 
-def test_a_stream_that_fails_is_told_of_as_ever(capsys):
+def test_a_stream_that_fails_is_told_of_as_ever():
     configure_spine_logger(logging.INFO, Full())
-    run(First())
-    told = capsys.readouterr().err
+    with contextlib.redirect_stderr(io.StringIO()) as errors:
+        run(First())
+    told = errors.getvalue()
     assert told.count("--- Logging error ---") == 2 and told.count("OSError: [Errno 28]") == 2
     assert "Message: 'Dispatching %s to %s'" in told
 
