@@ -4,13 +4,21 @@
 import asyncio
 import contextlib
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 from necrostack.backends import RedisBackend
 from necrostack.core import Event, Organ, Spine
-from necrostack.core.spine import EnqueueError, EnqueueFailureMode, HandlerFailureMode
+from necrostack.core.spine import (
+    BackendUnavailableError,
+    EnqueueError,
+    EnqueueFailureMode,
+    HandlerFailureMode,
+)
 from redis_help import STREAM, go, pending
-from station import PATIENCE, wait_until
+from station import LONG, PATIENCE, wait_until
 
 IDLE = 60  # ms until somebody else may take a delivery over
 DLQ = STREAM + ":dlq"
@@ -426,3 +434,182 @@ def test_stopped_and_closed_at_once(redis):
         assert stats.events_processed == 1 and stats.backend_errors == 0
 
     go(main())
+
+
+# -- faults ----------------------------------------------------------------------------------------
+
+
+def test_a_server_that_stays_away_opens_the_circuit(redis):
+    async def main():
+        async with backend_of(redis, timeout=0.02) as backend:
+            spine = Spine([organ(["A"], print)], backend, max_consecutive_backend_failures=3)
+            task = asyncio.ensure_future(spine.run())
+            await until(lambda: redis.client.exists(STREAM))
+            redis.kill()
+            with pytest.raises(BackendUnavailableError) as caught:
+                await task
+            assert spine.get_stats().backend_errors == 3
+            assert caught.value.failure_count == 3
+            assert isinstance(caught.value.last_error, ConnectionError)
+            assert "refused" in str(caught.value.last_error)
+
+    go(main())
+
+
+def test_a_wrong_password_opens_the_circuit(redis):
+    async def main():
+        url = redis.url_as(user="nobody", password="hush")
+        async with RedisBackend(url) as backend:
+            spine = Spine([organ(["A"], print)], backend, max_consecutive_backend_failures=2)
+            with pytest.raises(BackendUnavailableError) as caught:
+                await spine.run()
+            assert isinstance(caught.value.last_error, PermissionError)
+            assert "hush" not in str(caught.value) + repr(caught.value.last_error)
+
+    go(main())
+
+
+@pytest.mark.parametrize("fault", ["flush", "freeze", "group"])
+def test_work_resumes_by_itself(redis, fault):
+    seen = []
+
+    def take(event):
+        seen.append(event.payload["n"])
+
+    def add(n):
+        redis.client.xadd(STREAM, {"event": Event("A", {"n": n}).model_dump_json()})
+
+    async def main():
+        async with backend_of(redis, timeout=0.1, max_retries=100) as backend:
+            spine = Spine([organ(["A"], take)], backend, max_consecutive_backend_failures=1000)
+            async with running(spine):
+                add(0)
+                await until(lambda: 0 in seen)
+                if fault == "flush":
+                    redis.client.flushall()
+                elif fault == "group":
+                    redis.client.xgroup_destroy(STREAM, "necrostack")
+                else:
+                    redis.freeze()
+                    await asyncio.sleep(0.15)
+                    redis.thaw()
+                add(1)
+                await until(lambda: 1 in seen)
+                await until(lambda: pending(redis) == 0)
+
+    go(main())
+
+
+def test_what_finds_no_room_is_stored(redis):
+    def emits(event):
+        return [Event("B", {"n": n}) for n in range(3)]
+
+    async def main():
+        async with backend_of(redis, claim_min_idle_ms=60000) as backend:
+            assert await backend.pull(timeout=0) is None
+            await backend.enqueue(Event("A"))
+            redis.config(maxmemory=1, maxmemory_policy="noeviction")
+            spine = Spine([organ(["A"], emits)], backend, enqueue_failure_mode=EnqueueFailureMode.STORE)
+            async with running(spine):
+                await until(lambda: pending(redis) == 0 and len(spine.failed_event_store.get_all()) == 3)
+                assert spine.get_enqueue_failure_count("B") == 3
+                assert all("OOM" in str(error) for _, error in spine.failed_event_store.get_all())
+            redis.config(maxmemory=0)
+
+    go(main())
+
+
+def test_what_finds_no_room_is_tried_again(redis):
+    seen = []
+
+    def handle(event):
+        seen.append(event.event_type)
+        return Event("B") if event.event_type == "A" else None
+
+    async def main():
+        async with backend_of(redis, claim_min_idle_ms=60000) as backend:
+            assert await backend.pull(timeout=0) is None
+            await backend.enqueue(Event("A"))
+            redis.config(maxmemory=1, maxmemory_policy="noeviction")
+            spine = Spine([organ(["A", "B"], handle)], backend, retry_attempts=1000, retry_base_delay=0.001,
+                          enqueue_failure_mode=EnqueueFailureMode.RETRY)
+            async with running(spine):
+                await until(lambda: seen == ["A"])
+                await asyncio.sleep(0.02)
+                redis.config(maxmemory=0)
+                await until(lambda: seen == ["A", "B"])
+                await until(lambda: pending(redis) == 0)
+            assert redis.client.xlen(STREAM) == 2
+
+    go(main())
+
+
+# -- workers that die ------------------------------------------------------------------------------
+
+WORKER = """
+import asyncio, os, sys
+from necrostack import Event, Organ, RedisBackend, Spine
+
+class Work(Organ):
+    listens_to = ["JOB"]
+
+    def handle(self, event):
+        os.write(1, b"%d\\n" % event.payload["n"])
+        if event.payload.get("poison"):
+            os.kill(os.getpid(), 9)
+
+async def main(url, retries):
+    backend = RedisBackend(url, claim_min_idle_ms={idle}, max_retries=int(retries))
+    await Spine([Work()], backend).run()
+
+asyncio.run(main(*sys.argv[1:]))
+""".replace("{idle}", str(IDLE))
+
+
+def worker(redis, out, retries):
+    with open(out, "ab") as log:
+        return subprocess.Popen([sys.executable, "-c", WORKER, redis.url, str(retries)], stdout=log)
+
+
+def handled(out):
+    return [int(line) for line in out.read_bytes().split(b"\n")[:-1]]
+
+
+@pytest.mark.parametrize("retries", [1, 2])
+def test_a_job_that_kills_its_workers_is_tried_exactly_so_often(redis, tmp_path, retries):
+    """Though many jobs were read along with it, none of them is buried untried."""
+    out = tmp_path / "handled"
+    for n in range(60):
+        job = Event("JOB", {"n": n, "poison": n == 20})
+        redis.client.xadd(STREAM, {"event": job.model_dump_json()})
+    for _ in range(retries):
+        assert worker(redis, out, retries).wait(60 * PATIENCE) == -signal.SIGKILL
+    last = worker(redis, out, retries)
+    try:
+        wait_until(lambda: dead(redis) and pending(redis) == 0 and set(handled(out)) == set(range(60)))
+    finally:
+        last.kill()
+        last.wait()
+    assert [payload["n"] for payload in dead(redis)] == [20]
+    assert handled(out).count(20) == retries
+
+
+def test_workers_killed_at_any_moment(redis, tmp_path):
+    """No job is lost, whatever the moment; the others take over."""
+    out, count = tmp_path / "handled", 3000 if LONG else 600
+    for n in range(count):
+        redis.client.xadd(STREAM, {"event": Event("JOB", {"n": n}).model_dump_json()})
+    workers = []
+    try:
+        for goal in range(1, 20 if LONG else 3):
+            workers.append(worker(redis, out, 100))
+            wait_until(lambda goal=goal: len(handled(out)) >= min(goal * 60, count))
+            workers[-1].kill()
+            workers[-1].wait()
+        workers.append(worker(redis, out, 100))
+        wait_until(lambda: pending(redis) == 0 and set(handled(out)) == set(range(count)))
+    finally:
+        for process in workers:
+            process.kill()
+            process.wait()
+    assert not redis.client.exists(DLQ)
