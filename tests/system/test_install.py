@@ -21,16 +21,7 @@ def make(*arguments):
     assert "arning" not in done.stderr
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """A root of the file system with an installation."""
-    folder = tmp_path_factory.mktemp("root")
-    make("install", f"DESTDIR={folder}")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def package(root):
+def package_below(root):
     found = list(root.rglob("necrostack/__init__.py"))
     assert len(found) == 1
     return found[0].parent
@@ -43,31 +34,40 @@ def run_python(package, *arguments):
     return done.stdout
 
 
-def test_it_goes_where_that_python_looks(root, package):
+def verify_folder(root, package):
+    """It is where that Python looks, if that is below the prefix at all."""
     code = "import site; print(*site.getsitepackages(), sep='\\n')"
     folders = run_python(package, "-c", code).splitlines()
     if any(folder.startswith(variable("prefix") + "/lib") for folder in folders):
         assert "/" + str(package.parent.relative_to(root)) in folders
 
 
-def test_nothing_is_missing(package):
-    built = BUILD / "python/necrostack"
-    names = {str(path.relative_to(built)) for path in built.rglob("*")
-             if path.is_file() and "__pycache__" not in path.parts}
-    there = {str(path.relative_to(package)) for path in package.rglob("*")
-             if path.is_file() and "__pycache__" not in path.parts}
-    assert names == there and "py.typed" in names
+def files_of(package):
+    return {str(path.relative_to(package)) for path in package.rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts}
+
+
+def verify_files(package):
+    names = files_of(package)
+    assert names == files_of(BUILD / "python/necrostack") and "py.typed" in names
     compiled = list(package.rglob("__pycache__/*.pyc"))
     assert len(compiled) == len([name for name in names if name.endswith(".py")])
 
 
-def test_a_program_finds_it(package):
+def verify_programs(package):
     code = "import necrostack; print(necrostack.__file__, necrostack.__version__)"
     assert run_python(package, "-c", code).split() == [f"{package}/__init__.py", variable("VERSION")]
+    assert "fades." in run_python(package, "-m", "necrostack.apps.seance.main")
 
 
-def test_objects_of_an_installed_station_find_it(new_station, made_venv, root, package):  # noqa: F811
-    """Also where an environment hides the folder that it is installed in."""
+def test_an_installation(tmp_path, new_station, made_venv):  # noqa: F811
+    """Its objects find the module also where an environment hides the folder that it is in."""
+    root = tmp_path / "root"
+    make("install", f"DESTDIR={root}")
+    package = package_below(root)
+    verify_folder(root, package)
+    verify_files(package)
+    verify_programs(package)
     program = next(root.rglob("sbin/objectd"))
     # The tests look for it beside the daemon.
     program.with_name("objectctl").symlink_to(next(root.rglob("bin/objectctl")))
@@ -78,8 +78,8 @@ def test_objects_of_an_installed_station_find_it(new_station, made_venv, root, p
 def test_another_prefix_and_back(tmp_path):
     settings = [f"DESTDIR={tmp_path}", "prefix=/opt/other", "sysconfdir=/etc", "localstatedir=/var"]
     make("install", *settings)
-    below = [path.relative_to(tmp_path) for path in tmp_path.rglob("necrostack")]
-    assert [str(path).split("/")[:2] for path in below] == [["opt", "other"]]
-    (tmp_path / below[0] / "core/__pycache__/old.cpython-311.pyc").write_bytes(b"")
+    package = package_below(tmp_path)
+    assert str(package.relative_to(tmp_path)).startswith("opt/other/lib/")
+    (package / "core/__pycache__/old.cpython-311.pyc").write_bytes(b"")
     make("uninstall", *settings)
-    assert not list(tmp_path.rglob("*necrostack*"))
+    assert not package.exists()
