@@ -7,9 +7,11 @@ import gc
 import json
 import logging
 import os
+import sys
 import threading
 import time
 import uuid
+import warnings
 
 import pytest
 from necrostack.backends import RedisBackend
@@ -543,6 +545,29 @@ def test_one_that_is_forgotten_closes_its_connection(redis, make):
     assert fds() == before
     clients = [c for c in redis.client.client_list() if c["id"] != str(redis.client.client_id())]
     wait_until(lambda: len(redis.client.client_list()) == 1, what=lambda: clients)
+
+
+def test_one_that_is_forgotten_together_with_its_loop(make, monkeypatch):
+    """While something waits: it leaves the loop before that is taken apart."""
+    told = []
+
+    def use():
+        loop, backend = asyncio.new_event_loop(), make()
+
+        async def work():
+            asyncio.ensure_future(backend.pull(timeout=60))
+            await backend.enqueue(Event("A"))
+            await asyncio.sleep(0)
+
+        loop.run_until_complete(work())
+        loop.circle = loop, backend
+
+    with monkeypatch.context() as patched, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # the loop is not closed
+        patched.setattr(sys, "unraisablehook", told.append)
+        use()
+        gc.collect()
+    assert told == []
 
 
 # -- subclasses ------------------------------------------------------------------------------------

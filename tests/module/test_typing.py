@@ -24,8 +24,7 @@ def lines_of(arguments, **environment):
     return done.stdout.splitlines()
 
 
-@pytest.fixture(scope="module")
-def found():
+def errors_of_mypy():
     """{file: {line: kinds of the errors}} of the package and of both programs, in one run."""
     errors = {}
     for line in lines_of(["mypy", "--strict", "--cache-dir=/dev/null", "--no-error-summary",
@@ -39,13 +38,11 @@ def found():
     return errors
 
 
-def test_package_and_program_are_accepted(found):
+def test_right_uses_are_accepted_and_wrong_ones_are_told():
+    found = errors_of_mypy()
     wrong = [line for name, lines in found.items() if name != "wrong.py"
              for kinds in lines.values() for line in kinds.values()]
     assert not wrong, "\n".join(wrong)
-
-
-def test_wrong_uses_are_told(found):
     lines = (PROGRAMS / "wrong.py").read_text().splitlines()
     marked = {n: line.rpartition("  # ")[2] for n, line in enumerate(lines, 1) if "  # " in line}
     assert len(marked) > 15

@@ -327,6 +327,15 @@ void py_backend_shut(struct py_backend *bridge)
         py_raise_again(before);
 }
 
+/* Of a circle with its loop: while the loop is whole. */
+static void bridge_finalize(PyObject *self)
+{
+    PyObject *before = py_take_exception();
+    leave_loop((struct py_backend *)self);
+    if (before)
+        py_raise_again(before);
+}
+
 static void bridge_dealloc(PyObject *self)
 {
     PyObject_GC_UnTrack(self);
@@ -357,6 +366,7 @@ static PyTypeObject bridge_type = {
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .tp_call = bridge_call,
     .tp_dealloc = bridge_dealloc,
+    .tp_finalize = bridge_finalize,
     .tp_traverse = bridge_traverse,
     .tp_clear = bridge_clear,
 };
