@@ -6,11 +6,11 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "worker/necrostack/py_event_class.h"
 #include "worker/necrostack/py_event_json.h"
 #include "worker/necrostack/py_event_model.h"
 #include "worker/necrostack/py_validation_error.h"
 #include "worker/necrostack/py_value.h"
-#include "worker/necrostack/py_value_write.h"
 
 static struct py_event *as_event(PyObject *object)
 {
@@ -72,84 +72,107 @@ static const struct event_ops ops = {
 
 /* --- making --- */
 
+/*
+ * Values are gathered apart and put into the event together at the end: a payload or a zone of
+ * somebody's own class may run code that looks at the event meanwhile.
+ */
+struct filling {
+    PyTypeObject *type;
+    PyObject **faults;
+    PyObject *event_type, *payload;
+    uint8_t id[EVENT_ID_SIZE];
+    int64_t time_us;
+};
+
 /* A default that a subclass declares, borrowed from it; NULL: none, or an exception is set. */
-static PyObject *declared(PyObject *event, enum py_event_field field)
+static PyObject *declared(const struct filling *f, enum py_event_field field)
 {
-    if (Py_IS_TYPE(event, &py_event_type))
+    if (f->type == &py_event_type)
         return NULL;
-    return py_event_model_default((PyObject *)Py_TYPE(event), py_event_field_keys[field]);
+    return py_event_class_default((PyObject *)f->type, py_event_field_keys[field]);
 }
 
-static int fill_type(struct py_event *e, PyObject *given, PyObject **faults)
+static int fill_type(struct filling *f, PyObject *given)
 {
     if (!given)
-        given = declared((PyObject *)e, FIELD_TYPE);
+        given = declared(f, FIELD_TYPE);
     if (given)
-        return py_event_field_type(given, &e->type, faults);
+        return py_event_field_type(given, &f->event_type, f->faults);
     if (PyErr_Occurred())
         return -1;
-    return py_validation_error_field(faults, "missing", "event_type", "Field required", NULL) ? -1
-                                                                                              : 1;
+    return py_validation_error_field(f->faults, "missing", "event_type", "Field required", NULL)
+               ? -1
+               : 1;
 }
 
-static int fill_payload(struct py_event *e, PyObject *given, PyObject **faults)
+static int fill_payload(struct filling *f, PyObject *given)
 {
     if (!given)
-        given = declared((PyObject *)e, FIELD_PAYLOAD);
+        given = declared(f, FIELD_PAYLOAD);
     if (!given && PyErr_Occurred())
         return -1;
-    e->payload = given ? py_value_copy(given, faults) : PyDict_New();
-    return e->payload ? 0 : PyErr_Occurred() ? -1 : 1;
+    f->payload = given ? py_value_copy(given, f->faults) : PyDict_New();
+    return f->payload ? 0 : PyErr_Occurred() ? -1 : 1;
 }
 
-static int fill_id(struct py_event *e, PyObject *given, PyObject **faults)
+static int fill_id(struct filling *f, PyObject *given)
 {
     if (given)
-        return py_event_field_id(given, e->event.id, faults);
-    event_id_make(e->event.id);
+        return py_event_field_id(given, f->id, f->faults);
+    event_id_make(f->id);
     return 0;
 }
 
-static int fill_timestamp(struct py_event *e, PyObject *given, PyObject **faults)
+static int fill_timestamp(struct filling *f, PyObject *given)
 {
     if (given)
-        return py_event_field_timestamp(given, &e->event.time_us, faults);
-    e->event.time_us = (int64_t)clock_wall_us();
+        return py_event_field_timestamp(given, &f->time_us, f->faults);
+    f->time_us = (int64_t)clock_wall_us();
     return 0;
 }
 
 /* Every field is looked at, so that one error tells of all faults. */
-static int fill_fields(struct py_event *e, const struct py_event_values *values, PyObject **faults)
+static int fill_fields(struct filling *f, const struct py_event_values *values)
 {
-    static int (*const fill[FIELDS])(struct py_event *, PyObject *, PyObject **) = {
+    static int (*const fill[FIELDS])(struct filling *, PyObject *) = {
         [FIELD_TYPE] = fill_type,
         [FIELD_PAYLOAD] = fill_payload,
         [FIELD_ID] = fill_id,
         [FIELD_TIMESTAMP] = fill_timestamp,
     };
     for (int i = 0; i < FIELDS; i++)
-        if (fill[i](e, values->given[i], faults) < 0)
+        if (fill[i](f, values->given[i]) < 0)
             return -1;
-    return *faults ? 1 : 0;
+    return *f->faults ? 1 : 0;
+}
+
+/* Takes over what was gathered. 0, or -1 with TypeError. */
+static int put_values(struct py_event *e, struct filling *f)
+{
+    if (e->type) {
+        PyErr_SetString(PyExc_TypeError, "an event does not change: it was made already");
+        return -1;
+    }
+    memcpy(e->event.id, f->id, EVENT_ID_SIZE);
+    e->event.time_us = f->time_us;
+    e->payload = f->payload;
+    e->type = f->event_type;
+    f->payload = f->event_type = NULL;
+    return 0;
 }
 
 int py_event_fill(PyObject *event, const struct py_event_values *values, PyObject *faults)
 {
-    struct py_event *e = as_event(event);
-    if (e->type) {
-        Py_XDECREF(faults);
-        PyErr_SetString(PyExc_TypeError, "an event does not change: it was made already");
-        return -1;
-    }
-    int result = fill_fields(e, values, &faults);
-    if (result == 0)
-        return 0;
-    Py_CLEAR(e->type);
-    Py_CLEAR(e->payload);
+    struct filling f = {.type = Py_TYPE(event), .faults = &faults};
+    int result = fill_fields(&f, values);
     if (result > 0)
-        py_validation_error_raise(&faults, py_event_type_name(Py_TYPE(event)));
+        py_validation_error_raise(&faults, py_event_type_name(f.type));
+    else if (result == 0)
+        result = put_values(as_event(event), &f);
+    Py_XDECREF(f.event_type);
+    Py_XDECREF(f.payload);
     Py_XDECREF(faults);
-    return -1;
+    return result ? -1 : 0;
 }
 
 static PyObject *empty_event(PyTypeObject *type)

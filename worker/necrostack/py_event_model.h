@@ -12,7 +12,5 @@ extern PyMethodDef py_event_model_methods[];
 
 /* Pairs of name and value, so that dict(event) is the event as a dict. */
 PyObject *py_event_model_iter(PyObject *event);
-/* What a subclass declares as the default of a field, borrowed; NULL: nothing, or an exception. */
-PyObject *py_event_model_default(PyObject *type, PyObject *name);
 
 #endif
