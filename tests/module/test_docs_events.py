@@ -103,3 +103,27 @@ def test_reference_has_nothing_that_is_gone(module):
     public = importlib.import_module(module)
     for name, text in reference()[module].items():
         assert not name or hasattr(public, name), name
+
+
+DEFAULTS = {  # what is shown is made from them
+    "consumer_name": lambda name: None if name else name,
+    "dlq_stream": lambda name: None if name == "necrostack:events:dlq" else name,
+    "failed_event_store": lambda store: None if len(store) == 0 else store,
+    "timeout": lambda _: 5.0,
+}
+
+
+@pytest.mark.parametrize("name, made", [
+    ("Spine", lambda n: n.Spine([], n.InMemoryBackend())),
+    ("RedisBackend", lambda n: n.RedisBackend("redis://127.0.0.1")),
+])
+def test_defaults_of_the_reference(name, made):
+    """As the object shows them that was made without."""
+    package = importlib.import_module("necrostack")
+    text = (REPOSITORY / "docs/events/reference.md").read_text()
+    call = re.search(rf"^{name}\(.*?\)$", text, re.M | re.S).group()
+    for key, default in re.findall(r"(\w+)=([^,)]+)", call):
+        said, there = eval(default, vars(package)), getattr(made(package), key, None)
+        if key in DEFAULTS:
+            there = DEFAULTS[key](there)
+        assert said == there, (key, said, there)
