@@ -251,6 +251,20 @@ def test_a_handler_that_never_awaits_is_interrupted():
     expect_timeout(busy)
 
 
+def test_one_that_awaits_and_then_never_again_is_interrupted():
+    async def busy(event):
+        await asyncio.sleep(0)
+        while True:
+            pass
+
+    async def at_once(event):
+        while True:
+            pass
+
+    expect_timeout(busy)
+    expect_timeout(at_once)
+
+
 def test_one_that_catches_the_interruption_is_interrupted_again():
     def stubborn(event):
         for _ in range(2):

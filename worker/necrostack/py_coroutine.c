@@ -83,6 +83,20 @@ static PySendResult suspend(struct py_coroutine *self)
     return PYGEN_NEXT;
 }
 
+/* One step of what is awaited: with a value, or with an exception where that is not NULL. */
+static PySendResult step(struct py_coroutine *self, PyObject *value, PyObject *exception,
+                         PyObject **result)
+{
+    PySendResult status;
+    if (self->ops->before_step)
+        self->ops->before_step(self);
+    status = exception ? throw_into(self->waiting_for, exception, result)
+                       : PyIter_Send(self->waiting_for, value, result);
+    if (self->ops->after_step)
+        self->ops->after_step(self);
+    return status;
+}
+
 /* `status` and *result are what the awaited one said; PYGEN_RETURN with None at the beginning. */
 static PySendResult drive(struct py_coroutine *self, PySendResult status, PyObject **result)
 {
@@ -100,7 +114,7 @@ static PySendResult drive(struct py_coroutine *self, PySendResult status, PyObje
             *result = Py_NewRef(Py_None);
             break;
         }
-        status = PyIter_Send(self->waiting_for, Py_None, result);
+        status = step(self, Py_None, NULL, result);
     }
     return suspend(self);
 }
@@ -125,7 +139,7 @@ static PySendResult coroutine_send(PyObject *object, PyObject *value, PyObject *
         return PYGEN_ERROR;
     self->state = PY_COROUTINE_RUNNING;
     if (self->waiting_for)
-        status = PyIter_Send(self->waiting_for, value, result);
+        status = step(self, value, NULL, result);
     else
         *result = Py_NewRef(Py_None);
     return drive(self, status, result);
@@ -145,7 +159,7 @@ static PySendResult coroutine_throw(struct py_coroutine *self, PyObject *excepti
     }
     self->state = PY_COROUTINE_RUNNING;
     if (self->waiting_for)
-        status = throw_into(self->waiting_for, exception, result);
+        status = step(self, NULL, exception, result);
     else
         PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
     return drive(self, status, result);

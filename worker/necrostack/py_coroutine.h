@@ -27,6 +27,9 @@ struct py_coroutine_ops {
     /* What it waits for is not there at once: the loop gets its turn. Or NULL. 0, or -1 with an
      * exception, which is unraisable. */
     int (*suspended)(struct py_coroutine *self);
+    /* Around every step of what it waits for. Or NULL. */
+    void (*before_step)(struct py_coroutine *self);
+    void (*after_step)(struct py_coroutine *self);
 };
 
 enum py_coroutine_state {

@@ -219,7 +219,8 @@ static PyObject *call_handler(struct spine_run *run)
     PyObject *arguments[] = {current_organ(run), run->event}, *result;
     if (!name && !(name = PyUnicode_InternFromString("handle")))
         return NULL;
-    py_watchdog_begin(&run->watch, run->now);
+    run->called_at = run->now;
+    py_watchdog_begin(&run->watch, run->called_at);
     result = PyObject_VectorcallMethod(name, arguments, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     run->overtime = py_watchdog_end(&run->watch);
     return result;

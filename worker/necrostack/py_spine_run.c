@@ -22,7 +22,8 @@ static struct spine_run *of(struct py_coroutine *coroutine)
     return (struct spine_run *)coroutine;
 }
 
-/* --- failures ----------------------------------------------------------------------------------- */
+/* --- failures -----------------------------------------------------------------------------------
+ */
 
 bool spine_run_is_failure(void)
 {
@@ -212,6 +213,23 @@ static int run_suspended(struct py_coroutine *self)
     if (!run->task && find_task(run))
         return -1;
     return run->timer || run->task == Py_None ? 0 : set_timer(run);
+}
+
+/* A handler that awaits can be cancelled where it does; in between only the watchdog can reach it.
+ */
+static void run_before_step(struct py_coroutine *self)
+{
+    struct spine_run *run = of(self);
+    if (run->state == SPINE_HANDLED)
+        py_watchdog_begin(&run->watch,
+                          run->late || run->overtime ? clock_mono_ns() : run->called_at);
+}
+
+static void run_after_step(struct py_coroutine *self)
+{
+    struct spine_run *run = of(self);
+    if (run->state == SPINE_HANDLED && py_watchdog_end(&run->watch))
+        run->overtime = true;
 }
 
 static void drop_timer(struct spine_run *run)
@@ -509,8 +527,11 @@ static PyTypeObject run_type = {
 
 PyObject *spine_run_new(struct py_spine *spine, PyObject *start, bool unlimited)
 {
-    static const struct py_coroutine_ops ops = {
-        .name = "Spine.run", .advance = run_advance, .suspended = run_suspended};
+    static const struct py_coroutine_ops ops = {.name = "Spine.run",
+                                                .advance = run_advance,
+                                                .suspended = run_suspended,
+                                                .before_step = run_before_step,
+                                                .after_step = run_after_step};
     struct spine_run *run;
     if (PyType_Ready(&run_type))
         return NULL;

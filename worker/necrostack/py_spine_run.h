@@ -107,8 +107,9 @@ struct spine_run {
     struct delivery delivery;
     PyObject *organs; /* a tuple of the table of routes; borrowed */
     Py_ssize_t organ;
-    bool overtime; /* a handler that does not await took too long */
-    bool acks;     /* all that shall be done was done: it may be acknowledged */
+    uint64_t called_at; /* when its handler was called */
+    bool overtime;      /* which took too long without awaiting */
+    bool acks;          /* all that shall be done was done: it may be acknowledged */
 
     /* what came of it */
     struct event **emitted; /* references */
@@ -119,7 +120,7 @@ struct spine_run {
     unsigned long long attempts;
     struct spine_call settle;
     struct spine_acks acks_under_way; /* of earlier events */
-    PyObject *failure; /* the exception being stored */
+    PyObject *failure;                /* the exception being stored */
 };
 
 /* A new run, which has not begun; NULL and an exception. */
