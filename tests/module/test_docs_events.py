@@ -127,3 +127,9 @@ def test_defaults_of_the_reference(name, made):
         if key in DEFAULTS:
             there = DEFAULTS[key](there)
         assert said == there, (key, said, there)
+
+
+def test_program_of_the_readme(tmp_path):
+    [program] = [b.text for b in blocks_of(REPOSITORY / "README.md") if "necrostack" in b.text]
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("Welcome, Ada\n", "")
