@@ -127,7 +127,8 @@ def test_an_existing_group_is_used_as_it_is(redis, make):
 
     async def main():
         async with make(consumer_group="mine") as backend:
-            return [e.event_type for e in await pull_all(backend)]
+            events = await pull_all(backend, 1) + await pull_all(backend)
+            return [e.event_type for e in events]
 
     assert go(main()) == ["NEW"]
 
