@@ -185,16 +185,18 @@ def test_a_mapping_of_ones_own_that_raises():
 
 
 def of_size(size, make):
-    """A payload of exactly that many bytes, most of it made of pieces of one kind."""
-    payload = {"x": make((size - 100) // 2 // len(as_json(make(1)).encode())), "fill": ""}
+    """A payload of exactly that many bytes, nearly all of them pieces of one kind."""
+    piece = -(-(len(as_json(make(1001)).encode()) - len(as_json(make(1)).encode())) // 1000)
+    payload = {"x": make((size - 100) // piece), "fill": ""}
     payload["fill"] = "f" * (size - len(as_json(payload).encode()))
     assert len(as_json(payload).encode()) == size
     return payload
 
 
 @pytest.mark.parametrize("make", [
-    lambda n: "x" * n, lambda n: "\x01\u00e9\u20ac\U0001f600" * n, lambda n: [1, -1.5e-300, None, True] * n,
-    lambda n: [[[], {}], {"k": ""}] * n, lambda n: {f"k{i:06}": 2**70 for i in range(n)}], ids=range(5))
+    lambda n: "x" * n, lambda n: "\x01" * n, lambda n: "\x01\u00e9\u20ac\U0001f600" * n, lambda n: [-1.2345678901234567e-300] * n,
+    lambda n: [1, None, True, False] * n, lambda n: [-(2**62)] * n,
+    lambda n: [[[], {}], {"k": ""}] * n, lambda n: {f"k{i:06}": 2**70 for i in range(n)}], ids=range(8))
 def test_exactly_a_million_bytes(make):
     event = Event("T", of_size(MAX_PAYLOAD_SIZE, make))
     assert len(as_json(event.payload).encode()) == MAX_PAYLOAD_SIZE
