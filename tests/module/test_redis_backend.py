@@ -517,6 +517,7 @@ def test_a_forked_child_gets_a_connection_of_its_own(redis, make):
     """A child that talked on its parent's would mix up the answers."""
     backend = make()
     go(backend.enqueue(Event("PARENT")))
+    connections = redis.client.info("stats")["total_connections_received"]
     child = os.fork()
     if child == 0:
         try:
@@ -525,6 +526,7 @@ def test_a_forked_child_gets_a_connection_of_its_own(redis, make):
         finally:
             os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
+    assert redis.client.info("stats")["total_connections_received"] > connections
     go(backend.enqueue(Event("PARENT")))
     assert [b["event_type"] for b in bodies(redis)] == ["PARENT", "CHILD", "PARENT"]
     go(backend.close())

@@ -108,6 +108,24 @@ def test_an_acknowledgement_outlives_a_restart(redis):
     go(main())
 
 
+def test_a_failed_acknowledgement_may_be_repeated(redis, caplog):
+    redis.config(appendfsync="always", appendonly="yes")
+
+    async def main():
+        async with backend_of(redis, claim_min_idle_ms=60000, timeout=SHORT) as backend:
+            await backend.enqueue(Event("A"))
+            event = await backend.pull(timeout=5)
+            redis.kill()
+            with pytest.raises(ConnectionError):
+                await backend.ack(event)
+            redis.start()
+            await backend.ack(event)
+            assert pending(redis) == 0 and backend.metrics.events_acked == 1
+
+    go(main())
+    assert "not acknowledged" not in caplog.text
+
+
 def test_without_a_server_every_call_says_so(redis):
     port = free_port()
 

@@ -575,6 +575,11 @@ def handled(out):
     return [int(line) for line in out.read_bytes().split(b"\n")[:-1]]
 
 
+def state(redis, out):
+    left = redis.client.xpending_range(STREAM, "necrostack", "-", "+", 1000)
+    return f"handled {handled(out)}, dead {dead(redis)}, pending {left}"
+
+
 @pytest.mark.parametrize("retries", [1, 2])
 def test_a_job_that_kills_its_workers_is_tried_exactly_so_often(redis, tmp_path, retries):
     """Though many jobs were read along with it, none of them is buried untried."""
@@ -586,7 +591,8 @@ def test_a_job_that_kills_its_workers_is_tried_exactly_so_often(redis, tmp_path,
         assert worker(redis, out, retries).wait(60 * PATIENCE) == -signal.SIGKILL
     last = worker(redis, out, retries)
     try:
-        wait_until(lambda: dead(redis) and pending(redis) == 0 and set(handled(out)) == set(range(60)))
+        wait_until(lambda: dead(redis) and pending(redis) == 0 and set(handled(out)) == set(range(60)),
+                   what=lambda: state(redis, out))
     finally:
         last.kill()
         last.wait()
@@ -607,7 +613,8 @@ def test_workers_killed_at_any_moment(redis, tmp_path):
             workers[-1].kill()
             workers[-1].wait()
         workers.append(worker(redis, out, 100))
-        wait_until(lambda: pending(redis) == 0 and set(handled(out)) == set(range(count)))
+        wait_until(lambda: pending(redis) == 0 and set(handled(out)) == set(range(count)),
+                   what=lambda: state(redis, out))
     finally:
         for process in workers:
             process.kill()
