@@ -15,7 +15,7 @@
 #define TIMEOUT_NS (5 * NS_PER_S)
 enum { READ_AHEAD = 512 };
 
-/* --- health ----------------------------------------------------------------------------------- */
+/* --- health --------------------------------------------------------------------------------- */
 
 static void finish_health(void *owner, struct redis_request *request, redisReply *last)
 {
@@ -71,8 +71,7 @@ static int ask_health(struct backend *backend, struct health_call *call)
     return redis_task_put(b, &b->work, task);
 }
 
-/* --- delete ------------------------------------------------------------------------------------
- */
+/* --- delete --------------------------------------------------------------------------------- */
 
 static void finish_delete(void *owner, struct redis_request *request, redisReply *last)
 {
@@ -100,7 +99,7 @@ int redis_backend_delete(struct backend *backend, const char *stream, struct bac
     return redis_task_put(b, &b->work, task);
 }
 
-/* --- operations ------------------------------------------------------------------------------- */
+/* --- operations ----------------------------------------------------------------------------- */
 
 static int enqueue(struct backend *backend, struct event *const *events, size_t count,
                    struct backend_call *call)
@@ -162,7 +161,7 @@ static const char *error_text(const struct backend *backend)
     return ((const struct redis_backend *)backend)->error;
 }
 
-/* --- progress --------------------------------------------------------------------------------- */
+/* --- progress ------------------------------------------------------------------------------- */
 
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
@@ -186,6 +185,7 @@ static void send_all(struct redis_backend *b, uint64_t now)
     b->touched = false;
     redis_pull_serve(b, now);
     redis_pull_plan(b, now);
+    redis_lost_plan(b, now);
     redis_pending_plan(b, now);
     redis_settle_flush(b);
     redis_read_plan(b, now);
@@ -206,8 +206,7 @@ static void progress(struct backend *backend)
     send_all(b, now);
 }
 
-/* --- what the connections tell ------------------------------------------------------------------
- */
+/* --- what the connections tell -------------------------------------------------------------- */
 
 static void be_ready(void *owner, struct redis_connection *c)
 {
@@ -240,8 +239,7 @@ static void be_denied(void *owner, struct redis_connection *c)
 static const struct redis_hooks hooks = {
     .ready = be_ready, .lost = be_lost, .complain = complain, .denied = be_denied};
 
-/* --- open and close -----------------------------------------------------------------------------
- */
+/* --- open and close ------------------------------------------------------------------------- */
 
 static void free_all(struct redis_backend *b)
 {
@@ -261,7 +259,7 @@ static void free_all(struct redis_backend *b)
     free(b);
 }
 
-static void unblock(struct redis_backend *b)
+void redis_backend_end_wait(struct redis_backend *b)
 {
     struct redis_task *task = b->wait.id ? redis_owner_begin_return(b) : NULL;
     char id[24];
@@ -279,7 +277,7 @@ static void close_backend(struct backend *backend)
     struct redis_backend *b = redis_backend_of(backend);
     b->closing = true;
     if (redis_connection_is_ready(&b->work)) {
-        unblock(b);
+        redis_backend_end_wait(b);
         redis_settle_flush(b);
         redis_owner_release(b);
         redis_connection_flush(&b->work, clock_mono_ns());

@@ -108,6 +108,15 @@ static void start_checking(struct redis_connection *c, struct redis_request *req
     request->kind->check(c->owner, request);
 }
 
+static void send_again_in_order(struct redis_connection *c)
+{
+    if (c->checking > 0)
+        return;
+    DL_CONCAT2(c->again, c->waiting, previous, next);
+    c->waiting = c->again;
+    c->again = NULL;
+}
+
 /* What to send again after a loss, in the order it was sent; the rest is told that it is lost. */
 static void sort_out_sent(struct redis_connection *c)
 {
@@ -128,6 +137,7 @@ static void sort_out_sent(struct redis_connection *c)
     }
     DL_CONCAT2(keep, c->waiting, previous, next);
     c->waiting = keep;
+    send_again_in_order(c);
     DL_FOREACH_SAFE2(gone, request, next, next)
     {
         DL_DELETE2(gone, request, previous, next);
@@ -329,15 +339,6 @@ static void put_off(struct redis_connection *c, struct redis_request *request, c
     redis_connection_drop(c, now, why);
 }
 
-static void send_again_in_order(struct redis_connection *c)
-{
-    if (c->checking > 0)
-        return;
-    DL_CONCAT2(c->again, c->waiting, previous, next);
-    c->waiting = c->again;
-    c->again = NULL;
-}
-
 /* One answer to a request that finds out what happened to it. */
 static void checked(struct redis_connection *c, struct redis_request *request, redisReply *reply,
                     bool last)
@@ -411,7 +412,7 @@ static void take_answers(struct redis_connection *c, uint64_t now)
     }
 }
 
-/* --- reading and writing ---------------------------------------------------------------------- */
+/* --- reading and writing -------------------------------------------------------------------- */
 
 static bool read_some(struct redis_connection *c, uint64_t now)
 {
@@ -462,17 +463,21 @@ static void write_out(struct redis_connection *c, uint64_t now)
         watch(c, EPOLL_CTL_MOD, want);
 }
 
-static bool may_send_next(const struct redis_connection *c)
+/* Those that find out go before all others, which wait for them. */
+static struct redis_request *next_to_send(const struct redis_connection *c)
 {
-    return c->waiting && (c->checking == 0 || c->waiting->checking);
+    struct redis_request *request = c->waiting;
+    while (c->checking > 0 && request && !request->checking)
+        request = request->next;
+    return request;
 }
 
 void redis_connection_flush(struct redis_connection *c, uint64_t now)
 {
     if (c->state < REDIS_CONNECTION_GREETING)
         return;
-    while (c->state == REDIS_CONNECTION_READY && may_send_next(c)) {
-        struct redis_request *request = c->waiting;
+    struct redis_request *request;
+    while (c->state == REDIS_CONNECTION_READY && (request = next_to_send(c))) {
         const struct buf *bytes = request->checking ? &request->check : &request->bytes;
         DL_DELETE2(c->waiting, request, previous, next);
         DL_APPEND2(c->sent, request, previous, next);
@@ -523,7 +528,7 @@ bool redis_connection_take_back(struct redis_connection *c, struct redis_request
     return true;
 }
 
-/* --- time ------------------------------------------------------------------------------------- */
+/* --- time ----------------------------------------------------------------------------------- */
 
 static bool is_wanted(const struct redis_connection *c)
 {
@@ -548,7 +553,7 @@ uint64_t redis_connection_deadline(const struct redis_connection *c)
     case REDIS_CONNECTION_READY:
         break;
     }
-    return may_send_next(c) ? 0 : overdue_at(c);
+    return next_to_send(c) ? 0 : overdue_at(c);
 }
 
 static void check_time(struct redis_connection *c, uint64_t now)

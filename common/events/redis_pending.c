@@ -7,22 +7,12 @@
 
 #define PERIOD_LEAST_NS (10 * NS_PER_MS)
 #define PERIOD_MOST_NS  NS_PER_S
-enum {
-    WHOLE_PAGE = 1000, /* entries listed where Redis cannot leave out those in work */
-    LOST_PAGE = 1000
-};
+enum { WHOLE_PAGE = 1000 /* entries listed where Redis cannot leave out those in work */ };
 
 static struct redis_task *task_of(struct redis_request *request)
 {
     return (struct redis_task *)request;
 }
-
-/* One line of XPENDING. */
-struct pending {
-    struct delivery_id id;
-    uint32_t attempts;
-    uint64_t idle_ms;
-};
 
 static bool ends_ahead(const redisReply *consumer)
 {
@@ -31,7 +21,7 @@ static bool ends_ahead(const redisReply *consumer)
            memcmp(consumer->str + consumer->len - len, REDIS_AHEAD_SUFFIX, len) == 0;
 }
 
-static bool parse_line(const redisReply *line, struct pending *pending)
+bool redis_pending_parse(const redisReply *line, struct redis_pending_line *pending)
 {
     if (line->type != REDIS_REPLY_ARRAY || line->elements != 4)
         return false;
@@ -47,11 +37,20 @@ static bool parse_line(const redisReply *line, struct pending *pending)
     return true;
 }
 
-/* --- claiming --------------------------------------------------------------------------------- */
+/* --- claiming ------------------------------------------------------------------------------- */
 
+static void end_claim(struct redis_backend *b, struct redis_task *task, bool done)
+{
+    if (task->finding)
+        redis_lost_step(b, done);
+    redis_task_end(b, task, 0);
+}
+
+/* It may have been done: then they belong to those fetched ahead. */
 static void lost(void *owner, struct redis_request *request)
 {
-    redis_task_end(owner, task_of(request), 0);
+    redis_lost_note(owner, false, (struct delivery_id){0});
+    end_claim(owner, task_of(request), false);
 }
 
 static bool is_list(const struct redis_request *request, const redisReply *reply)
@@ -80,7 +79,7 @@ static void claimed(void *owner, struct redis_request *request, redisReply *last
         b->backend.counters.recovered += last->elements;
         redis_read_keep(b, last, task->attempts, request->sent_ns);
     }
-    redis_task_end(b, task, 0);
+    end_claim(b, task, true);
 }
 
 static void claimed_dead(void *owner, struct redis_request *request, redisReply *last)
@@ -97,7 +96,7 @@ static void claimed_dead(void *owner, struct redis_request *request, redisReply 
             if (redis_entry_of(last->element[i], &entry))
                 redis_settle_bury(b, &entry, reason);
     }
-    redis_task_end(b, task, 0);
+    end_claim(b, task, true);
 }
 
 static const struct redis_request_kind claim = {
@@ -127,8 +126,8 @@ static void put_claim(struct redis_backend *b, struct redis_task *task, uint64_t
 }
 
 /* Claims of the lines those with as many attempts as the first has, and takes them out. */
-static size_t claim_equals(struct redis_backend *b, struct pending *lines, size_t count,
-                           uint64_t min_idle_ns)
+static size_t claim_equals(struct redis_backend *b, struct redis_pending_line *lines, size_t count,
+                           uint64_t min_idle_ns, bool finding)
 {
     uint32_t attempts = lines[0].attempts;
     size_t left = 0;
@@ -142,18 +141,26 @@ static size_t claim_equals(struct redis_backend *b, struct pending *lines, size_
     if (!task)
         return left; /* the next round finds them again */
     task->attempts = attempts;
+    task->finding = finding;
+    b->lost.requests += finding;
     put_claim(b, task, min_idle_ns);
     return left;
 }
 
-/* --- what was idle for too long -----------------------------------------------------------------
- */
+void redis_pending_claim(struct redis_backend *b, struct redis_pending_line *lines, size_t count,
+                         uint64_t min_idle_ns, bool finding)
+{
+    while (count > 0)
+        count = claim_equals(b, lines, count, min_idle_ns, finding);
+}
+
+/* --- what was idle for too long ------------------------------------------------------------- */
 
 static void listed(void *owner, struct redis_request *request, redisReply *last)
 {
     struct redis_backend *b = owner;
     struct redis_task *task = task_of(request);
-    struct pending lines[REDIS_PAGE];
+    struct redis_pending_line lines[REDIS_PAGE];
     size_t count = 0, room = task->added;
     b->pending.busy = false;
     if (request->error == REDIS_ERROR_OTHER)
@@ -161,13 +168,12 @@ static void listed(void *owner, struct redis_request *request, redisReply *last)
     if (request->error == REDIS_ERROR_NO_GROUP)
         b->reading.group_missing = true;
     for (size_t i = 0; is_list(request, last) && i < last->elements && count < room; i++)
-        if (parse_line(last->element[i], &lines[count]) &&
+        if (redis_pending_parse(last->element[i], &lines[count]) &&
             lines[count].idle_ms >= b->claim_min_idle_ns / NS_PER_MS)
             count++;
     if (count == room)
         b->pending.next_ns = 0;
-    while (count > 0)
-        count = claim_equals(b, lines, count, b->claim_min_idle_ns);
+    redis_pending_claim(b, lines, count, b->claim_min_idle_ns, false);
     redis_task_end(b, task, 0);
 }
 
@@ -203,63 +209,7 @@ static void put_list(struct redis_backend *b, size_t room)
     b->pending.busy = redis_task_put(b, &b->work, task) < 0;
 }
 
-/* --- what an answer that was lost had brought
- * ----------------------------------------------------- */
-
-static void found(void *owner, struct redis_request *request, redisReply *last)
-{
-    struct redis_backend *b = owner;
-    struct redis_task *back = NULL;
-    struct pending pending;
-    for (size_t i = 0; is_list(request, last) && i < last->elements; i++) {
-        if (!parse_line(last->element[i], &pending))
-            continue;
-        back = back ? back : redis_task_new(b, &claim);
-        if (back)
-            redis_task_add_id(back, pending.id);
-    }
-    if (back)
-        put_claim(b, back, 0);
-    redis_task_end(b, task_of(request), 0);
-}
-
-static const struct redis_request_kind find = {
-    .loss = REDIS_LOSS_DROP, .finish = found, .lost = lost};
-
-/* All that came after the newest that is known. */
-static void put_find(struct redis_backend *b, const char *consumer)
-{
-    struct redis_task *task = redis_task_new(b, &find);
-    struct delivery_id from = b->reading.seen;
-    if (!task)
-        return;
-    struct buf *out = &task->request.bytes;
-    from.low++;
-    redis_command_start(out, 7);
-    redis_command_text(out, "XPENDING");
-    redis_command_text(out, b->stream);
-    redis_command_text(out, b->group);
-    redis_command_id(out, from);
-    redis_command_text(out, "+");
-    redis_command_number(out, LOST_PAGE);
-    redis_command_text(out, consumer);
-    task->request.replies = 1;
-    (void)redis_task_put(b, &b->work, task);
-}
-
-/* Before anything else is read. Of what the other connection is just reading it would take some. */
-static void find_lost(struct redis_backend *b)
-{
-    b->pending.lost = false;
-    if (b->reading.seen.high == 0)
-        return;
-    put_find(b, b->consumer);
-    if (!b->reading.blocked)
-        put_find(b, b->ahead_consumer);
-}
-
-/* --- when
- * ------------------------------------------------------------------------------------------- */
+/* --- when ----------------------------------------------------------------------------------- */
 
 static uint64_t period(const struct redis_backend *b)
 {
@@ -277,14 +227,12 @@ static bool is_slow(const struct redis_backend *b)
 /* Who handles slowly takes over one at a time, and leaves the rest to others. */
 static bool may_list(const struct redis_backend *b)
 {
-    return !b->pending.busy && redis_connection_is_ready(&b->work) &&
+    return !b->pending.busy && !b->lost.any && redis_connection_is_ready(&b->work) &&
            (!is_slow(b) || b->ahead.count == 0);
 }
 
 void redis_pending_plan(struct redis_backend *b, uint64_t now)
 {
-    if (b->pending.lost && redis_connection_is_ready(&b->work))
-        find_lost(b);
     if (now < b->pending.next_ns ||
         !(b->reading.pulls || now < b->reading.pulled_ns + PERIOD_MOST_NS) || !may_list(b))
         return;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * redis_private - the Redis backend as its own files see it: redis_backend.c, redis_task.c,
- * redis_settle.c, redis_pull.c, redis_read.c, redis_owner.c, redis_pending.c.
+ * redis_settle.c, redis_pull.c, redis_read.c, redis_owner.c, redis_pending.c, redis_lost.c.
  *
  * Who owns an entry of the group says whether it was handed out. What is fetched belongs to the
  * consumer "NAME:ahead", and Redis has counted one delivery more than there were attempts. The
@@ -40,6 +40,7 @@ struct redis_task {
     uint32_t attempts;  /* of the entries claimed */
     uint64_t losses;    /* of its connection, when it was put */
     bool looked;        /* the dead letters can be added to */
+    bool finding;       /* part of redis_lost.c */
     bool own;           /* read in the name of the consumer */
 };
 
@@ -65,10 +66,24 @@ struct redis_ending {
 };
 
 struct redis_pending_state {
-    bool busy;    /* a request is under way */
-    bool lost;    /* an answer with fresh entries may have been lost */
+    bool busy;    /* a list is under way */
     bool no_idle; /* Redis below 6.2 */
     uint64_t next_ns;
+};
+
+/* One line of XPENDING. */
+struct redis_pending_line {
+    struct delivery_id id;
+    uint32_t attempts;
+    uint64_t idle_ms;
+};
+
+/* An answer with entries for us was lost: nothing is read or handed out until they are found. */
+struct redis_lost_state {
+    bool any, direct;        /* direct: what was read in the name of the consumer */
+    bool failed;             /* has to begin again */
+    unsigned requests;       /* under way */
+    struct delivery_id seen; /* the newest one before the direct read */
 };
 
 struct redis_backend {
@@ -83,6 +98,7 @@ struct redis_backend {
     struct redis_ahead ahead;
     struct redis_reading reading;
     struct redis_pending_state pending;
+    struct redis_lost_state lost;
     struct redis_task *tasks, *spare;
     struct redis_task *acks; /* still gathers; not put yet */
     struct redis_ending *endings;
@@ -98,6 +114,11 @@ static inline struct redis_backend *redis_backend_of(struct backend *b)
 {
     return (struct redis_backend *)b;
 }
+
+/* --- redis_backend.c --- */
+
+/* The server ends the connection that waits, so that nothing more is given to it. */
+void redis_backend_end_wait(struct redis_backend *b);
 
 /* --- redis_task.c --- */
 
@@ -177,6 +198,18 @@ void redis_owner_release(struct redis_backend *b);
 /* --- redis_pending.c: what nobody finished --- */
 
 void redis_pending_plan(struct redis_backend *b, uint64_t now);
+bool redis_pending_parse(const redisReply *line, struct redis_pending_line *pending);
+/* Claims them, or buries those with max_retries attempts; `finding` as in the task. */
+void redis_pending_claim(struct redis_backend *b, struct redis_pending_line *lines, size_t count,
+                         uint64_t min_idle_ns, bool finding);
 uint64_t redis_pending_deadline(const struct redis_backend *b);
+
+/* --- redis_lost.c: entries of which the answer was lost --- */
+
+void redis_lost_plan(struct redis_backend *b, uint64_t now);
+/* `direct`: the read was in the name of the consumer, when `seen` was the newest one known. */
+void redis_lost_note(struct redis_backend *b, bool direct, struct delivery_id seen);
+/* A claim with `finding` has ended. */
+void redis_lost_step(struct redis_backend *b, bool done);
 
 #endif

@@ -18,7 +18,7 @@ static uint64_t start_of(const struct backend_call *call)
     return (uint64_t)(uintptr_t)call->backend_data;
 }
 
-/* --- handing out ------------------------------------------------------------------------------ */
+/* --- handing out ---------------------------------------------------------------------------- */
 
 static bool is_ours_still(const struct redis_backend *b, const struct redis_fetched *fetched,
                           uint64_t now)
@@ -62,12 +62,19 @@ static bool announce(struct redis_backend *b, size_t count, uint64_t now)
     return false;
 }
 
+/* While a direct read is under way nothing else is handed out: should its answer be lost, what is
+ * newer than all before and belongs to the consumer was in it. */
+static bool may_serve(const struct redis_backend *b)
+{
+    return !b->lost.any && !b->reading.direct && redis_connection_is_ready(&b->work);
+}
+
 /* True: the pull has got something. */
 static bool serve(struct redis_backend *b, struct pull_call *pull, uint64_t now)
 {
     drop_stale(b, now);
     size_t count = pull->room < b->ahead.count ? pull->room : b->ahead.count;
-    if (count == 0 || !redis_connection_is_ready(&b->work) || !announce(b, count, now))
+    if (count == 0 || !may_serve(b) || !announce(b, count, now))
         return false;
     while (pull->count < count) {
         struct redis_fetched fetched = redis_ahead_take(&b->ahead);
@@ -109,7 +116,7 @@ void redis_pull_give_back(struct redis_backend *b, const struct delivery *unhand
         redis_task_end(b, task, 0);
 }
 
-/* --- the end of a pull ------------------------------------------------------------------------ */
+/* --- the end of a pull ---------------------------------------------------------------------- */
 
 void redis_pull_end(struct redis_backend *b, struct pull_call *pull, int result)
 {
@@ -154,7 +161,7 @@ bool redis_pull_forget(struct redis_backend *b, struct backend_call *call)
     return at != NULL;
 }
 
-/* --- time ------------------------------------------------------------------------------------- */
+/* --- time ----------------------------------------------------------------------------------- */
 
 /* When it ends, whatever happens; without a failure the first connection has a patience of its own.
  */

@@ -21,8 +21,7 @@ static struct redis_task *task_of(struct redis_request *request)
     return (struct redis_task *)request;
 }
 
-/* --- keeping what was fetched -------------------------------------------------------------------
- */
+/* --- keeping what was fetched --------------------------------------------------------------- */
 
 /* False: it is none, and goes to the dead letters, or memory is short, and it stays pending. */
 static bool read_event(struct redis_backend *b, const struct redis_entry *entry,
@@ -67,8 +66,7 @@ static void note_seen(struct redis_backend *b, const redisReply *list)
         b->newest = last.id;
 }
 
-/* --- answers to reads
- * ------------------------------------------------------------------------------ */
+/* --- answers to reads ----------------------------------------------------------------------- */
 
 /* What was read in the pull's own name counts as handed out; what it has no room for, or has to
  * come after others, goes back to those fetched ahead. */
@@ -159,16 +157,18 @@ static void read_blocked(void *owner, struct redis_request *request, redisReply 
 static void lost_direct(void *owner, struct redis_request *request)
 {
     struct redis_backend *b = owner;
+    struct redis_task *task = task_of(request);
     b->reading.direct = false;
-    b->reading.ask = b->pending.lost = true;
-    redis_task_end(b, task_of(request), 0);
+    b->reading.ask = true;
+    redis_lost_note(b, task->own, task->after);
+    redis_task_end(b, task, 0);
 }
 
 static void lost_ahead(void *owner, struct redis_request *request)
 {
     struct redis_backend *b = owner;
     b->reading.ahead = false;
-    b->pending.lost = true;
+    redis_lost_note(b, false, (struct delivery_id){0});
     redis_task_end(b, task_of(request), 0);
 }
 
@@ -176,7 +176,8 @@ static void lost_blocked(void *owner, struct redis_request *request)
 {
     struct redis_backend *b = owner;
     b->reading.blocked = false;
-    b->reading.ask = b->pending.lost = true;
+    b->reading.ask = true;
+    redis_lost_note(b, false, (struct delivery_id){0});
     redis_task_end(b, task_of(request), 0);
 }
 
@@ -196,8 +197,7 @@ static const struct redis_request_kind ahead = {
 static const struct redis_request_kind blocked = {
     .loss = REDIS_LOSS_DROP, .finish = read_blocked, .lost = lost_blocked};
 
-/* --- asking
- * ----------------------------------------------------------------------------------------- */
+/* --- asking --------------------------------------------------------------------------------- */
 
 /* XGROUP CREATE from the beginning: what is not known to be acknowledged is delivered. */
 static void make_group(struct redis_backend *b)
@@ -237,6 +237,7 @@ static bool put_read(struct redis_backend *b, const struct redis_request_kind *k
     task->request.replies = 1;
     task->added = count;
     task->own = consumer == b->consumer;
+    task->after = b->reading.seen;
     return redis_task_put(b, block_ns ? &b->wait : &b->work, task) == -EINPROGRESS;
 }
 
@@ -299,7 +300,7 @@ void redis_read_plan(struct redis_backend *b, uint64_t now)
     struct redis_reading *r = &b->reading;
     bool empty = b->ahead.count == 0;
     b->work.wanted = r->pulls != NULL;
-    if (!redis_connection_is_ready(&b->work) || b->pending.lost)
+    if (!redis_connection_is_ready(&b->work) || b->lost.any)
         return;
     if (r->group_missing && r->pulls)
         make_group(b);

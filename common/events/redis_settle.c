@@ -18,7 +18,7 @@ static struct redis_task *task_of(struct redis_request *request)
     return (struct redis_task *)request;
 }
 
-/* --- what became of it ------------------------------------------------------------------------ */
+/* --- what became of it ---------------------------------------------------------------------- */
 
 static void note_newest(struct redis_backend *b, const redisReply *reply)
 {
@@ -67,7 +67,7 @@ static void finish(void *owner, struct redis_request *request, redisReply *last)
     redis_task_end(b, task, redis_error_number(error));
 }
 
-/* --- was it added? ---------------------------------------------------------------------------- */
+/* --- was it added? -------------------------------------------------------------------------- */
 
 static void look_for_event(void *owner, struct redis_request *request)
 {
@@ -139,7 +139,7 @@ static const struct redis_request_kind publish = {.loss = REDIS_LOSS_CHECK,
                                                   .check = look_from_the_end,
                                                   .checked = looked_for_event};
 
-/* --- was it acknowledged? --------------------------------------------------------------------- */
+/* --- was it acknowledged? ------------------------------------------------------------------- */
 
 static void look_for_pending(void *owner, struct redis_request *request)
 {
@@ -204,7 +204,7 @@ static const struct redis_request_kind bury = {.loss = REDIS_LOSS_CHECK,
 /* To acknowledge twice is as good as once. */
 static const struct redis_request_kind acknowledge = {.loss = REDIS_LOSS_REPEAT, .finish = finish};
 
-/* --- building it ------------------------------------------------------------------------------ */
+/* --- building it ---------------------------------------------------------------------------- */
 
 static int add_events(struct redis_backend *b, struct redis_task *task, struct event *const *events,
                       size_t count)
@@ -327,7 +327,7 @@ int redis_settle_ack(struct redis_backend *b, const struct delivery *handled, si
     return send(b, task, call, result);
 }
 
-/* --- dead letters ----------------------------------------------------------------------------- */
+/* --- dead letters --------------------------------------------------------------------------- */
 
 int redis_settle_nack(struct redis_backend *b, const struct delivery *refused, size_t count,
                       const char *reason, struct backend_call *call)

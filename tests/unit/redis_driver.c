@@ -16,7 +16,7 @@ struct redis_driver driver;
 
 static redisReply *last_reply;
 
-/* --- the server ------------------------------------------------------------------------------- */
+/* --- the server ----------------------------------------------------------------------------- */
 
 static void run_server(void)
 {
@@ -157,7 +157,7 @@ void redis_driver_age(uint64_t idle_ms)
     freeReplyObject(lines);
 }
 
-/* --- the backend ------------------------------------------------------------------------------ */
+/* --- the backend ---------------------------------------------------------------------------- */
 
 struct backend *redis_driver_open(struct redis_driver_options options)
 {

@@ -2,11 +2,11 @@
 /* links: tests/unit/redis_driver.c common/buf.c common/clock.c common/codec.c common/events/event.c
  * common/events/event_json.c common/events/event_time.c common/events/redis_ahead.c
  * common/events/redis_backend.c common/events/redis_command.c common/events/redis_connection.c
- * common/events/redis_entry.c common/events/redis_error.c common/events/redis_owner.c
- * common/events/redis_pending.c common/events/redis_pull.c common/events/redis_read.c
- * common/events/redis_settle.c common/events/redis_task.c common/events/redis_url.c
- * common/json_compact.c common/json_scan.c common/json_text.c common/seeded_hash.c
- * common/time_text.c common/urlencoded.c common/utf8.c */
+ * common/events/redis_entry.c common/events/redis_error.c common/events/redis_lost.c
+ * common/events/redis_owner.c common/events/redis_pending.c common/events/redis_pull.c
+ * common/events/redis_read.c common/events/redis_settle.c common/events/redis_task.c
+ * common/events/redis_url.c common/json_compact.c common/json_scan.c common/json_text.c
+ * common/seeded_hash.c common/time_text.c common/urlencoded.c common/utf8.c */
 /* The Redis backend at a server that works: what it promises about deliveries and attempts. */
 #include "tests/unit/redis_driver.h"
 
@@ -259,7 +259,7 @@ START_TEST(another_takes_over_with_exact_attempts)
 }
 END_TEST
 
-/* --- poison ----------------------------------------------------------------------------------- */
+/* --- poison --------------------------------------------------------------------------------- */
 
 enum { POISON_EVENTS = 60, POISON_EACH = 20, POISON_RETRIES = 3 };
 
@@ -316,8 +316,7 @@ START_TEST(poison_dies_after_exactly_max_retries)
 }
 END_TEST
 
-/* --- what is no event ---------------------------------------------------------------------------
- */
+/* --- what is no event ----------------------------------------------------------------------- */
 
 START_TEST(foreign_entries_are_dead_letters)
 {
@@ -364,8 +363,7 @@ START_TEST(refused_events_are_dead_letters)
 }
 END_TEST
 
-/* --- keeping and giving back
- * ---------------------------------------------------------------------- */
+/* --- keeping and giving back ---------------------------------------------------------------- */
 
 START_TEST(given_back_is_as_if_never_taken)
 {
@@ -475,8 +473,7 @@ START_TEST(what_nobody_pulls_is_given_away)
 }
 END_TEST
 
-/* --- the rest
- * ------------------------------------------------------------------------------------- */
+/* --- the rest ------------------------------------------------------------------------------- */
 
 START_TEST(a_forgotten_call_is_not_told)
 {

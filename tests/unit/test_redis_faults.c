@@ -42,7 +42,7 @@ static void reset(void)
     redis_driver_command("CONFIG SET maxmemory 0");
 }
 
-/* --- killed and stopped ----------------------------------------------------------------------- */
+/* --- killed and stopped --------------------------------------------------------------------- */
 
 START_TEST(a_restart_is_survived)
 {
@@ -111,8 +111,7 @@ START_TEST(a_stopped_server_times_out)
 }
 END_TEST
 
-/* --- sent and not answered ----------------------------------------------------------------------
- */
+/* --- sent and not answered ------------------------------------------------------------------ */
 
 /* Sends to a stopped server, and loses the connection before the answer; the server, when it goes
  * on, executes what it was sent (executed) or has lost its client before. */
@@ -223,8 +222,50 @@ START_TEST(a_read_without_answer_does_not_count)
 }
 END_TEST
 
-/* --- full, flushed, locked
- * ------------------------------------------------------------------------ */
+enum { CHAINS = 12, STEPS = 20 };
+
+/* Every event but the last of its chain emits the next. Acknowledgements are under way many at a
+ * time when the server ends the connections, sometimes before and sometimes after it executed them.
+ */
+START_TEST(chains_survive_a_connection_that_is_cut_all_the_time)
+{
+    struct backend *b = redis_driver_open((struct redis_driver_options){0});
+    struct driven_call calls[CHAINS * STEPS];
+    int results[CHAINS * STEPS], handled = 0, times[CHAINS * STEPS] = {0};
+    struct event *emitted[CHAINS * STEPS];
+    unsigned seed = 1;
+    char payload[32];
+    ck_assert_int_eq(redis_driver_enqueue(b, 0, CHAINS), 0);
+    while (handled < CHAINS * STEPS) {
+        int n = next(b);
+        ck_assert_int_lt(n, CHAINS * STEPS);
+        ck_assert_uint_eq(got.attempt, 1);
+        times[n]++;
+        snprintf(payload, sizeof(payload), "{\"n\":%d}", n + CHAINS);
+        emitted[handled] = redis_driver_event(payload);
+        driven_call_init(&calls[handled]);
+        results[handled] = backend_ack(b, &got, 1, &emitted[handled], n + CHAINS < CHAINS * STEPS,
+                                       &calls[handled].call);
+        if (rand_r(&seed) % 3 == 0)
+            backend_progress(b);
+        if (rand_r(&seed) % 6 == 0)
+            redis_driver_command("CLIENT KILL TYPE normal");
+        event_release(got.event);
+        handled++;
+    }
+    for (int i = 0; i < handled; i++) {
+        ck_assert_int_eq(driven_call_wait(b, &calls[i], results[i]), 0);
+        ck_assert_int_eq(times[i], 1);
+        event_release(emitted[i]);
+    }
+    ck_assert_int_eq(redis_driver_number("XLEN s"), CHAINS * STEPS);
+    ck_assert_int_eq(redis_driver_command("XPENDING s g")->element[0]->integer, 0);
+    ck_assert_uint_gt(b->counters.reconnections, 5);
+    backend_close(b);
+}
+END_TEST
+
+/* --- full, flushed, locked ------------------------------------------------------------------ */
 
 START_TEST(a_full_server_refuses_all_or_nothing)
 {
@@ -396,6 +437,7 @@ int main(void)
     tcase_add_test(tests, an_acknowledgement_without_answer_is_done_once);
     tcase_add_test(tests, an_acknowledgement_that_was_not_executed_is_repeated);
     tcase_add_test(tests, a_read_without_answer_does_not_count);
+    tcase_add_test(tests, chains_survive_a_connection_that_is_cut_all_the_time);
     tcase_add_test(tests, a_full_server_refuses_all_or_nothing);
     tcase_add_loop_test(tests, what_vanishes_is_made_again, 0, 3);
     tcase_add_loop_test(tests, passwords_are_needed_and_not_shown, 0, 2);
