@@ -27,7 +27,7 @@ async def pull_all(backend, count=None, ack=True):
     """The next `count` events; without a number, all that come without waiting for them."""
     out = []
     while count is None or len(out) < count:
-        event = await backend.pull(timeout=0.02 if count is None else 20 * PATIENCE)
+        event = await backend.pull(timeout=0.1 * PATIENCE if count is None else 20 * PATIENCE)
         if event is None:
             assert count is None, f"{len(out)} events instead of {count}"
             break

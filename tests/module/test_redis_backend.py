@@ -62,7 +62,7 @@ def test_first_in_first_out(make):
         async with make() as backend:
             for event in sent:
                 await backend.enqueue(event)
-            return await pull_all(backend)
+            return await pull_all(backend, len(sent))
 
     assert go(main()) == sent
 
