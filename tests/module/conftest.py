@@ -5,6 +5,7 @@ A module built with ASan needs the sanitizer's runtime in the process before any
 is not, all files together are one test: a pytest of its own, with the runtime preloaded.
 """
 
+import logging
 import os
 import re
 import subprocess
@@ -22,6 +23,19 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(MODULE_PATH), *filter(None, [os.environ.get("PYTHONPATH")])])
 # Where hypothesis keeps its tables of characters: not in the folder that one stands in.
 os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(station.BUILD / "hypothesis"))
+
+if not (MODULE_PATH / "necrostack").exists():  # tests/conftest.py says that nothing is built
+    collect_ignore_glob = ["test_*.py"]
+
+
+@pytest.fixture(autouse=True)
+def spine_logger():
+    """As a test found it: its level and handlers are of the whole process."""
+    logger = logging.getLogger("necrostack.spine")
+    before = logger.level, logger.propagate, logger.handlers[:]
+    yield logger
+    logger.setLevel(before[0])
+    logger.propagate, logger.handlers[:] = before[1:]
 
 
 def sanitizer_runtime():
