@@ -139,8 +139,8 @@ def test_two_groups_get_everything_each(make):
             sent = [Event("N") for _ in range(5)]
             for event in sent:
                 await a.enqueue(event)
-            assert await pull_all(a) == sent
-            assert await pull_all(b) == sent
+            assert await pull_all(a, 5) == sent
+            assert await pull_all(b, 5) == sent
 
     go(main())
 
