@@ -8,8 +8,7 @@
 #include "common/json_text.h"
 #include "common/utf8.h"
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing ------------------------------------------------------------------------------ */
 
 int event_json_write(struct buf *out, struct event *event)
 {
@@ -32,8 +31,7 @@ int event_json_write(struct buf *out, struct event *event)
     return 0;
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ------------------------------------------------------------------------------ */
 
 struct reading {
     size_t text_len;

@@ -46,8 +46,7 @@ static void check_written(struct event *event, const char *expected)
     buf_free(&out);
 }
 
-/* --- what is read -------------------------------------------------------------------------------
- */
+/* --- what is read ------------------------------------------------------------------------- */
 
 START_TEST(an_event_is_read_and_written)
 {
@@ -144,8 +143,7 @@ START_TEST(white_space_of_unicode_is_stripped)
 }
 END_TEST
 
-/* --- what is refused
- * ------------------------------------------------------------------------------- */
+/* --- what is refused ---------------------------------------------------------------------- */
 
 static const struct {
     const char *text;
@@ -265,8 +263,7 @@ START_TEST(the_depth_is_bounded)
 }
 END_TEST
 
-/* --- parts, writing
- * -------------------------------------------------------------------------------- */
+/* --- parts, writing ----------------------------------------------------------------------- */
 
 START_TEST(parts_are_borrowed_where_they_can_be)
 {

@@ -10,8 +10,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-/* --- events that can be counted ----------------------------------------------------------------
- */
+/* --- events that can be counted ----------------------------------------------------------- */
 
 static int references;
 
@@ -103,8 +102,7 @@ static void teardown(void)
     ck_assert_int_eq(references, 0);
 }
 
-/* --- the queue -----------------------------------------------------------------------------------
- */
+/* --- the queue ---------------------------------------------------------------------------- */
 
 START_TEST(first_in_is_first_out)
 {
@@ -219,8 +217,7 @@ START_TEST(it_is_healthy)
 }
 END_TEST
 
-/* --- pulls that wait
- * -------------------------------------------------------------------------------- */
+/* --- pulls that wait ---------------------------------------------------------------------- */
 
 START_TEST(who_waits_first_is_served_first)
 {
@@ -341,8 +338,7 @@ START_TEST(done_may_start_calls)
 }
 END_TEST
 
-/* --- memory
- * -------------------------------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------------------- */
 
 START_TEST(memory_per_queued_event_is_small)
 {

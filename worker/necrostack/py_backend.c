@@ -11,8 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 
-/* --- kinds --------------------------------------------------------------------------------------
- */
+/* --- kinds -------------------------------------------------------------------------------- */
 
 enum { KINDS_MAX = 4 };
 static const struct py_backend_kind *kinds[KINDS_MAX];
@@ -36,8 +35,7 @@ const struct py_backend_kind *py_backend_kind_of(PyObject *object)
     return NULL;
 }
 
-/* --- loops and futures --------------------------------------------------------------------------
- */
+/* --- loops and futures -------------------------------------------------------------------- */
 
 /* Functions of asyncio, imported when they are first needed: much of what uses events never is. */
 static PyObject *get_running_loop, *get_running_loop_or_none;
@@ -134,8 +132,7 @@ void py_backend_wake(PyObject *future)
         py_raise_again(before);
 }
 
-/* --- watching -----------------------------------------------------------------------------------
- */
+/* --- watching ----------------------------------------------------------------------------- */
 
 static void drop_timer(struct py_backend *bridge)
 {
@@ -252,8 +249,7 @@ void py_backend_poll(struct py_backend *bridge, const bool *under_way, uint64_t 
     }
 }
 
-/* --- refusing -----------------------------------------------------------------------------------
- */
+/* --- refusing ----------------------------------------------------------------------------- */
 
 /* A nack that nobody waits for. */
 struct refusal {
@@ -300,8 +296,7 @@ int py_backend_refuse(struct py_backend *bridge, const struct delivery *unreadab
     return 0;
 }
 
-/* --- the object ---------------------------------------------------------------------------------
- */
+/* --- the object --------------------------------------------------------------------------- */
 
 static PyObject *bridge_call(PyObject *self, PyObject *args, PyObject *keywords)
 {

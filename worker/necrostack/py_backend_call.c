@@ -57,8 +57,7 @@ static void operation_done(struct backend_call *call, int result)
         py_backend_wake(op->waiter);
 }
 
-/* --- beginning ----------------------------------------------------------------------------------
- */
+/* --- beginning ---------------------------------------------------------------------------- */
 
 static int begin_enqueue(struct operation *op)
 {
@@ -124,8 +123,7 @@ static int begin_close(struct operation *op)
     return op->kind->close(op->owner);
 }
 
-/* --- ending -------------------------------------------------------------------------------------
- */
+/* --- ending ------------------------------------------------------------------------------- */
 
 static PyObject *end_plain(struct operation *op)
 {
@@ -175,8 +173,7 @@ static const struct {
     [CLOSE] = {"close", begin_close, end_plain},
 };
 
-/* --- the coroutine ------------------------------------------------------------------------------
- */
+/* --- the coroutine ------------------------------------------------------------------------ */
 
 /* An ack or nack that failed, or whose end nobody saw, may be tried again. */
 static void keep_delivery(struct operation *op)
@@ -274,8 +271,7 @@ static PySendResult operation_advance(struct py_coroutine *self, PyObject *value
     return wait(op);
 }
 
-/* --- the object ---------------------------------------------------------------------------------
- */
+/* --- the object --------------------------------------------------------------------------- */
 
 static void operation_finalize(PyObject *self)
 {

@@ -5,8 +5,7 @@
 
 #include "worker/py_compat.h"
 
-/* --- awaitables ---------------------------------------------------------------------------------
- */
+/* --- awaitables --------------------------------------------------------------------------- */
 
 /* A generator made a coroutine by types.coroutine(): a flag of its code says so. */
 static bool is_generator_coroutine(PyObject *object)
@@ -72,8 +71,7 @@ static PySendResult throw_into(PyObject *iterator, PyObject *exception, PyObject
     return *result ? PYGEN_NEXT : end_of_iteration(result);
 }
 
-/* --- going on -----------------------------------------------------------------------------------
- */
+/* --- going on ----------------------------------------------------------------------------- */
 
 static PySendResult suspend(struct py_coroutine *self)
 {
@@ -165,8 +163,7 @@ static PySendResult coroutine_throw(struct py_coroutine *self, PyObject *excepti
     return drive(self, status, result);
 }
 
-/* --- as Python sees it --------------------------------------------------------------------------
- */
+/* --- as Python sees it -------------------------------------------------------------------- */
 
 /* A returned value as StopIteration; called with it, for a tuple would become its arguments. */
 static PyObject *as_iteration(PySendResult status, PyObject *result)

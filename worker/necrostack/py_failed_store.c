@@ -42,8 +42,7 @@ int py_failed_store_keep(PyObject *object, PyObject *event, PyObject *error)
     return PyList_SetItem(store->failures, oldest, pair);
 }
 
-/* --- store(), awaited though it is done at once
- * --------------------------------------------------- */
+/* --- store(), awaited though it is done at once ------------------------------------------- */
 
 struct keeping {
     struct py_coroutine coroutine;
@@ -117,8 +116,7 @@ static PyObject *store_store(PyObject *self, PyObject *args, PyObject *keywords)
     return (PyObject *)keeping;
 }
 
-/* --- reading it
- * ----------------------------------------------------------------------------------- */
+/* --- reading it --------------------------------------------------------------------------- */
 
 static PyObject *store_get_all(PyObject *self, PyObject *unused)
 {
@@ -171,8 +169,7 @@ static PyMemberDef store_members[] = {
 
 static PySequenceMethods store_sequence = {.sq_length = store_length};
 
-/* --- the object
- * ----------------------------------------------------------------------------------- */
+/* --- the object --------------------------------------------------------------------------- */
 
 static PyObject *store_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {

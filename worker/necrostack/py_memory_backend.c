@@ -23,8 +23,7 @@ static struct memory *of(PyObject *object)
     return (struct memory *)object;
 }
 
-/* --- its kind -----------------------------------------------------------------------------------
- */
+/* --- its kind ----------------------------------------------------------------------------- */
 
 static PyTypeObject memory_type;
 
@@ -83,8 +82,7 @@ struct py_backend *py_memory_backend_bridge(PyObject *object)
     return PyObject_TypeCheck(object, &memory_type) ? of(object)->bridge : NULL;
 }
 
-/* --- methods ------------------------------------------------------------------------------------
- */
+/* --- methods ------------------------------------------------------------------------------ */
 
 static PyObject *memory_enqueue(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                 PyObject *keywords)
@@ -168,8 +166,7 @@ static PyMemberDef memory_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-/* --- the object ---------------------------------------------------------------------------------
- */
+/* --- the object --------------------------------------------------------------------------- */
 
 static struct py_backend *open_bridge(Py_ssize_t max_size)
 {

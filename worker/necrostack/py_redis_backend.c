@@ -37,8 +37,7 @@ static struct py_redis_backend *redis_of(PyObject *object)
     return (struct py_redis_backend *)object;
 }
 
-/* --- making and ending --------------------------------------------------------------------------
- */
+/* --- making and ending -------------------------------------------------------------------- */
 
 static int open_backend(struct py_redis_backend *self)
 {
@@ -127,8 +126,7 @@ static void redis_dealloc(PyObject *object)
     Py_TYPE(object)->tp_free(object);
 }
 
-/* --- what the bridge asks -----------------------------------------------------------------------
- */
+/* --- what the bridge asks ----------------------------------------------------------------- */
 
 /* 1: another loop than the one that runs here has the backend, and runs too; -1 with an exception.
  */
@@ -246,8 +244,7 @@ static int redis_taken_back(PyObject *owner, struct py_backend *bridge, PyObject
     return warn_of_stranger(event);
 }
 
-/* --- metrics and health -------------------------------------------------------------------------
- */
+/* --- metrics and health ------------------------------------------------------------------- */
 
 /* As keyword arguments of RedisMetrics. */
 static PyObject *metrics_dict(struct py_redis_backend *self)
@@ -314,8 +311,7 @@ static PyObject *redis_health(PyObject *owner, struct py_backend *bridge,
                                       details));
 }
 
-/* --- the methods --------------------------------------------------------------------------------
- */
+/* --- the methods -------------------------------------------------------------------------- */
 
 static PyTypeObject redis_type;
 

@@ -17,8 +17,7 @@ static struct py_spine *of(PyObject *object)
     return (struct py_spine *)object;
 }
 
-/* --- construction
- * --------------------------------------------------------------------------------- */
+/* --- construction ------------------------------------------------------------------------- */
 
 static int check_methods(PyObject *object, const char *what, const char *const names[])
 {
@@ -184,8 +183,7 @@ static int spine_init(PyObject *object, PyObject *args, PyObject *keywords)
     return self->enqueue_failures ? 0 : -1;
 }
 
-/* --- running
- * -------------------------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------------------ */
 
 static PyObject *make_run(struct py_spine *self, PyObject *start, bool unlimited)
 {
@@ -225,8 +223,7 @@ static PyObject *spine_stop(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-/* --- asking
- * --------------------------------------------------------------------------------------- */
+/* --- asking ------------------------------------------------------------------------------- */
 
 static PyObject *spine_get_stats(PyObject *self, PyObject *unused)
 {
@@ -314,8 +311,7 @@ static PyGetSetDef spine_attributes[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-/* --- the object
- * ----------------------------------------------------------------------------------- */
+/* --- the object --------------------------------------------------------------------------- */
 
 static int spine_traverse(PyObject *self, visitproc visit, void *arg)
 {

@@ -16,8 +16,7 @@ static PyObject *face(const char *name)
     return thing;
 }
 
-/* --- modes --------------------------------------------------------------------------------------
- */
+/* --- modes -------------------------------------------------------------------------------- */
 
 /* The index of the member's value in `values`. */
 static int member_index(PyObject *member, const char *const values[])
@@ -81,8 +80,7 @@ int spine_face_handler_mode(PyObject *given, PyObject **member, enum spine_handl
     return 0;
 }
 
-/* --- results ------------------------------------------------------------------------------------
- */
+/* --- results ------------------------------------------------------------------------------ */
 
 PyObject *spine_face_stats(const struct spine_stats *stats)
 {

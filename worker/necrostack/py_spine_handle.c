@@ -37,8 +37,7 @@ static PyObject *organ_name(PyObject *organ)
     return text;
 }
 
-/* --- what came of it
- * -------------------------------------------------------------------------------- */
+/* --- what came of it ---------------------------------------------------------------------- */
 
 static int make_room(struct spine_run *run, size_t extra)
 {
@@ -123,8 +122,7 @@ static int log_emitted(struct spine_run *run, size_t first)
     return failed;
 }
 
-/* --- failures
- * --------------------------------------------------------------------------------------- */
+/* --- failures ----------------------------------------------------------------------------- */
 
 static int log_raised(struct spine_run *run)
 {
@@ -182,8 +180,7 @@ enum spine_step spine_handle_kept(struct spine_run *run, PyObject *value)
     return next_organ(run);
 }
 
-/* --- calling
- * ---------------------------------------------------------------------------------------- */
+/* --- calling ------------------------------------------------------------------------------ */
 
 static void raise_timeout(const struct spine_run *run)
 {

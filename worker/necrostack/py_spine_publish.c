@@ -18,8 +18,7 @@
 #include <errno.h>
 #include <math.h>
 
-/* --- asking
- * ----------------------------------------------------------------------------------------- */
+/* --- asking ------------------------------------------------------------------------------- */
 
 /* After the struct backend was called: on to `state`, now or when it has answered. */
 static enum spine_step settle(struct spine_run *run, int result, enum spine_state state)
@@ -86,8 +85,7 @@ enum spine_step spine_publish_begin(struct spine_run *run, PyObject *value)
     return spine_run_on(run, SPINE_PUBLISH);
 }
 
-/* --- failures
- * --------------------------------------------------------------------------------------- */
+/* --- failures ----------------------------------------------------------------------------- */
 
 static int count_failure(struct spine_run *run, PyObject *event)
 {
@@ -201,8 +199,7 @@ enum spine_step spine_publish_stored(struct spine_run *run, PyObject *value)
     return on_to_next(run);
 }
 
-/* --- answers
- * ---------------------------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------------------------ */
 
 enum spine_step spine_publish_sent(struct spine_run *run, PyObject *value)
 {

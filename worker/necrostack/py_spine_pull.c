@@ -20,8 +20,7 @@
 #define NAP_FIRST     0.001
 #define NAP_MOST      0.05
 
-/* --- failed pulls
- * ----------------------------------------------------------------------------------- */
+/* --- failed pulls ------------------------------------------------------------------------- */
 
 static double backoff(unsigned long long failures)
 {
@@ -58,8 +57,7 @@ static enum spine_step pull_failed(struct spine_run *run)
     return step;
 }
 
-/* --- a struct backend
- * ------------------------------------------------------------------------------- */
+/* --- a struct backend --------------------------------------------------------------------- */
 
 void spine_pull_ahead(struct spine_run *run)
 {
@@ -117,8 +115,7 @@ static enum spine_step use_bridge(struct spine_run *run)
     return spine_run_on(run, SPINE_TAKE);
 }
 
-/* --- a backend of somebody's
- * ------------------------------------------------------------------------ */
+/* --- a backend of somebody's -------------------------------------------------------------- */
 
 static enum spine_step ask_object(struct spine_run *run)
 {
@@ -175,8 +172,7 @@ static enum spine_step use_object(struct spine_run *run, PyObject *value)
     return spine_run_on(run, SPINE_TAKE);
 }
 
-/* --- the steps
- * -------------------------------------------------------------------------------------- */
+/* --- the steps ---------------------------------------------------------------------------- */
 
 enum spine_step spine_pull_ask(struct spine_run *run, PyObject *value)
 {

@@ -22,8 +22,7 @@ static struct spine_run *of(struct py_coroutine *coroutine)
     return (struct spine_run *)coroutine;
 }
 
-/* --- failures -----------------------------------------------------------------------------------
- */
+/* --- failures ----------------------------------------------------------------------------- */
 
 bool spine_run_is_failure(void)
 {
@@ -53,8 +52,7 @@ void spine_run_raise_errno(struct spine_run *run, int error)
     Py_XDECREF(exception);
 }
 
-/* --- waiting
- * -------------------------------------------------------------------------------------- */
+/* --- waiting ------------------------------------------------------------------------------ */
 
 static enum spine_step wait_for(struct spine_run *run, PyObject *awaitable)
 {
@@ -133,8 +131,7 @@ void spine_run_prepare(struct spine_run *run, struct spine_call *call)
     call->call.plain.done = call_done;
 }
 
-/* --- waits that last too long
- * --------------------------------------------------------------------- */
+/* --- waits that last too long ------------------------------------------------------------- */
 
 /* asyncio knows one way to interrupt what a task waits for: the task is cancelled, and whoever did
  * it recognises the CancelledError, as asyncio.timeout() does. */
@@ -292,8 +289,7 @@ static void end_interruption(struct spine_run *run, PyObject *value)
     }
 }
 
-/* --- the event in hand
- * ---------------------------------------------------------------------------- */
+/* --- the event in hand -------------------------------------------------------------------- */
 
 void spine_run_forget_event(struct spine_run *run)
 {
@@ -363,8 +359,7 @@ static void leave(struct spine_run *run)
         py_raise_again(before);
 }
 
-/* --- beginning and ending
- * ------------------------------------------------------------------------- */
+/* --- beginning and ending ----------------------------------------------------------------- */
 
 static int connect(struct spine_run *run)
 {
@@ -404,8 +399,7 @@ static enum spine_step end(struct spine_run *run, PyObject *value)
     return SPINE_DONE;
 }
 
-/* --- the machine
- * ---------------------------------------------------------------------------------- */
+/* --- the machine -------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -467,8 +461,7 @@ static PySendResult run_advance(struct py_coroutine *self, PyObject *value, PyOb
     }
 }
 
-/* --- the object
- * ----------------------------------------------------------------------------------- */
+/* --- the object --------------------------------------------------------------------------- */
 
 static int run_traverse(PyObject *self, visitproc visit, void *arg)
 {
