@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * json_compact - JSON in the shortest form that says the same, and the text of its strings.
+ * json_compact - JSON without what it does not need, and the text of its strings.
  *
  * The texts handed in are valid (json_scan.h) and in UTF-8 (utf8.h). Numbers stay as they are
  * written. Memory that is short fails the buf. Pure.

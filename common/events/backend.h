@@ -7,14 +7,12 @@
  * owner's loop calls when backend_fd() is readable or backend_deadline() has passed.
  *
  * Every operation takes a struct backend_call of the caller, which lives until it is done, and
- * returns
- *   0             done, nothing more will come;
- *   -EINPROGRESS  call->done(call, result) will be called once, never before the operation
- * returned, but perhaps within another one (an enqueue ends a pull that waits); -errno refused or
- * failed. An error that only concerns the network is tried again inside, within call->deadline_ns;
- * backend_error() says in words what went wrong last. A call given up by its owner
- * (backend_forget()) is not told any more; what it had sent may still happen. done() may start and
- * forget calls, and must not close the backend.
+ * returns 0: done, nothing more will come; -EINPROGRESS: call->done(call, result) will be called
+ * once, never before the operation returned, but perhaps within another one (an enqueue ends a pull
+ * that waits); or -errno: refused or failed. An error that only concerns the network is tried again
+ * inside, within call->deadline_ns; backend_error() says in words what went wrong last. A call
+ * given up by its owner (backend_forget()) is not told any more; what it had sent may still happen.
+ * done() may start and forget calls, and must not close the backend.
  *
  *   -ENOBUFS      the backend is full (memory: max_size; Redis: maxmemory)
  *   -ENOTCONN     no connection within the deadline
@@ -37,8 +35,7 @@ struct backend_call {
     void *backend_data;                   /* likewise */
 };
 
-/* Names one delivery of an event in its backend; zero in a backend that forgets what it delivers.
- */
+/* Names a delivery of an event in its backend; zero in one that forgets what it delivers. */
 struct delivery_id {
     uint64_t high, low;
 };
@@ -53,9 +50,8 @@ struct pull_call {
     struct backend_call call;
     struct delivery *into; /* room for `room`, the caller's */
     size_t room;
-    size_t count; /* how many came; 0 after the wait has passed in vain */
-    uint64_t
-        wait_ns; /* how long to wait for the first; 0: take what is there; UINT64_MAX: for ever */
+    size_t count;      /* how many came; 0 after the wait has passed in vain */
+    uint64_t wait_ns;  /* for the first; 0: take what is there; UINT64_MAX: for ever */
     uint64_t until_ns; /* the backend's, while it is under way */
 };
 
@@ -77,7 +73,6 @@ struct backend_counters {
 };
 
 struct backend_ops {
-    const char *name;
     int (*enqueue)(struct backend *b, struct event *const *events, size_t count,
                    struct backend_call *call);
     int (*pull)(struct backend *b, struct pull_call *call);
@@ -147,8 +142,8 @@ static inline int backend_health(struct backend *b, struct health_call *call)
     return b->ops->health(b, call);
 }
 
-/* Of a call under way: its done() is not called any more, the call and its arrays are the caller's
- * again. */
+/* Of a call under way: its done() is not called any more, it and its arrays are the caller's again.
+ */
 static inline void backend_forget(struct backend *b, struct backend_call *call)
 {
     b->ops->forget(b, call);

@@ -258,7 +258,6 @@ static void memory_close(struct backend *b)
 struct backend *memory_backend_open(size_t max_size)
 {
     static const struct backend_ops ops = {
-        .name = "memory",
         .enqueue = memory_enqueue,
         .pull = memory_pull,
         .ack = memory_ack,

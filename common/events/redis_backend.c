@@ -287,8 +287,7 @@ static void close_backend(struct backend *backend)
     free_all(b);
 }
 
-static const struct backend_ops ops = {.name = "redis",
-                                       .enqueue = enqueue,
+static const struct backend_ops ops = {.enqueue = enqueue,
                                        .pull = pull,
                                        .ack = ack,
                                        .nack = nack,

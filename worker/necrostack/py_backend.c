@@ -215,7 +215,8 @@ int py_backend_watch(struct py_backend *bridge)
     return watch_fd(bridge) || watch_deadline(bridge) ? -1 : 0;
 }
 
-void py_backend_progress(struct py_backend *bridge)
+/* backend_progress(), then the timer as the backend wants it now. */
+static void go_on(struct py_backend *bridge)
 {
     if (!bridge->backend)
         return;
@@ -239,12 +240,12 @@ static bool wait_for_fd(int fd, uint64_t ns)
 void py_backend_poll(struct py_backend *bridge, const bool *under_way, uint64_t ns)
 {
     uint64_t now = clock_mono_ns(), until = now + ns;
-    py_backend_progress(bridge);
+    go_on(bridge);
     while (*under_way && bridge->backend && now < until) {
         int fd = backend_fd(bridge->backend);
         if (fd < 0 || !wait_for_fd(fd, until - now))
             return;
-        py_backend_progress(bridge);
+        go_on(bridge);
         now = clock_mono_ns();
     }
 }
@@ -304,7 +305,7 @@ static PyObject *bridge_call(PyObject *self, PyObject *args, PyObject *keywords)
     (void)keywords;
     if (PyTuple_GET_SIZE(args) > 0)
         drop_timer(bridge);
-    py_backend_progress(bridge);
+    go_on(bridge);
     Py_RETURN_NONE;
 }
 

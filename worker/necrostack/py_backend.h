@@ -5,11 +5,10 @@
  * Three things of one kind of backend (InMemoryBackend, RedisBackend):
  *
  * - struct py_backend_kind: what differs from kind to kind, one constant record each. The Spine
- * finds the record by the exact type of the object it was given and then drives the struct backend
- * itself; a subclass is driven through its methods.
+ *   finds it by the exact type of the object it was given and then drives the struct backend
+ *   itself; a subclass is driven through its methods.
  * - struct py_backend, the bridge: one struct backend watched by one asyncio loop at a time: its
- *   descriptor by loop.add_reader, its deadline by loop.call_later. Memory keeps one bridge for
- * good; a kind with connections keeps one for every running loop.
+ *   descriptor by loop.add_reader, its deadline by loop.call_later.
  * - the awaitables of the Python methods: coroutine objects in C that do nothing before they are
  *   awaited, end at once when the backend does, and otherwise wait for backend_call.done.
  *
@@ -78,8 +77,6 @@ void py_backend_shut(struct py_backend *bridge);
  * descriptor and deadline. 0, or -1 with an exception.
  */
 int py_backend_watch(struct py_backend *bridge);
-/* backend_progress(), then the timer as the backend wants it now. */
-void py_backend_progress(struct py_backend *bridge);
 /* Goes on until the flag is false or ns have passed, waiting for the descriptor without the GIL;
  * what the backend has not written yet, it writes first. */
 void py_backend_poll(struct py_backend *bridge, const bool *under_way, uint64_t ns);
@@ -100,8 +97,8 @@ void py_backend_wake(PyObject *future);
 /* The loop that runs in this thread, a new reference; NULL and an exception. */
 PyObject *py_backend_running_loop(void);
 
-/* The argument `event` of a METH_FASTCALL | METH_KEYWORDS method that has no other, borrowed; NULL and
- * TypeError. */
+/* The argument `event` of a METH_FASTCALL | METH_KEYWORDS method that has no other, borrowed; NULL
+ * and TypeError. */
 PyObject *py_backend_only_event(const char *method, PyObject *const *args, Py_ssize_t count,
                                 PyObject *keywords);
 

@@ -159,18 +159,13 @@ static PyObject *end_health(struct operation *op)
 }
 
 static const struct {
-    const char *name;
     int (*begin)(struct operation *op); /* as the operations of a backend; -1 may be an exception */
     PyObject *(*end)(struct operation *op);
 } verbs[VERBS] = {
-    [ENQUEUE] = {"enqueue", begin_enqueue, end_plain},
-    [PULL] = {"pull", begin_pull, end_pull},
-    [ACK] = {"ack", begin_ack, end_plain},
-    [NACK] = {"nack", begin_nack, end_plain},
-    [HEALTH] = {"health", begin_health, end_health},
-    [REMOVE] = {"delete_stream", begin_remove, end_plain},
-    [ENTER] = {"__aenter__", begin_enter, end_enter},
-    [CLOSE] = {"close", begin_close, end_plain},
+    [ENQUEUE] = {begin_enqueue, end_plain}, [PULL] = {begin_pull, end_pull},
+    [ACK] = {begin_ack, end_plain},         [NACK] = {begin_nack, end_plain},
+    [HEALTH] = {begin_health, end_health},  [REMOVE] = {begin_remove, end_plain},
+    [ENTER] = {begin_enter, end_enter},     [CLOSE] = {begin_close, end_plain},
 };
 
 /* --- the coroutine ------------------------------------------------------------------------ */
@@ -273,11 +268,6 @@ static PySendResult operation_advance(struct py_coroutine *self, PyObject *value
 
 /* --- the object --------------------------------------------------------------------------- */
 
-static void operation_finalize(PyObject *self)
-{
-    py_coroutine_finalize(self);
-}
-
 static int operation_traverse(PyObject *self, visitproc visit, void *arg)
 {
     struct operation *op = (struct operation *)self;
@@ -330,7 +320,7 @@ static PyTypeObject operation_type = {
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .tp_base = &py_coroutine_base,
     .tp_dealloc = operation_dealloc,
-    .tp_finalize = operation_finalize,
+    .tp_finalize = py_coroutine_finalize,
     .tp_traverse = operation_traverse,
     .tp_clear = operation_clear,
 };

@@ -248,7 +248,7 @@ static PyObject *coroutine_close(PyObject *object, PyObject *unused)
 void py_coroutine_finalize(PyObject *object)
 {
     struct py_coroutine *self = (struct py_coroutine *)object;
-    PyObject *before, *closed = Py_None;
+    PyObject *before, *closed;
     if (self->state == PY_COROUTINE_FINISHED)
         return;
     before = py_take_exception();

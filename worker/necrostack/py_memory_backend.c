@@ -211,8 +211,8 @@ static int memory_init(PyObject *self, PyObject *args, PyObject *keywords)
     return 0;
 }
 
-/* The queue itself is not traversed: an event cannot refer to the queue that holds it, for its
- * payload is a copy of plain JSON values. */
+/* The queue itself is not traversed: an Event refers to nothing but JSON. One of a subclass with an
+ * attribute that leads back to the queue stays as long as it waits there. */
 static int memory_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT((PyObject *)of(self)->bridge);

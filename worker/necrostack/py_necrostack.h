@@ -39,7 +39,7 @@ static inline struct event *py_event_of(PyObject *object)
 /*
  * A new reference: the object itself when the event is one of Python's, else one made from it. NULL
  * with ValidationError when the payload holds what Python does not read (an integer of 5,000
- * digits, a nesting of 500): py_validation_error_words() says it for the dead letters.
+ * digits): py_validation_error_words() says it for the dead letters.
  */
 PyObject *py_event_wrap(struct event *event);
 /*

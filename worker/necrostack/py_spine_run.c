@@ -402,23 +402,22 @@ static enum spine_step end(struct spine_run *run, PyObject *value)
 /* --- the machine -------------------------------------------------------------------------- */
 
 static const struct {
-    const char *name;
     enum spine_step (*step)(struct spine_run *run, PyObject *value);
     bool takes_errors; /* value may be NULL, with an exception that is not the end of the run */
 } states[SPINE_STATES] = {
-    [SPINE_BEGIN] = {"begin", begin, false},
-    [SPINE_PULL] = {"pull", spine_pull_ask, false},
-    [SPINE_PULLED] = {"pulled", spine_pull_use, true},
-    [SPINE_TAKE] = {"take", spine_pull_take, false},
-    [SPINE_HANDLE] = {"handle", spine_handle_call, false},
-    [SPINE_HANDLED] = {"handled", spine_handle_use, true},
-    [SPINE_KEPT] = {"kept", spine_handle_kept, true},
-    [SPINE_PUBLISH] = {"publish", spine_publish_send, false},
-    [SPINE_PUBLISHED] = {"published", spine_publish_sent, true},
-    [SPINE_STORED] = {"stored", spine_publish_stored, true},
-    [SPINE_ACK] = {"ack", spine_publish_ack, false},
-    [SPINE_ACKED] = {"acked", spine_publish_acked, true},
-    [SPINE_END] = {"end", end, false},
+    [SPINE_BEGIN] = {begin, false},
+    [SPINE_PULL] = {spine_pull_ask, false},
+    [SPINE_PULLED] = {spine_pull_use, true},
+    [SPINE_TAKE] = {spine_pull_take, false},
+    [SPINE_HANDLE] = {spine_handle_call, false},
+    [SPINE_HANDLED] = {spine_handle_use, true},
+    [SPINE_KEPT] = {spine_handle_kept, true},
+    [SPINE_PUBLISH] = {spine_publish_send, false},
+    [SPINE_PUBLISHED] = {spine_publish_sent, true},
+    [SPINE_STORED] = {spine_publish_stored, true},
+    [SPINE_ACK] = {spine_publish_ack, false},
+    [SPINE_ACKED] = {spine_publish_acked, true},
+    [SPINE_END] = {end, false},
 };
 
 /* One state after the other until something is to be waited for. `value` is borrowed. */
