@@ -414,30 +414,27 @@ static void take_answers(struct redis_connection *c, uint64_t now)
 
 /* --- reading and writing -------------------------------------------------------------------- */
 
-static bool read_some(struct redis_connection *c, uint64_t now)
+static void read_some(struct redis_connection *c, uint64_t now)
 {
     char bytes[READ_SIZE];
-    bool any = false;
     ssize_t n;
     do {
         uint64_t losses = c->lost;
         n = recv(c->fd, bytes, sizeof(bytes), 0);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
             redis_connection_drop(c, now, n == 0 ? "connection closed" : strerror(errno));
-            return true;
+            return;
         }
         if (n <= 0)
-            break;
-        any = true;
+            return;
         if (redisReaderFeed(c->reader, bytes, (size_t)n) != REDIS_OK) {
             redis_connection_drop(c, now, strerror(ENOMEM));
-            return true;
+            return;
         }
         take_answers(c, now);
         if (c->lost != losses)
-            return true;
+            return;
     } while (n == READ_SIZE);
-    return any;
 }
 
 static void write_out(struct redis_connection *c, uint64_t now)
@@ -564,17 +561,15 @@ static void check_time(struct redis_connection *c, uint64_t now)
         redis_connection_drop(c, now, "no answer in time");
 }
 
-bool redis_connection_step(struct redis_connection *c, uint64_t now)
+void redis_connection_step(struct redis_connection *c, uint64_t now)
 {
-    bool any = false;
     if (is_wanted(c) && (c->state == REDIS_CONNECTION_IDLE ||
                          (c->state == REDIS_CONNECTION_PAUSED && now >= c->until_ns)))
         start(c, now);
     if (c->state == REDIS_CONNECTION_CONNECTING)
         go_on_connecting(c, now);
     if (c->state >= REDIS_CONNECTION_GREETING)
-        any = read_some(c, now);
+        read_some(c, now);
     check_time(c, now);
     redis_connection_flush(c, now);
-    return any;
 }

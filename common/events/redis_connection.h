@@ -120,8 +120,8 @@ void redis_connection_put_checked(struct redis_connection *c, struct redis_reque
 bool redis_connection_take_back(struct redis_connection *c, struct redis_request *request);
 /* Writes what waits, as far as the socket takes it. */
 void redis_connection_flush(struct redis_connection *c, uint64_t now);
-/* Connects, reads and times out; true when it read anything. */
-bool redis_connection_step(struct redis_connection *c, uint64_t now);
+/* Connects, reads, times out and writes. */
+void redis_connection_step(struct redis_connection *c, uint64_t now);
 /* Has to be given up. The words go to complain(); fails: the next one waits. */
 void redis_connection_drop(struct redis_connection *c, uint64_t now, const char *why);
 uint64_t redis_connection_deadline(const struct redis_connection *c);

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/clock.h"
 #include "common/events/event_json.h"
 #include "common/events/redis_command.h"
 #include "common/events/redis_private.h"
@@ -279,10 +278,25 @@ int redis_settle_enqueue(struct redis_backend *b, struct event *const *events, s
     return send(b, task, call, result);
 }
 
+/* One with a deadline of its own goes alone: its end would be the others' too. */
+static int ack_alone(struct redis_backend *b, const struct delivery *handled, size_t count,
+                     struct backend_call *call)
+{
+    redis_settle_flush(b);
+    struct redis_task *task = redis_task_new(b, &acknowledge);
+    if (!task)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        redis_task_add_id(task, handled[i].id);
+    put_xack(b, task);
+    task->request.replies = 1;
+    return send(b, task, call, 0);
+}
+
 static int gather_ack(struct redis_backend *b, const struct delivery *handled, size_t count,
                       struct backend_call *call)
 {
-    if (b->acks && (redis_task_id_count(b->acks) >= ACKS_MAX || call->deadline_ns))
+    if (b->acks && redis_task_id_count(b->acks) >= ACKS_MAX)
         redis_settle_flush(b);
     if (!b->acks)
         b->acks = redis_task_new(b, &acknowledge);
@@ -291,8 +305,6 @@ static int gather_ack(struct redis_backend *b, const struct delivery *handled, s
     for (size_t i = 0; i < count; i++)
         redis_task_add_id(b->acks, handled[i].id);
     redis_task_add_call(b, b->acks, call);
-    if (call->deadline_ns)
-        redis_settle_flush(b);
     return -EINPROGRESS;
 }
 
@@ -315,7 +327,8 @@ int redis_settle_ack(struct redis_backend *b, const struct delivery *handled, si
     if (count == 0)
         return redis_settle_enqueue(b, emitted, emitted_count, call);
     if (emitted_count == 0)
-        return gather_ack(b, handled, count, call);
+        return call->deadline_ns ? ack_alone(b, handled, count, call)
+                                 : gather_ack(b, handled, count, call);
     struct redis_task *task = redis_task_new(b, &settle);
     if (!task)
         return -ENOMEM;
@@ -344,6 +357,8 @@ int redis_settle_nack(struct redis_backend *b, const struct delivery *refused, s
         redis_task_add_id(task, refused[i].id);
         buf_reset(&b->scratch, SIZE_MAX);
         result = event_json_write(&b->scratch, refused[i].event);
+        if (result == 0 && !buf_ok(&b->scratch))
+            result = -ENOMEM;
         redis_entry_put_dead(&task->request.bytes, b->dead_letters, refused[i].id,
                              (struct span){b->scratch.data, b->scratch.len},
                              reason ? reason : "refused");
