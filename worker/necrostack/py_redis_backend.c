@@ -326,13 +326,11 @@ static const struct py_backend_kind kind = {
     .close = redis_end,
 };
 
-static PyObject *redis_enqueue(PyObject *self, PyObject *args, PyObject *kwargs)
+static PyObject *redis_enqueue(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                               PyObject *keywords)
 {
-    static char *names[] = {"event", NULL};
-    PyObject *event;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:enqueue", names, &event))
-        return NULL;
-    return py_backend_enqueue(&kind, self, event);
+    PyObject *event = py_backend_only_event("enqueue", args, count, keywords);
+    return event ? py_backend_enqueue(&kind, self, event) : NULL;
 }
 
 static PyObject *redis_pull(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -349,20 +347,18 @@ static PyObject *redis_pull(PyObject *self, PyObject *args, PyObject *kwargs)
     return pulling;
 }
 
-static PyObject *redis_ack(PyObject *self, PyObject *args, PyObject *kwargs)
+static PyObject *redis_ack(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                           PyObject *keywords)
 {
-    static char *names[] = {"event", NULL};
-    PyObject *event;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:ack", names, &event))
-        return NULL;
-    return py_backend_ack(&kind, self, event);
+    PyObject *event = py_backend_only_event("ack", args, count, keywords);
+    return event ? py_backend_ack(&kind, self, event) : NULL;
 }
 
 static PyObject *redis_nack(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"event", "reason", NULL};
     PyObject *event, *reason = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:nack", names, &event, &reason))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|U:nack", names, &event, &reason))
         return NULL;
     return py_backend_nack(&kind, self, event, reason);
 }
@@ -401,13 +397,13 @@ static PyObject *redis_exit(PyObject *self, PyObject *args)
 }
 
 static PyMethodDef methods[] = {
-    {"enqueue", (PyCFunction)(void (*)(void))redis_enqueue, METH_VARARGS | METH_KEYWORDS,
+    {"enqueue", (PyCFunction)(void (*)(void))redis_enqueue, METH_FASTCALL | METH_KEYWORDS,
      "enqueue($self, event)\n--\n\nAppends the event to the stream."},
     {"pull", (PyCFunction)(void (*)(void))redis_pull, METH_VARARGS | METH_KEYWORDS,
      "pull($self, timeout=1.0)\n--\n\nThe next event, or None after timeout seconds in vain; a "
      "timeout of None waits for as "
      "long as it takes."},
-    {"ack", (PyCFunction)(void (*)(void))redis_ack, METH_VARARGS | METH_KEYWORDS,
+    {"ack", (PyCFunction)(void (*)(void))redis_ack, METH_FASTCALL | METH_KEYWORDS,
      "ack($self, event)\n--\n\nThe event is handled and is not delivered again."},
     {"nack", (PyCFunction)(void (*)(void))redis_nack, METH_VARARGS | METH_KEYWORDS,
      "nack($self, event, reason='')\n--\n\nThe event goes to the dead letters now."},
