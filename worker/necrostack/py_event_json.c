@@ -64,8 +64,10 @@ int py_event_json_payload(PyObject *event, struct span *json)
     free(e->json);
     e->json = NULL;
     int err = write_payload(&out, e->payload);
-    if (!err)
-        e->json = buf_take(&out, &e->json_len);
+    if (!err && !(e->json = buf_take(&out, &e->json_len))) {
+        PyErr_NoMemory();
+        err = -ENOMEM;
+    }
     buf_free(&out);
     *json = (struct span){e->json, e->json_len};
     return err;
