@@ -322,3 +322,10 @@ def test_model_validate_json():
     ('{"event_type":"T","payload":{"a":%s1%s}}' % ("[" * 50000, "]" * 50000), ("payload",))])
 def test_bad_json(text, place):
     assert places(Event.model_validate_json, text) == [place]
+
+
+@pytest.mark.parametrize("faults", [[{}], [1], 1, [{"loc": ("payload",)}], [{"loc": 1, "msg": 2}]])
+def test_a_validation_error_of_somebodys_own_making_can_be_shown(faults):
+    error = ValidationError("Order", faults)
+    assert str(error) and isinstance(error.errors(include_input=False), list)
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)

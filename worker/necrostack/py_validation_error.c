@@ -47,10 +47,21 @@ PyObject *py_validation_error_raise(PyObject **faults, const char *title)
  */
 static PyObject *faults_of(PyObject *self)
 {
-    PyObject *args = ((PyBaseExceptionObject *)self)->args;
+    PyObject *args = ((PyBaseExceptionObject *)self)->args, *faults;
     if (!args || PyTuple_GET_SIZE(args) != 2 || !PyList_Check(PyTuple_GET_ITEM(args, 1)))
         return NULL;
-    return PyTuple_GET_ITEM(args, 1);
+    faults = PyTuple_GET_ITEM(args, 1);
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(faults); i++)
+        if (!PyDict_Check(PyList_GET_ITEM(faults, i)))
+            return NULL;
+    return faults;
+}
+
+/* A member of a fault, borrowed; None where somebody left it out. */
+static PyObject *member(PyObject *fault, const char *name)
+{
+    PyObject *value = PyDict_GetItemString(fault, name);
+    return value ? value : Py_None;
 }
 
 /* The faults as a new list of new dicts, so that nobody changes the exception. */
@@ -66,7 +77,7 @@ static PyObject *error_errors(PyObject *self, PyObject *args, PyObject *kwargs)
     for (Py_ssize_t i = 0; !err && faults && i < PyList_GET_SIZE(faults); i++) {
         PyObject *fault = PyDict_Copy(PyList_GET_ITEM(faults, i));
         err = fault ? 0 : -1;
-        if (!err && !input)
+        if (!err && !input && PyDict_GetItemString(fault, "input"))
             err = PyDict_DelItemString(fault, "input");
         if (!err)
             err = PyList_Append(list, fault);
@@ -134,16 +145,14 @@ static PyObject *input_text(PyObject *input)
 
 static PyObject *fault_text(PyObject *fault)
 {
-    PyObject *loc = PyDict_GetItemString(fault, "loc"),
-             *input = PyDict_GetItemString(fault, "input");
-    PyObject *place = loc && PyTuple_Check(loc) ? place_text(loc) : PyUnicode_FromString("");
-    PyObject *shown = place ? input_text(input ? input : Py_None) : NULL;
+    PyObject *loc = member(fault, "loc"), *input = member(fault, "input");
+    PyObject *place = PyTuple_Check(loc) ? place_text(loc) : PyUnicode_FromString("");
+    PyObject *shown = place ? input_text(input) : NULL;
     PyObject *text = NULL;
     if (shown)
-        text = PyUnicode_FromFormat(
-            "%U%s  %S [type=%S, input_value=%U, input_type=%s]", place,
-            PyUnicode_GetLength(place) ? "\n" : "", PyDict_GetItemString(fault, "msg"),
-            PyDict_GetItemString(fault, "type"), shown, Py_TYPE(input ? input : Py_None)->tp_name);
+        text = PyUnicode_FromFormat("%U%s  %S [type=%S, input_value=%U, input_type=%s]", place,
+                                    PyUnicode_GetLength(place) ? "\n" : "", member(fault, "msg"),
+                                    member(fault, "type"), shown, Py_TYPE(input)->tp_name);
     Py_XDECREF(shown);
     Py_XDECREF(place);
     return text;
@@ -169,11 +178,11 @@ static PyObject *error_str(PyObject *self)
 
 static PyObject *first_fault_words(PyObject *fault)
 {
-    PyObject *loc = PyDict_GetItemString(fault, "loc"), *msg = PyDict_GetItemString(fault, "msg");
-    PyObject *place = loc && PyTuple_Check(loc) ? place_text(loc) : PyUnicode_FromString("");
+    PyObject *loc = member(fault, "loc"), *msg = member(fault, "msg");
+    PyObject *place = PyTuple_Check(loc) ? place_text(loc) : PyUnicode_FromString("");
     PyObject *words = NULL;
     if (place && PyUnicode_GetLength(place) == 0)
-        words = PyObject_Str(msg ? msg : Py_None);
+        words = PyObject_Str(msg);
     else if (place)
         words = PyUnicode_FromFormat("%U: %S", place, msg);
     Py_XDECREF(place);
