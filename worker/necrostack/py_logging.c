@@ -7,10 +7,10 @@
 #include "worker/necrostack/py_necrostack.h"
 #include "worker/py_compat.h"
 
-static PyObject *logger;  /* logging.getLogger("necrostack.spine") */
-static PyObject *enabled; /* its cache: level -> bool; NULL: it is no plain Logger */
-static PyObject *debug, *info, *warning, *error; /* the levels as int */
-static PyObject *is_enabled_for;                 /* its name */
+static PyObject *logger;               /* logging.getLogger("necrostack.spine") */
+static PyObject *enabled;              /* its cache: level -> bool; NULL: it is no plain Logger */
+static PyObject *debug, *info, *error; /* the levels as int */
+static PyObject *is_enabled_for;       /* its name */
 
 static PyObject *level_object(enum py_logging_level level)
 {
@@ -19,8 +19,6 @@ static PyObject *level_object(enum py_logging_level level)
         return debug;
     case PY_LOGGING_INFO:
         return info;
-    case PY_LOGGING_WARNING:
-        return warning;
     default:
         return error;
     }
@@ -219,11 +217,10 @@ int py_logging_unheard(PyObject *event)
                                           .event = event});
 }
 
-int py_logging_note(enum py_logging_level level, PyObject *event, PyObject *organ,
-                    PyObject *exception, const char *format, ...)
+int py_logging_failed(PyObject *event, PyObject *exception, const char *format, ...)
 {
     va_list ap;
-    if (!py_logging_enabled(level))
+    if (!py_logging_enabled(PY_LOGGING_ERROR))
         return 0;
     va_start(ap, format);
     PyObject *text = PyUnicode_FromFormatV(format, ap);
@@ -231,7 +228,7 @@ int py_logging_note(enum py_logging_level level, PyObject *event, PyObject *orga
     if (!text)
         return -1;
     int err = emit(&(struct py_logging_line){
-        .level = level, .text = text, .event = event, .organ = organ, .exception = exception});
+        .level = PY_LOGGING_ERROR, .text = text, .event = event, .exception = exception});
     Py_DECREF(text);
     return err;
 }
@@ -263,10 +260,9 @@ int py_logging_add(PyObject *module)
     logger = PyObject_CallMethod(logging, "getLogger", "s", "necrostack.spine");
     debug = PyLong_FromLong(PY_LOGGING_DEBUG);
     info = PyLong_FromLong(PY_LOGGING_INFO);
-    warning = PyLong_FromLong(PY_LOGGING_WARNING);
     error = PyLong_FromLong(PY_LOGGING_ERROR);
     is_enabled_for = PyUnicode_InternFromString("isEnabledFor");
-    bool made = logger && debug && info && warning && error && is_enabled_for;
+    bool made = logger && debug && info && error && is_enabled_for;
     int err = made ? find_cache(logging) : -1;
     if (!err)
         err = py_logging_route_init(logging);

@@ -9,7 +9,7 @@
  * py_logging_enabled() first: what is switched off then costs one look into a dict.
  *
  * The functions return 0, or -1 with the exception that a filter or a handler of somebody's raised,
- * as logger.info() would. `event` and `organ` (a str) may be NULL. With the GIL.
+ * as logger.info() would. `event` may be NULL where it says so; `organ` is a str. With the GIL.
  */
 #ifndef WORKER_NECROSTACK_PY_LOGGING_H
 #define WORKER_NECROSTACK_PY_LOGGING_H
@@ -18,12 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum py_logging_level {
-    PY_LOGGING_DEBUG = 10,
-    PY_LOGGING_INFO = 20,
-    PY_LOGGING_WARNING = 30,
-    PY_LOGGING_ERROR = 40
-};
+enum py_logging_level { PY_LOGGING_DEBUG = 10, PY_LOGGING_INFO = 20, PY_LOGGING_ERROR = 40 };
 
 /* Keeps the caller's exception, if there is one. */
 bool py_logging_enabled(enum py_logging_level level);
@@ -36,9 +31,8 @@ int py_logging_emitted(PyObject *event, PyObject *organ, PyObject *const *emitte
 int py_logging_raised(PyObject *event, PyObject *organ, PyObject *exception);
 /* DEBUG "No organ listens to TYPE". */
 int py_logging_unheard(PyObject *event);
-/* Anything else, if the level is on; the format as PyUnicode_FromFormat() has it; `exception` may be
- * NULL. */
-int py_logging_note(enum py_logging_level level, PyObject *event, PyObject *organ,
-                    PyObject *exception, const char *format, ...);
+/* ERROR, anything else, if that is on, with a traceback; the format as PyUnicode_FromFormat() has
+ * it, `event` or NULL. */
+int py_logging_failed(PyObject *event, PyObject *exception, const char *format, ...);
 
 #endif

@@ -62,8 +62,6 @@ static const char *level_name(enum py_logging_level level)
         return "DEBUG";
     case PY_LOGGING_INFO:
         return "INFO";
-    case PY_LOGGING_WARNING:
-        return "WARNING";
     default:
         return "ERROR";
     }

@@ -69,9 +69,8 @@ int spine_acks_failed(struct spine_run *run, PyObject *event)
     if (!error)
         return -1;
     run->spine->stats.ack_errors++;
-    failed = py_logging_enabled(PY_LOGGING_ERROR) &&
-             py_logging_note(PY_LOGGING_ERROR, event, NULL, error, "Failed to acknowledge %U: %S",
-                             ((struct py_event *)event)->type, error);
+    failed = py_logging_failed(event, error, "Failed to acknowledge %U: %S",
+                               ((struct py_event *)event)->type, error);
     Py_DECREF(error);
     return failed ? -1 : 0;
 }

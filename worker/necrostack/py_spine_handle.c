@@ -170,8 +170,8 @@ enum spine_step spine_handle_kept(struct spine_run *run, PyObject *value)
 {
     if (!value) {
         PyObject *error = spine_run_take_failure();
-        int failed = !error || py_logging_note(PY_LOGGING_ERROR, run->event, NULL, error,
-                                               "Failed event store raised exception: %S", error);
+        int failed = !error || py_logging_failed(run->event, error,
+                                                 "Failed event store raised exception: %S", error);
         Py_XDECREF(error);
         if (failed)
             return SPINE_FAILED;

@@ -108,9 +108,8 @@ static int note_failures(struct spine_run *run, PyObject *error)
         PyObject *event = spine_run_emitted(run, run->published + i);
         if (count_failure(run, event))
             return -1;
-        if (py_logging_enabled(PY_LOGGING_ERROR) &&
-            py_logging_note(PY_LOGGING_ERROR, event, NULL, error, "Failed to enqueue %U: %S",
-                            ((struct py_event *)event)->type, error))
+        if (py_logging_failed(event, error, "Failed to enqueue %U: %S",
+                              ((struct py_event *)event)->type, error))
             return -1;
     }
     return 0;
@@ -189,8 +188,8 @@ enum spine_step spine_publish_stored(struct spine_run *run, PyObject *value)
         if (!run->event)
             return SPINE_FAILED;
         error = spine_run_take_failure();
-        failed = !error || py_logging_note(PY_LOGGING_ERROR, run->event, NULL, error,
-                                           "Failed event store raised exception: %S", error);
+        failed = !error || py_logging_failed(run->event, error,
+                                             "Failed event store raised exception: %S", error);
         Py_XDECREF(error);
         if (failed)
             return SPINE_FAILED;

@@ -44,10 +44,8 @@ static enum spine_step pull_failed(struct spine_run *run)
     }
     spine->stats.backend_errors++;
     run->failed_pulls++;
-    if (py_logging_enabled(PY_LOGGING_ERROR) &&
-        py_logging_note(PY_LOGGING_ERROR, NULL, NULL, error,
-                        "Backend pull failed (%llu of %llu): %S", run->failed_pulls,
-                        spine->max_failures, error))
+    if (py_logging_failed(NULL, error, "Backend pull failed (%llu of %llu): %S", run->failed_pulls,
+                          spine->max_failures, error))
         step = SPINE_FAILED;
     else if (run->failed_pulls >= spine->max_failures)
         spine_face_raise_unavailable(run->failed_pulls, error);

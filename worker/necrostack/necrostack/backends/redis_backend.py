@@ -25,8 +25,8 @@ class RedisMetrics:
 
 @dataclass
 class BackendHealth:
-    """What health() found: details hold stream_length, consumer_group, consumer_name, metrics, and
-    error where it is not healthy."""
+    """What health() found. Details of Redis: stream_length, consumer_group, consumer_name, metrics, and
+    error where it is not healthy; of a queue in memory: queue_size and max_size."""
 
     healthy: bool
     latency_ms: float = 0.0
