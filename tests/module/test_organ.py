@@ -86,8 +86,14 @@ def test_what_is_no_organ_is_refused():
         spine(Plain)
     with pytest.raises(TypeError, match="int has no method handle"):
         spine(3)
-    with pytest.raises(TypeError):
-        Spine(organs=None, backend=InMemoryBackend())
+    for wrong in (None, Plain(), InMemoryBackend()):
+        with pytest.raises(TypeError, match=f"organs must be a list of organs, not .*{type(wrong).__name__}"):
+            Spine(organs=wrong, backend=InMemoryBackend())
+
+
+def test_a_class_is_no_backend():
+    with pytest.raises(TypeError, match="not the class .*InMemoryBackend"):
+        Spine(organs=[], backend=InMemoryBackend)
 
 
 def test_an_object_with_the_same_methods_is_as_good():

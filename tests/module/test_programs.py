@@ -101,6 +101,12 @@ def test_etl_loses_no_row(tmp_path, capsys):
         ["line 1002 rejected", "line 1003 rejected"]
 
 
+def test_etl_of_no_file(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        etl.main([str(tmp_path / "orders.csv")])
+    assert "orders.csv" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("source", ["", "city,quantity,price\n", "quantity\n1\n"])
 def test_etl_of_nothing_much(source, tmp_path, capsys):
     file = tmp_path / "orders.csv"

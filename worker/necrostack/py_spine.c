@@ -38,6 +38,11 @@ static int check_methods(PyObject *object, const char *what, const char *const n
 static int take_backend(struct py_spine *self, PyObject *backend)
 {
     static const char *const names[] = {"enqueue", "pull", "ack", NULL};
+    if (PyType_Check(backend)) { /* a forgotten pair of parentheses */
+        PyErr_Format(PyExc_TypeError, "backend must be a backend, not the class %.100s",
+                     ((PyTypeObject *)backend)->tp_name);
+        return -1;
+    }
     if (check_methods(backend, "backend", names))
         return -1;
     Py_XSETREF(self->backend, Py_NewRef(backend));
@@ -59,9 +64,19 @@ static int take_store(struct py_spine *self, PyObject *store)
     return store ? 0 : -1;
 }
 
+/* A copy of anything that can be iterated over. */
+static PyObject *list_of(PyObject *organs)
+{
+    if (Py_TYPE(organs)->tp_iter || PySequence_Check(organs))
+        return PySequence_List(organs);
+    PyErr_Format(PyExc_TypeError, "organs must be a list of organs, not %.100s",
+                 Py_TYPE(organs)->tp_name);
+    return NULL;
+}
+
 static int take_organs(struct py_spine *self, PyObject *organs)
 {
-    PyObject *list = PySequence_List(organs), *routes = list ? spine_routes_make(list) : NULL;
+    PyObject *list = list_of(organs), *routes = list ? spine_routes_make(list) : NULL;
     if (!routes) {
         Py_XDECREF(list);
         return -1;

@@ -121,8 +121,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     if chosen.verbose:
         configure_spine_logger()
-    with (chosen.file.open(newline="", encoding="utf-8") if chosen.file
-          else io.StringIO(SAMPLE)) as source:
+    try:
+        opened = chosen.file.open(newline="", encoding="utf-8") if chosen.file else io.StringIO(SAMPLE)
+    except OSError as error:
+        parser.error(str(error))
+    with opened as source:
         turnover, rejected = asyncio.run(etl(source))
     for city, cents in sorted(turnover.items(), key=lambda entry: -entry[1]):
         print(f"{city:<20} {cents // 100:>10}.{cents % 100:02}")
