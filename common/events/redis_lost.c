@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "common/events/redis_private.h"
+
 #include <errno.h>
 
 #include "common/events/redis_command.h"
-#include "common/events/redis_private.h"
 
 enum { PAGE = 1000 /* more than are ever read ahead */ };
 

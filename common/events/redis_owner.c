@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "common/events/redis_private.h"
+
 #include "common/clock.h"
 #include "common/events/redis_command.h"
-#include "common/events/redis_private.h"
 
 static struct redis_task *task_of(struct redis_request *request)
 {

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/clock.h"
-#include "common/events/redis_command.h"
 #include "common/events/redis_private.h"
 
+#include "common/clock.h"
+#include "common/events/redis_command.h"
+
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <utlist.h>
 
 #define AHEAD_NS     (20 * NS_PER_MS) /* what is fetched ahead lasts about so long */
 #define BLOCK_MAX_NS (2 * NS_PER_S)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "common/events/redis_private.h"
+
 #include "common/events/event_json.h"
 #include "common/events/redis_command.h"
-#include "common/events/redis_private.h"
 
 #include <errno.h>
 #include <stdio.h>

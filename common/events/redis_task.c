@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/clock.h"
 #include "common/events/redis_private.h"
+
+#include "common/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>

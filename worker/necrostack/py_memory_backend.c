@@ -3,7 +3,6 @@
 
 #include "worker/necrostack/py_memory_backend.h"
 
-#include "common/clock.h"
 #include "common/events/memory_backend.h"
 #include "worker/necrostack/py_necrostack.h"
 

@@ -2,7 +2,6 @@
 #include "worker/necrostack/py_value_write.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #include "common/events/event.h"
 #include "common/json_text.h"
