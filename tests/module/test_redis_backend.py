@@ -422,11 +422,14 @@ def test_metrics(make):
     assert [getattr(after, name) for name in names] == [3, 3, 1, 1, 0, 0]
 
 
-def test_repr_tells_what_it_is_without_the_password(redis):
-    backend = RedisBackend("redis://user:hush%21@127.0.0.1:1/3", consumer_name="me")
-    for text in (repr(backend), str(backend)):
+@pytest.mark.parametrize("url", ["redis://user:hush%21@127.0.0.1:1/3", "redis://:a@hush@127.0.0.1:1",
+                                 "redis://127.0.0.1:1/3?db=2&Password=hush"])
+def test_repr_tells_what_it_is_without_the_password(url):
+    backend = RedisBackend(url, consumer_name="me")
+    for text in (repr(backend), str(backend), backend.redis_url):
         assert "hush" not in text
-        assert "RedisBackend" in text and "127.0.0.1:1" in text and STREAM in text and "me" in text
+        assert "127.0.0.1:1" in text
+    assert "RedisBackend" in repr(backend) and STREAM in repr(backend) and "me" in repr(backend)
 
 
 # -- its life --------------------------------------------------------------------------------------

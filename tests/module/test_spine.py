@@ -359,7 +359,7 @@ def test_the_start_event_is_an_event(thing):
     ("max_steps", -1, ValueError), ("max_steps", "1", TypeError), ("max_steps", 2**70, ValueError),
     ("retry_attempts", -1, ValueError), ("retry_attempts", 1.5, TypeError),
     ("retry_base_delay", -0.1, ValueError), ("retry_base_delay", "x", TypeError),
-    ("retry_base_delay", float("nan"), ValueError),
+    ("retry_base_delay", float("nan"), ValueError), ("retry_base_delay", 10**400, ValueError),
     ("max_consecutive_backend_failures", 0, ValueError),
     ("handler_timeout", 0, ValueError), ("handler_timeout", float("inf"), ValueError),
     ("handler_timeout", "soon", TypeError),

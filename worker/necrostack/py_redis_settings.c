@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/buf.h"
 #include "common/clock.h"
 
 enum {
@@ -88,21 +89,27 @@ static int seconds_of(const char *name, PyObject *value, uint64_t *ns)
     return 0;
 }
 
-/* The URL as it may be shown: what stands between the user and the host is taken out. */
+/* The URL as it may be shown: what stands between the user and the host is taken out, and options
+ * with a password, which other clients know. */
 static PyObject *without_password(const char *url)
 {
+    struct buf shown = BUF_INIT;
     const char *scheme = strstr(url, "://");
     const char *from = scheme ? scheme + 3 : url;
-    const char *at = strrchr(from, '@');
+    const char *at = strrchr(from, '@'), *rest = at ? at : url;
     const char *colon = at ? memchr(from, ':', (size_t)(at - from)) : NULL;
-    if (!at)
-        return PyUnicode_FromString(url);
-    size_t kept = (size_t)((colon ? colon : from) - url);
-    PyObject *start = PyUnicode_DecodeUTF8(url, (Py_ssize_t)kept, "replace");
-    PyObject *shown =
-        start ? PyUnicode_FromFormat("%U%s%s", start, colon ? ":***" : "***", at) : NULL;
-    Py_XDECREF(start);
-    return shown;
+    const char *options = strcasestr(rest, "password") ? strchr(rest, '?') : NULL;
+    if (at) {
+        buf_append(&shown, url, (size_t)((colon ? colon : from) - url));
+        buf_puts(&shown, colon ? ":***" : "***");
+    }
+    buf_append(&shown, rest, options ? (size_t)(options - rest) : strlen(rest));
+    buf_puts(&shown, options ? "?***" : "");
+    PyObject *text = buf_ok(&shown)
+                         ? PyUnicode_DecodeUTF8(shown.data, (Py_ssize_t)shown.len, "replace")
+                         : PyErr_NoMemory();
+    buf_free(&shown);
+    return text;
 }
 
 /* host-pid-random: unique, and tells whose it is. */

@@ -121,9 +121,13 @@ static int read_seconds(const char *name, PyObject *given, double *seconds)
 {
     double value = PyFloat_AsDouble(given);
     if (value == -1.0 && PyErr_Occurred()) {
-        PyErr_Format(PyExc_TypeError, "%s must be a number of seconds, not %.100s", name,
-                     Py_TYPE(given)->tp_name);
-        return -1;
+        if (!PyErr_ExceptionMatches(PyExc_OverflowError)) {
+            PyErr_Format(PyExc_TypeError, "%s must be a number of seconds, not %.100s", name,
+                         Py_TYPE(given)->tp_name);
+            return -1;
+        }
+        PyErr_Clear();
+        value = INFINITY; /* an int that no float can hold */
     }
     if (!isfinite(value) || value < 0) {
         PyErr_Format(PyExc_ValueError, "%s must be a finite number of seconds, not negative", name);
