@@ -62,8 +62,22 @@ static int parse_db(struct redis_url *url, struct span text, char *error, size_t
     return 0;
 }
 
-/* ?db=N; options that other clients know are not for this one and say nothing about where Redis is.
- */
+static int replace(char **text, struct span value, char *error, size_t size)
+{
+    char *decoded = NULL;
+    int result = decode(value, &decoded);
+    if (result < 0) {
+        free(decoded);
+        return result == -EINVAL ? refuse(error, size, "redis_url: a NUL in user or password")
+                                 : result;
+    }
+    free(*text);
+    *text = decoded;
+    return 0;
+}
+
+/* ?db=N&username=U&password=P go before what stands elsewhere; other options that other clients
+ * know are not for this one and say nothing about where Redis is. */
 static int parse_query(struct redis_url *url, struct span query, char *error, size_t size)
 {
     int result = 0;
@@ -71,7 +85,13 @@ static int parse_query(struct redis_url *url, struct span query, char *error, si
         struct span value = cut(&query, '&'), name = cut(&value, '=');
         if (span_equal(name, "db"))
             result = parse_db(url, value, error, size);
+        else if (span_equal(name, "username") && value.len)
+            result = replace(&url->user, value, error, size);
+        else if (span_equal(name, "password") && value.len)
+            result = replace(&url->password, value, error, size);
     }
+    if (result == 0 && url->user && !url->password)
+        result = (url->password = strdup("")) ? 0 : -ENOMEM;
     return result;
 }
 
@@ -82,11 +102,7 @@ static int parse_user(struct redis_url *url, struct span info, char *error, size
     int result = user.len ? decode(user, &url->user) : 0;
     if (result == 0 && has_password && info.len)
         result = decode(info, &url->password);
-    if (result == -EINVAL)
-        return refuse(error, size, "redis_url: a NUL in user or password");
-    if (result == 0 && url->user && !url->password)
-        result = (url->password = strdup("")) ? 0 : -ENOMEM;
-    return result;
+    return result == -EINVAL ? refuse(error, size, "redis_url: a NUL in user or password") : result;
 }
 
 static int parse_host(struct redis_url *url, struct span place, char *error, size_t size)

@@ -6,6 +6,7 @@
  *   unix://[[user]:password@]/path[?db=N]
  *   rediss://…                                             refused: this hiredis has no TLS
  *
+ * The options username=U and password=P replace what stands before the @; others are passed over.
  * User, password, host and path may be percent-encoded. redis_url_show() and the errors contain
  * neither user nor password. Pure.
  */

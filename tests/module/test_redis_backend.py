@@ -423,7 +423,8 @@ def test_metrics(make):
 
 
 @pytest.mark.parametrize("url", ["redis://user:hush%21@127.0.0.1:1/3", "redis://:a@hush@127.0.0.1:1",
-                                 "redis://127.0.0.1:1/3?db=2&Password=hush"])
+                                 "redis://127.0.0.1:1/3?db=2&Password=hush",
+                                 "redis://user:old@127.0.0.1:1?password=x@hush"])
 def test_repr_tells_what_it_is_without_the_password(url):
     backend = RedisBackend(url, consumer_name="me")
     for text in (repr(backend), str(backend), backend.redis_url):
@@ -663,6 +664,7 @@ def test_url_with_password_and_user(new_redis):
     assert use(server.url_as(password="se%3Acr%40t%2F")) == "A"
     server.client.acl_setuser("bob", enabled=True, passwords=["+pw"], commands=["+@all"], keys=["*"])
     assert use(server.url_as(user="bob", password="pw")) == "A"
+    assert use(server.url_as() + "?username=bob&password=pw") == "A"
 
 
 def test_tls_is_refused_at_once_where_it_cannot_be_had():

@@ -90,21 +90,21 @@ static int seconds_of(const char *name, PyObject *value, uint64_t *ns)
 }
 
 /* The URL as it may be shown: what stands between the user and the host is taken out, and options
- * with a password, which other clients know. */
+ * with a password. */
 static PyObject *without_password(const char *url)
 {
     struct buf shown = BUF_INIT;
     const char *scheme = strstr(url, "://");
     const char *from = scheme ? scheme + 3 : url;
-    const char *at = strrchr(from, '@'), *rest = at ? at : url;
+    const char *options = strchrnul(from, '?');
+    const char *at = memrchr(from, '@', (size_t)(options - from)), *rest = at ? at : url;
     const char *colon = at ? memchr(from, ':', (size_t)(at - from)) : NULL;
-    const char *options = strcasestr(rest, "password") ? strchr(rest, '?') : NULL;
     if (at) {
         buf_append(&shown, url, (size_t)((colon ? colon : from) - url));
         buf_puts(&shown, colon ? ":***" : "***");
     }
-    buf_append(&shown, rest, options ? (size_t)(options - rest) : strlen(rest));
-    buf_puts(&shown, options ? "?***" : "");
+    buf_append(&shown, rest, (size_t)(options - rest));
+    buf_puts(&shown, strcasestr(options, "password") ? "?***" : options);
     PyObject *text = buf_ok(&shown)
                          ? PyUnicode_DecodeUTF8(shown.data, (Py_ssize_t)shown.len, "replace")
                          : PyErr_NoMemory();
