@@ -261,7 +261,8 @@ static void free_all(struct redis_backend *b)
 
 void redis_backend_end_wait(struct redis_backend *b)
 {
-    struct redis_task *task = b->wait.id ? redis_owner_begin_return(b) : NULL;
+    bool there = b->wait.id && strcmp(b->wait.run, b->work.run) == 0;
+    struct redis_task *task = there ? redis_owner_begin_return(b) : NULL;
     char id[24];
     if (!task)
         return;

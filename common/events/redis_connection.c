@@ -24,6 +24,7 @@ enum {
     READ_SIZE = 64 * 1024,
     READER_KEEP = 1024 * 1024, /* what the parser may keep between answers */
     OUT_KEEP = 256 * 1024,
+    OF_CLIENT = 2, /* the last greetings: CLIENT ID, INFO */
     SHOWN_SIZE = 256,
     WORDS_SIZE = 512
 };
@@ -150,8 +151,10 @@ void redis_connection_drop(struct redis_connection *c, uint64_t now, const char 
     bool was_ready = c->state == REDIS_CONNECTION_READY;
     close_socket(c);
     c->state = REDIS_CONNECTION_PAUSED;
-    if (c->id)
+    if (was_ready && c->id) {
         c->lost_id = c->id;
+        memcpy(c->lost_run, c->run, sizeof(c->run));
+    }
     c->id = 0;
     c->lost++;
     c->failures++;
@@ -176,7 +179,9 @@ static void greet(struct redis_connection *c)
 {
     const struct redis_url *url = c->url;
     char number[24];
-    c->greetings = 1;
+    c->greetings = OF_CLIENT;
+    c->ends_lost = false;
+    c->run[0] = '\0';
     if (url->password) {
         c->greetings++;
         if (url->user)
@@ -190,12 +195,18 @@ static void greet(struct redis_connection *c)
         redis_command_put(&c->out, "SELECT", number, NULL);
     }
     redis_command_put(&c->out, "CLIENT", "ID", NULL);
-    if (c->lost_id) {
-        c->greetings++;
-        snprintf(number, sizeof(number), "%lld", c->lost_id);
-        redis_command_put(&c->out, "CLIENT", "KILL", "ID", number, NULL);
-    }
+    redis_command_put(&c->out, "INFO", "server", NULL);
     c->state = REDIS_CONNECTION_GREETING;
+}
+
+/* The last greeting, once it is known that the server is the one that had the lost connection. */
+static void end_lost(struct redis_connection *c)
+{
+    char number[24];
+    snprintf(number, sizeof(number), "%lld", c->lost_id);
+    redis_command_put(&c->out, "CLIENT", "KILL", "ID", number, NULL);
+    c->ends_lost = true;
+    c->greetings = 1;
 }
 
 static int start_connect(struct redis_connection *c, int family, const struct sockaddr *address,
@@ -297,6 +308,15 @@ static void deny(struct redis_connection *c, uint64_t now, const char *why)
     c->hooks->denied(c->owner, c);
 }
 
+static void note_run(struct redis_connection *c, const char *info)
+{
+    static const char name[] = "run_id:";
+    const char *run = strstr(info, name);
+    if (run)
+        snprintf(c->run, sizeof(c->run), "%.*s", (int)strcspn(run + strlen(name), "\r\n"),
+                 run + strlen(name));
+}
+
 static void be_ready(struct redis_connection *c)
 {
     c->state = REDIS_CONNECTION_READY;
@@ -306,12 +326,19 @@ static void be_ready(struct redis_connection *c)
     c->hooks->ready(c->owner, c);
 }
 
-/* CLIENT may be forbidden or unknown, for it is only needed after a loss; a password that is
- * missing shows here too. */
+/* A server that does not know AUTH quotes what came with it. */
+static const char *refusal(const struct redis_connection *c, const redisReply *reply,
+                           enum redis_error error)
+{
+    bool of_password = c->greetings > OF_CLIENT + (c->url->db != 0);
+    return of_password && error == REDIS_ERROR_OTHER ? "the server has no AUTH" : reply->str;
+}
+
+/* CLIENT and INFO may be forbidden or unknown, for they are only needed after a loss; a password
+ * that is missing shows here too. */
 static void greeted(struct redis_connection *c, redisReply *reply, uint64_t now)
 {
-    unsigned of_client = c->lost_id ? 2 : 1;
-    bool optional = c->greetings <= of_client;
+    bool optional = c->greetings <= OF_CLIENT;
     if (reply->type == REDIS_REPLY_ERROR) {
         struct span text = {reply->str, reply->len};
         enum redis_error error = redis_error_of(text);
@@ -321,13 +348,19 @@ static void greeted(struct redis_connection *c, redisReply *reply, uint64_t now)
             return;
         }
         if (!optional || error == REDIS_ERROR_LATER) {
-            redis_connection_drop(c, now, reply->str);
+            redis_connection_drop(c, now, refusal(c, reply, error));
             return;
         }
     }
-    if (c->greetings == of_client && reply->type == REDIS_REPLY_INTEGER)
+    if (c->greetings == OF_CLIENT && reply->type == REDIS_REPLY_INTEGER)
         c->id = reply->integer;
-    if (--c->greetings == 0)
+    if (reply->type == REDIS_REPLY_STRING)
+        note_run(c, reply->str);
+    if (--c->greetings > 0)
+        return;
+    if (c->lost_id && !c->ends_lost && strcmp(c->run, c->lost_run) == 0)
+        end_lost(c);
+    else
         be_ready(c);
 }
 

@@ -11,7 +11,7 @@
  *
  * After a loss the next connection first ends the lost one at the server (CLIENT KILL), so that
  * what was sent and not yet executed is not executed later: only then can be found out what
- * happened.
+ * happened. A server that was started since has ended it, and has given its number to another.
  */
 #ifndef COMMON_EVENTS_REDIS_CONNECTION_H
 #define COMMON_EVENTS_REDIS_CONNECTION_H
@@ -84,6 +84,8 @@ enum redis_connection_state {
     REDIS_CONNECTION_READY
 };
 
+enum { REDIS_RUN_SIZE = 41 };
+
 struct redis_connection {
     enum redis_connection_state state;
     int fd, epoll_fd;
@@ -103,7 +105,10 @@ struct redis_connection {
     unsigned failures;   /* in a row */
     uint64_t until_ns;   /* the end of the pause, or of the patience with connecting and greeting */
     uint64_t made, lost; /* how often */
-    long long id, lost_id; /* of this connection at the server, and of the one before */
+    long long id,
+        lost_id;    /* of this connection at the server, and of the last one that was ready */
+    bool ends_lost; /* it has been told to */
+    char run[REDIS_RUN_SIZE], lost_run[REDIS_RUN_SIZE]; /* of the server; "": not known */
 };
 
 void redis_connection_init(struct redis_connection *c, const struct redis_url *url,

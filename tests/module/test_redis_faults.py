@@ -91,6 +91,32 @@ def test_a_call_outlives_a_short_absence(redis):
     assert types(redis) == ["BEFORE", "DURING"]
 
 
+def test_a_restart_makes_nobody_end_connections_of_others(redis):
+    """The numbers of the connections before are given anew to whoever comes first."""
+
+    def connect(count):
+        return [socket.create_connection(("127.0.0.1", redis.port)) for _ in range(count)]
+
+    def is_alive(other):
+        other.settimeout(20 * PATIENCE)
+        other.sendall(b"PING\r\n")
+        return other.recv(10) == b"+PONG\r\n"
+
+    async def main():
+        others = connect(30)  # so that its number is a higher one than those of a server's first clients
+        async with backend_of(redis) as backend:
+            await backend.enqueue(Event("A"))
+            redis.restart()
+            others += connect(90)
+            await backend.enqueue(Event("B"))
+            assert backend.metrics.reconnections == 1
+            assert all(is_alive(other) for other in others[30:])
+        for other in others:
+            other.close()
+
+    go(main())
+
+
 def test_an_acknowledgement_outlives_a_restart(redis):
     redis.config(appendfsync="always", appendonly="yes")
 
@@ -417,7 +443,8 @@ def test_a_user_without_the_right(redis):
     go(main())
 
 
-@pytest.mark.parametrize("says", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\1\2\3" * 10, b"$99999999999\r\n", b"+OK\r\n" * 50])
+@pytest.mark.parametrize("says", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\1\2\3" * 10, b"$99999999999\r\n", b"+OK\r\n" * 50,
+                                  b"-ERR unknown command 'AUTH', with args beginning with: 'hush'\r\n"])
 def test_something_else_listens_there(says):
     server = socket.create_server(("127.0.0.1", 0))
     stop = threading.Event()
