@@ -101,6 +101,16 @@ def test_etl_loses_no_row(tmp_path, capsys):
         ["line 1002 rejected", "line 1003 rejected"]
 
 
+@pytest.mark.parametrize("start, city, shown", [(b"\xef\xbb\xbf", b"Graz", "Graz"),
+                                               (b"", b"M\xfcnchen", "M\N{REPLACEMENT CHARACTER}Nchen")])
+def test_etl_of_what_spreadsheets_write(tmp_path, capsys, start, city, shown):
+    file = tmp_path / "orders.csv"
+    file.write_bytes(start + b"city,quantity,price\r\n" + city + b",1,2\r\n")
+    etl.main([str(file)])
+    out, err = capsys.readouterr()
+    assert out.split() == [shown, "2.00"] and err == ""
+
+
 def test_etl_of_no_file(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         etl.main([str(tmp_path / "orders.csv")])

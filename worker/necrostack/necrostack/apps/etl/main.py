@@ -121,8 +121,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     if chosen.verbose:
         configure_spine_logger()
-    try:
-        opened = chosen.file.open(newline="", encoding="utf-8") if chosen.file else io.StringIO(SAMPLE)
+    try:  # spreadsheets begin UTF-8 with a mark of it; what is no UTF-8 costs letters, not rows
+        opened = (chosen.file.open(newline="", encoding="utf-8-sig", errors="replace") if chosen.file
+                  else io.StringIO(SAMPLE))
     except OSError as error:
         parser.error(str(error))
     with opened as source:
