@@ -328,11 +328,21 @@ static const char *missing(const struct redis_settings *s)
     return s->max_retries == 0 ? "max_retries" : NULL;
 }
 
+static bool is_name_of_ahead(const char *consumer)
+{
+    size_t len = strlen(consumer), end = strlen(REDIS_AHEAD_SUFFIX);
+    return len >= end && strcmp(consumer + len - end, REDIS_AHEAD_SUFFIX) == 0;
+}
+
 struct backend *redis_backend_open(const struct redis_settings *settings, char *error, size_t size)
 {
     const char *wrong = missing(settings);
     if (wrong) {
         snprintf(error, size, "%s: missing", wrong);
+        return NULL;
+    }
+    if (is_name_of_ahead(settings->consumer)) {
+        snprintf(error, size, "consumer_name: must not end with " REDIS_AHEAD_SUFFIX);
         return NULL;
     }
     struct redis_backend *b = calloc(1, sizeof(*b));

@@ -14,6 +14,7 @@
  *
  * Attempts are hand-outs: a delivery counts when a pull returns it, whatever was fetched ahead and
  * whenever the process dies. What is fetched ahead belongs to the consumer "NAME:ahead" until then.
+ * No NAME ends so, for a delivery of such a consumer counts as none.
  * A pull of many counts all of them, so who wants attempts exact in a crash pulls one at a time,
  * which costs nothing else. At most about 20 ms worth of work are fetched ahead, and not more than
  * read_ahead deliveries; slow handlers leave the rest to other consumers. Names of consumers must

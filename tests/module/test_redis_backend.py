@@ -695,6 +695,7 @@ def test_urls_that_are_none(url):
         ("consumer_group", "", ValueError),
         ("consumer_name", 7, TypeError),
         ("consumer_name", "", ValueError),
+        ("consumer_name", "me:ahead", ValueError),
         ("dlq_stream", b"x", TypeError),
         ("dlq_stream", "", ValueError),
         ("pool_size", "10", TypeError),

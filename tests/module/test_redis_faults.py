@@ -174,6 +174,15 @@ def test_without_a_server_every_call_says_so(redis):
     go(main())
 
 
+def test_a_call_whose_time_is_over_at_once_says_so(redis):
+    async def main():
+        async with backend_of(redis, timeout=1e-9) as backend:
+            with pytest.raises(ConnectionError, match="."):
+                await backend.enqueue(Event("A"))
+
+    go(main())
+
+
 def test_a_host_that_is_none():
     async def main():
         async with RedisBackend("redis://no.such.host.invalid:1", timeout=SHORT) as backend:

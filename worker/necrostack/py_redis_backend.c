@@ -199,6 +199,8 @@ static PyObject *redis_error(PyObject *owner, struct py_backend *bridge, int err
     (void)owner;
     if (error == ESHUTDOWN)
         words = "the RedisBackend is closed";
+    else if (!*words) /* its time was over before anything had gone wrong */
+        words = error == ENOTCONN ? "no answer in time" : strerror(error);
     PyObject *type = class_of_error(error);
     PyObject *text =
         type ? PyUnicode_DecodeUTF8(words, (Py_ssize_t)strlen(words), "replace") : NULL;
