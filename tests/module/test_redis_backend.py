@@ -17,6 +17,7 @@ import pytest
 from necrostack.backends import RedisBackend
 from necrostack.backends.redis_backend import BackendHealth, RedisMetrics
 from necrostack.core import Event
+from necrostack.core.event import ValidationError
 from redis_help import PENDING, STREAM, go, pending, pull_all
 from station import PATIENCE, wait_until
 
@@ -53,6 +54,28 @@ def test_an_event_goes_in_and_comes_out(make):
     got = go(main())
     assert got == sent and type(got) is Event
     assert got.timestamp == sent.timestamp and got.payload == sent.payload
+
+
+def test_what_is_no_json_any_more_is_refused_with_its_place(redis, make):
+    event = Event("ORDER", {"a": 1})
+    event.payload["when"] = event.timestamp
+
+    async def main():
+        async with make() as backend:
+            with pytest.raises(ValidationError, match=r"payload\.when"):
+                await backend.enqueue(event)
+            event.payload.pop("when")
+            await backend.enqueue(event)
+            got = await backend.pull(timeout=5)
+            got.payload["when"] = got.timestamp
+            with pytest.raises(ValidationError, match=r"payload\.when"):
+                await backend.nack(got, "spoilt")
+            got.payload.pop("when")
+            await backend.nack(got, "spoilt")
+            assert backend.metrics.events_failed == 1 and pending(redis) == 0
+
+    go(main())
+    assert [body["payload"] for body in bodies(redis)] == [{"a": 1}]
 
 
 def test_first_in_first_out(make):

@@ -191,6 +191,27 @@ def test_other_failure_modes_acknowledge(redis, mode, stored):
     go(main())
 
 
+def test_a_payload_that_was_spoilt_later_is_its_handlers_failure(redis):
+    """And names the place, whatever is done with events that find no room."""
+
+    def emits(event):
+        spoilt = Event("B")
+        spoilt.payload["when"] = spoilt.timestamp
+        return [Event("B"), spoilt]
+
+    async def main():
+        async with backend_of(redis) as backend:
+            spine = Spine([organ(["A"], emits)], backend, enqueue_failure_mode=EnqueueFailureMode.FAIL,
+                          handler_failure_mode=HandlerFailureMode.STORE)
+            async with running(spine, Event("A")):
+                await until(lambda: backend.metrics.events_acked == 1)
+            [(event, error)] = spine.failed_event_store.get_all()
+            assert event.event_type == "A" and error.errors()[0]["loc"] == ("payload", "when")
+            assert redis.client.xlen(STREAM) == 1
+
+    go(main())
+
+
 def test_two_spines_share_the_work(redis):
     seen = {"one": [], "two": []}
 

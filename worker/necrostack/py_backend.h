@@ -35,7 +35,7 @@ struct py_backend_kind {
     PyTypeObject *type;
     /* A run with a start event is over when the backend is empty: nobody else can add to it. */
     bool ends_when_empty;
-    /* Events are written as JSON: py_event_ready() comes before an enqueue. */
+    /* Events are written as JSON: py_event_ready() comes before that. */
     bool writes;
     /* The bridge for the loop that runs now, a new reference; NULL and an exception. */
     struct py_backend *(*here)(PyObject *owner);

@@ -94,8 +94,11 @@ static int begin_ack(struct operation *op)
                : backend_ack(op->bridge->backend, &op->delivery, 1, NULL, 0, &op->under.call);
 }
 
+/* The dead letter has the event as it is now. */
 static int begin_nack(struct operation *op)
 {
+    if (op->kind->writes && py_event_ready(op->event))
+        return -1;
     int found = find_delivery(op);
     return found <= 0 ? found
                       : backend_nack(op->bridge->backend, &op->delivery, 1, op->text_utf8,

@@ -319,6 +319,7 @@ static PyTypeObject redis_type;
 
 static const struct py_backend_kind kind = {
     .type = &redis_type,
+    .writes = true,
     .here = redis_here,
     .error = redis_error,
     .handed_out = redis_handed_out,
