@@ -40,8 +40,8 @@
  *   reads are repeated, and what the lost answer brought is fetched again, without counting.
  * A call that ended with -ENOTCONN may have happened if it had been sent; an event is then neither
  * lost nor known to be there. -ENOBUFS (maxmemory), -EACCES: nothing happened, neither emitted
- * events nor the acknowledgement. Loading, read-only and busy servers are tried again like lost
- * connections.
+ * events nor the acknowledgement. (Unless MULTI alone is not allowed to the user.) Loading,
+ * read-only and busy servers are tried again like lost connections.
  *
  * health.waiting is the length of the stream, acknowledged entries included.
  */
