@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "worker/necrostack/py_memory_backend.h"
 #include "worker/necrostack/py_necrostack.h"
+#include "worker/necrostack/py_spine_late.h"
 #include "worker/py_compat.h"
 
 #include <errno.h>
@@ -131,164 +132,6 @@ void spine_run_prepare(struct spine_run *run, struct spine_call *call)
     call->call.plain.done = call_done;
 }
 
-/* --- waits that last too long ------------------------------------------------------------- */
-
-/* asyncio knows one way to interrupt what a task waits for: the task is cancelled, and whoever did
- * it recognises the CancelledError, as asyncio.timeout() does. */
-static int interrupt(struct spine_run *run)
-{
-    PyObject *count = NULL, *done;
-    if (PyObject_HasAttrString(run->task, "cancelling")) { /* since Python 3.11 */
-        count = PyObject_CallMethod(run->task, "cancelling", NULL);
-        if (!count)
-            return -1;
-        run->cancelling = PyLong_AsLong(count);
-        Py_DECREF(count);
-    }
-    run->late = true;
-    run->late_at = 0;
-    done = PyObject_CallMethod(run->task, "cancel", NULL);
-    Py_XDECREF(done);
-    return done ? 0 : -1;
-}
-
-static int set_timer(struct spine_run *run);
-
-static PyObject *timer_fired(PyObject *self, PyObject *unused)
-{
-    struct spine_run *run = (struct spine_run *)self;
-    int failed = 0;
-    (void)unused;
-    Py_CLEAR(run->timer);
-    if (run->late_at == 0 || run->coroutine.state != PY_COROUTINE_SUSPENDED)
-        Py_RETURN_NONE;
-    if (clock_mono_ns() < run->late_at)
-        failed = set_timer(run);
-    else if (run->late_means == SPINE_LATE_HANDLER || spine_run_stopped(run))
-        failed = interrupt(run);
-    else {
-        run->late_at =
-            clock_mono_ns() + SPINE_PULL_GRACE_NS; /* a pull may take its time until stop() */
-        failed = set_timer(run);
-    }
-    if (failed)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
-static int set_timer(struct spine_run *run)
-{
-    static PyMethodDef method = {"wait_is_too_long", timer_fired, METH_NOARGS, NULL};
-    PyObject *loop = py_backend_running_loop(), *callback = NULL;
-    uint64_t now = clock_mono_ns();
-    double seconds = run->late_at > now ? (double)(run->late_at - now) / NS_PER_S : 0.0;
-    if (loop)
-        callback = PyCFunction_New(&method, (PyObject *)run);
-    if (callback)
-        run->timer = PyObject_CallMethod(loop, "call_later", "dO", seconds + 0.0005, callback);
-    Py_XDECREF(callback);
-    Py_XDECREF(loop);
-    return run->timer ? 0 : -1;
-}
-
-static int find_task(struct spine_run *run)
-{
-    PyObject *asyncio = PyImport_ImportModule("asyncio");
-    if (asyncio)
-        run->task = PyObject_CallMethod(asyncio, "current_task", NULL);
-    Py_XDECREF(asyncio);
-    return run->task ? 0 : -1;
-}
-
-/* A timer that is set already is left: what it finds to be too early, it is set again for. So a
- * handler that awaits sets one in every handler_timeout, not one an event. */
-static int run_suspended(struct py_coroutine *self)
-{
-    struct spine_run *run = of(self);
-    if (run->late_at == 0 || run->late)
-        return 0;
-    if (!run->task && find_task(run))
-        return -1;
-    return run->timer || run->task == Py_None ? 0 : set_timer(run);
-}
-
-/* A handler that awaits can be cancelled where it does; in between only the watchdog can reach it.
- */
-static void run_before_step(struct py_coroutine *self)
-{
-    struct spine_run *run = of(self);
-    if (run->state == SPINE_HANDLED)
-        py_watchdog_begin(&run->watch,
-                          run->late || run->overtime ? clock_mono_ns() : run->called_at);
-}
-
-static void run_after_step(struct py_coroutine *self)
-{
-    struct spine_run *run = of(self);
-    if (run->state == SPINE_HANDLED && py_watchdog_end(&run->watch))
-        run->overtime = true;
-}
-
-static void drop_timer(struct spine_run *run)
-{
-    PyObject *result;
-    if (!run->timer)
-        return;
-    result = PyObject_CallMethod(run->timer, "cancel", NULL);
-    if (!result)
-        PyErr_WriteUnraisable((PyObject *)run);
-    Py_XDECREF(result);
-    Py_CLEAR(run->timer);
-}
-
-/* Takes our request to cancel back. True: nobody else asked for it too. */
-static bool uncancel(struct spine_run *run)
-{
-    PyObject *before, *left = NULL;
-    long count = 0;
-    before = py_take_exception();
-    if (PyObject_HasAttrString(run->task, "uncancel")) {
-        left = PyObject_CallMethod(run->task, "uncancel", NULL);
-        count = left ? PyLong_AsLong(left) - run->cancelling : -1;
-        if (PyErr_Occurred())
-            PyErr_WriteUnraisable((PyObject *)run);
-    }
-    Py_XDECREF(left);
-    if (before)
-        py_raise_again(before);
-    return count <= 0;
-}
-
-static bool is_cancelled_error(void)
-{
-    PyObject *before, *asyncio, *class;
-    bool is;
-    before = py_take_exception();
-    asyncio = PyImport_ImportModule("asyncio");
-    class = asyncio ? PyObject_GetAttrString(asyncio, "CancelledError") : NULL;
-    is = class && PyErr_GivenExceptionMatches(before, class);
-    if (PyErr_Occurred())
-        PyErr_WriteUnraisable(NULL);
-    Py_XDECREF(class);
-    Py_XDECREF(asyncio);
-    if (before)
-        py_raise_again(before);
-    return is;
-}
-
-/* After a wait that we interrupted: our CancelledError becomes a TimeoutError, which is a failure
- * like others; somebody else's passes. */
-static void end_interruption(struct spine_run *run, PyObject *value)
-{
-    bool ours = uncancel(run);
-    if (!value && is_cancelled_error()) {
-        if (ours)
-            PyErr_SetNone(PyExc_TimeoutError);
-        else
-            run->late = false;
-    }
-}
-
 /* --- the event in hand -------------------------------------------------------------------- */
 
 void spine_run_forget_event(struct spine_run *run)
@@ -350,7 +193,7 @@ static void leave(struct spine_run *run)
     if (run->settle.under_way)
         forget_call(run, &run->settle);
     spine_run_forget_event(run);
-    drop_timer(run);
+    spine_late_leave(run);
     Py_CLEAR(run->waiter);
     Py_CLEAR(run->task);
     if (run->spine->run == run)
@@ -445,7 +288,7 @@ static PySendResult run_advance(struct py_coroutine *self, PyObject *value, PyOb
     run->late_at = 0;
     Py_CLEAR(run->waiter);
     if (run->late)
-        end_interruption(run, value);
+        spine_late_end(run, value);
     switch (go(run, value)) {
     case SPINE_WAIT:
     case SPINE_YIELD:
@@ -521,9 +364,9 @@ PyObject *spine_run_new(struct py_spine *spine, PyObject *start, bool unlimited)
 {
     static const struct py_coroutine_ops ops = {.name = "Spine.run",
                                                 .advance = run_advance,
-                                                .suspended = run_suspended,
-                                                .before_step = run_before_step,
-                                                .after_step = run_after_step};
+                                                .suspended = spine_late_suspended,
+                                                .before_step = spine_late_before_step,
+                                                .after_step = spine_late_after_step};
     struct spine_run *run;
     if (PyType_Ready(&run_type))
         return NULL;
