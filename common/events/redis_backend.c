@@ -20,7 +20,7 @@ enum { READ_AHEAD = 512 };
 static void finish_health(void *owner, struct redis_request *request, redisReply *last)
 {
     struct redis_backend *b = owner;
-    struct redis_task *task = (struct redis_task *)request;
+    struct redis_task *task = redis_task_of(request);
     struct health_call *call = (struct health_call *)task->calls;
     if (call && !request->error)
         call->health = (struct backend_health){
@@ -32,7 +32,7 @@ static void finish_health(void *owner, struct redis_request *request, redisReply
 
 static void lost_health(void *owner, struct redis_request *request)
 {
-    redis_task_end(owner, (struct redis_task *)request, -ENOTCONN);
+    redis_task_end(owner, redis_task_of(request), -ENOTCONN);
 }
 
 static const struct redis_request_kind health = {
@@ -63,12 +63,7 @@ static int ask_health(struct backend *backend, struct health_call *call)
     redis_command_put(&task->request.bytes, "XLEN", b->stream, NULL);
     task->request.replies = 2;
     b->touched = true;
-    if (!buf_ok(&task->request.bytes)) {
-        redis_task_end(b, task, 0);
-        return -ENOMEM;
-    }
-    redis_task_add_call(b, task, &call->call);
-    return redis_task_put(b, &b->work, task);
+    return redis_task_ask(b, task, &call->call, 0);
 }
 
 /* --- delete --------------------------------------------------------------------------------- */
@@ -76,7 +71,7 @@ static int ask_health(struct backend *backend, struct health_call *call)
 static void finish_delete(void *owner, struct redis_request *request, redisReply *last)
 {
     (void)last;
-    redis_task_end(owner, (struct redis_task *)request, redis_error_number(request->error));
+    redis_task_end(owner, redis_task_of(request), redis_error_number(request->error));
 }
 
 static const struct redis_request_kind delete = {.loss = REDIS_LOSS_REPEAT,
@@ -91,12 +86,7 @@ int redis_backend_delete(struct backend *backend, const char *stream, struct bac
     redis_command_put(&task->request.bytes, "DEL", stream ? stream : b->stream, NULL);
     task->request.replies = 1;
     b->touched = true;
-    if (!buf_ok(&task->request.bytes)) {
-        redis_task_end(b, task, 0);
-        return -ENOMEM;
-    }
-    redis_task_add_call(b, task, call);
-    return redis_task_put(b, &b->work, task);
+    return redis_task_ask(b, task, call, 0);
 }
 
 /* --- operations ----------------------------------------------------------------------------- */

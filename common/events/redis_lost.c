@@ -7,11 +7,6 @@
 
 enum { PAGE = 1000 /* more than are ever read ahead */ };
 
-static struct redis_task *task_of(struct redis_request *request)
-{
-    return (struct redis_task *)request;
-}
-
 void redis_lost_note(struct redis_backend *b, bool direct, struct delivery_id seen)
 {
     if (direct && !b->lost.direct) {
@@ -46,7 +41,7 @@ static bool is_here(const struct redis_backend *b, struct delivery_id id)
 static void found(void *owner, struct redis_request *request, redisReply *last)
 {
     struct redis_backend *b = owner;
-    struct redis_task *task = task_of(request);
+    struct redis_task *task = redis_task_of(request);
     struct redis_pending_line lines[PAGE];
     size_t count = 0;
     bool listed = !request->error && last->type == REDIS_REPLY_ARRAY;
@@ -67,7 +62,7 @@ static void found(void *owner, struct redis_request *request, redisReply *last)
 static void lost_again(void *owner, struct redis_request *request)
 {
     redis_lost_step(owner, false);
-    redis_task_end(owner, task_of(request), 0);
+    redis_task_end(owner, redis_task_of(request), 0);
 }
 
 static const struct redis_request_kind find = {

@@ -4,30 +4,25 @@
 #include "common/clock.h"
 #include "common/events/redis_command.h"
 
-static struct redis_task *task_of(struct redis_request *request)
-{
-    return (struct redis_task *)request;
-}
-
 static void finish(void *owner, struct redis_request *request, redisReply *last)
 {
     struct redis_backend *b = owner;
     (void)last;
     if (request->error == REDIS_ERROR_NO_GROUP)
         b->reading.group_missing = true;
-    redis_task_end(b, task_of(request), 0);
+    redis_task_end(b, redis_task_of(request), 0);
 }
 
 static void lost(void *owner, struct redis_request *request)
 {
-    redis_task_end(owner, task_of(request), 0);
+    redis_task_end(owner, redis_task_of(request), 0);
 }
 
 /* Is it ours still? What somebody else has claimed meanwhile is left to him. */
 static void look_for_owner(void *owner, struct redis_request *request)
 {
     struct redis_backend *b = owner;
-    struct redis_task *task = task_of(request);
+    struct redis_task *task = redis_task_of(request);
     const struct delivery_id *ids = redis_task_ids(task);
     struct buf *out = &request->check;
     request->check_replies = (unsigned)redis_task_id_count(task);

@@ -10,11 +10,6 @@
 #define PERIOD_MOST_NS  NS_PER_S
 enum { WHOLE_PAGE = 1000 /* entries listed where Redis cannot leave out those in work */ };
 
-static struct redis_task *task_of(struct redis_request *request)
-{
-    return (struct redis_task *)request;
-}
-
 static bool ends_ahead(const redisReply *consumer)
 {
     size_t len = strlen(REDIS_AHEAD_SUFFIX);
@@ -51,7 +46,7 @@ static void end_claim(struct redis_backend *b, struct redis_task *task, bool don
 static void lost(void *owner, struct redis_request *request)
 {
     redis_lost_note(owner, false, (struct delivery_id){0});
-    end_claim(owner, task_of(request), false);
+    end_claim(owner, redis_task_of(request), false);
 }
 
 static bool is_list(const struct redis_request *request, const redisReply *reply)
@@ -74,7 +69,7 @@ static void bury_deleted(struct redis_backend *b, struct redis_task *task, const
 static void claimed(void *owner, struct redis_request *request, redisReply *last)
 {
     struct redis_backend *b = owner;
-    struct redis_task *task = task_of(request);
+    struct redis_task *task = redis_task_of(request);
     if (is_list(request, last)) {
         bury_deleted(b, task, last);
         b->backend.counters.recovered += last->elements;
@@ -86,7 +81,7 @@ static void claimed(void *owner, struct redis_request *request, redisReply *last
 static void claimed_dead(void *owner, struct redis_request *request, redisReply *last)
 {
     struct redis_backend *b = owner;
-    struct redis_task *task = task_of(request);
+    struct redis_task *task = redis_task_of(request);
     struct redis_entry entry;
     char reason[REDIS_REASON_SIZE];
     snprintf(reason, sizeof(reason), "delivered %lu times and never acknowledged",
@@ -160,7 +155,7 @@ void redis_pending_claim(struct redis_backend *b, struct redis_pending_line *lin
 static void listed(void *owner, struct redis_request *request, redisReply *last)
 {
     struct redis_backend *b = owner;
-    struct redis_task *task = task_of(request);
+    struct redis_task *task = redis_task_of(request);
     struct redis_pending_line lines[REDIS_PAGE];
     size_t count = 0, room = task->added;
     b->pending.busy = false;
@@ -182,7 +177,7 @@ static void not_listed(void *owner, struct redis_request *request)
 {
     struct redis_backend *b = owner;
     b->pending.busy = false;
-    redis_task_end(b, task_of(request), 0);
+    redis_task_end(b, redis_task_of(request), 0);
 }
 
 static const struct redis_request_kind list = {

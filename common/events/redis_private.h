@@ -115,6 +115,11 @@ static inline struct redis_backend *redis_backend_of(struct backend *b)
     return (struct redis_backend *)b;
 }
 
+static inline struct redis_task *redis_task_of(struct redis_request *request)
+{
+    return (struct redis_task *)request;
+}
+
 /* --- redis_backend.c --- */
 
 /* The server ends the connection that waits, so that nothing more is given to it. */
@@ -131,6 +136,10 @@ void redis_task_add_call(struct redis_backend *b, struct redis_task *task,
 void redis_task_add_id(struct redis_task *task, struct delivery_id id);
 size_t redis_task_id_count(const struct redis_task *task);
 const struct delivery_id *redis_task_ids(const struct redis_task *task);
+/* For an operation: puts it on the connection for work, with its call or NULL. What the operation
+ * returns; where that is an error, `result` (of making it) or -ENOMEM, the task has gone. */
+int redis_task_ask(struct redis_backend *b, struct redis_task *task, struct backend_call *call,
+                   int result);
 /* Puts it on a connection; when memory was short for its bytes it ends with -ENOMEM. */
 int redis_task_put(struct redis_backend *b, struct redis_connection *c, struct redis_task *task);
 void redis_task_forget(struct redis_backend *b, struct backend_call *call);

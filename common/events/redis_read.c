@@ -15,11 +15,6 @@ enum {
     SKIP_MAX = 31
 };
 
-static struct redis_task *task_of(struct redis_request *request)
-{
-    return (struct redis_task *)request;
-}
-
 /* --- keeping what was fetched --------------------------------------------------------------- */
 
 /* False: it is none, and goes to the dead letters, or memory is short, and it stays pending. */
@@ -106,7 +101,7 @@ static bool may_use(struct redis_backend *b, const struct redis_request *request
 static void read_direct(void *owner, struct redis_request *request, redisReply *last)
 {
     struct redis_backend *b = owner;
-    struct redis_task *task = task_of(request);
+    struct redis_task *task = redis_task_of(request);
     const redisReply *list = redis_entry_list(last);
     b->reading.direct = false;
     if (may_use(b, request)) {
@@ -126,7 +121,7 @@ static void read_ahead(void *owner, struct redis_request *request, redisReply *l
 {
     struct redis_backend *b = owner;
     const redisReply *list = redis_entry_list(last);
-    struct redis_task *task = task_of(request);
+    struct redis_task *task = redis_task_of(request);
     b->reading.ahead = false;
     if (may_use(b, request)) {
         size_t got = list ? list->elements : 0;
@@ -150,13 +145,13 @@ static void read_blocked(void *owner, struct redis_request *request, redisReply 
         note_seen(b, list);
         redis_read_keep(b, list, 0, clock_mono_ns());
     }
-    redis_task_end(b, task_of(request), 0);
+    redis_task_end(b, redis_task_of(request), 0);
 }
 
 static void lost_direct(void *owner, struct redis_request *request)
 {
     struct redis_backend *b = owner;
-    struct redis_task *task = task_of(request);
+    struct redis_task *task = redis_task_of(request);
     b->reading.direct = false;
     b->reading.ask = true;
     redis_lost_note(b, task->own, task->after);
@@ -168,7 +163,7 @@ static void lost_ahead(void *owner, struct redis_request *request)
     struct redis_backend *b = owner;
     b->reading.ahead = false;
     redis_lost_note(b, false, (struct delivery_id){0});
-    redis_task_end(b, task_of(request), 0);
+    redis_task_end(b, redis_task_of(request), 0);
 }
 
 static void lost_blocked(void *owner, struct redis_request *request)
@@ -177,7 +172,7 @@ static void lost_blocked(void *owner, struct redis_request *request)
     b->reading.blocked = false;
     b->reading.ask = true;
     redis_lost_note(b, false, (struct delivery_id){0});
-    redis_task_end(b, task_of(request), 0);
+    redis_task_end(b, redis_task_of(request), 0);
 }
 
 static void created(void *owner, struct redis_request *request, redisReply *last)
@@ -185,7 +180,7 @@ static void created(void *owner, struct redis_request *request, redisReply *last
     bool there = last->type == REDIS_REPLY_ERROR && strncmp(last->str, "BUSYGROUP", 9) == 0;
     if (request->error && !there) /* somebody else may have been faster */
         redis_pull_fail(owner, redis_error_number(request->error));
-    redis_task_end(owner, task_of(request), 0);
+    redis_task_end(owner, redis_task_of(request), 0);
 }
 
 static const struct redis_request_kind create = {.loss = REDIS_LOSS_REPEAT, .finish = created};

@@ -13,11 +13,6 @@ enum {
     ACKS_MAX = 512        /* acknowledgements in one command */
 };
 
-static struct redis_task *task_of(struct redis_request *request)
-{
-    return (struct redis_task *)request;
-}
-
 /* --- what became of it ---------------------------------------------------------------------- */
 
 static void note_newest(struct redis_backend *b, const redisReply *reply)
@@ -56,7 +51,7 @@ static enum redis_error error_of(struct redis_backend *b, struct redis_task *tas
 static void finish(void *owner, struct redis_request *request, redisReply *last)
 {
     struct redis_backend *b = owner;
-    struct redis_task *task = task_of(request);
+    struct redis_task *task = redis_task_of(request);
     enum redis_error error = error_of(b, task, last);
     if (!error) {
         b->backend.counters.enqueued += task->added;
@@ -72,7 +67,7 @@ static void finish(void *owner, struct redis_request *request, redisReply *last)
 static void look_for_event(void *owner, struct redis_request *request)
 {
     struct redis_backend *b = owner;
-    struct redis_task *task = task_of(request);
+    struct redis_task *task = redis_task_of(request);
     struct buf *out = &request->check;
     struct delivery_id first = {task->after.high, task->after.low + 1};
     redis_command_start(out, 6);
@@ -90,7 +85,7 @@ static void look_for_event(void *owner, struct redis_request *request)
 
 static void look_from_the_end(void *owner, struct redis_request *request)
 {
-    struct redis_task *task = task_of(request);
+    struct redis_task *task = redis_task_of(request);
     task->before = (struct delivery_id){0};
     task->pages = 0;
     look_for_event(owner, request);
@@ -118,7 +113,7 @@ static struct delivery_id just_before(struct delivery_id id)
 
 static void looked_for_event(void *owner, struct redis_request *request, redisReply *reply)
 {
-    struct redis_task *task = task_of(request);
+    struct redis_task *task = redis_task_of(request);
     struct redis_entry last;
     size_t count = reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0;
     for (size_t i = 0; i < count; i++)
@@ -144,7 +139,7 @@ static const struct redis_request_kind publish = {.loss = REDIS_LOSS_CHECK,
 static void look_for_pending(void *owner, struct redis_request *request)
 {
     struct redis_backend *b = owner;
-    struct redis_task *task = task_of(request);
+    struct redis_task *task = redis_task_of(request);
     const struct delivery_id *ids = redis_task_ids(task);
     request->check_replies = (unsigned)redis_task_id_count(task);
     for (size_t i = 0; i < request->check_replies; i++) {
@@ -177,7 +172,7 @@ static const struct redis_request_kind settle = {.loss = REDIS_LOSS_CHECK,
 static void look_for_dead_letters(void *owner, struct redis_request *request)
 {
     struct redis_backend *b = owner;
-    if (task_of(request)->looked) {
+    if (redis_task_of(request)->looked) {
         look_for_pending(owner, request);
         return;
     }
@@ -187,7 +182,7 @@ static void look_for_dead_letters(void *owner, struct redis_request *request)
 
 static void looked_for_dead_letters(void *owner, struct redis_request *request, redisReply *reply)
 {
-    struct redis_task *task = task_of(request);
+    struct redis_task *task = redis_task_of(request);
     if (task->looked) {
         looked_for_pending(owner, request, reply);
         return;
@@ -244,22 +239,6 @@ static void end(struct redis_backend *b, struct redis_task *task, size_t additio
     redis_command_put(&task->request.bytes, "EXEC", NULL);
 }
 
-static int send(struct redis_backend *b, struct redis_task *task, struct backend_call *call,
-                int result)
-{
-    if (result == 0 && (!buf_ok(&task->request.bytes) || !buf_ok(&task->ids)))
-        result = -ENOMEM;
-    if (result < 0) {
-        buf_free(&task->request.bytes);
-        buf_free(&task->ids);
-        redis_task_end(b, task, 0);
-        return result;
-    }
-    if (call)
-        redis_task_add_call(b, task, call);
-    return redis_task_put(b, &b->work, task);
-}
-
 int redis_settle_enqueue(struct redis_backend *b, struct event *const *events, size_t count,
                          struct backend_call *call)
 {
@@ -276,7 +255,7 @@ int redis_settle_enqueue(struct redis_backend *b, struct event *const *events, s
     task->request.replies = 1;
     if (count > 1)
         end(b, task, count);
-    return send(b, task, call, result);
+    return redis_task_ask(b, task, call, result);
 }
 
 /* One with a deadline of its own goes alone: its end would be the others' too. */
@@ -291,7 +270,7 @@ static int ack_alone(struct redis_backend *b, const struct delivery *handled, si
         redis_task_add_id(task, handled[i].id);
     put_xack(b, task);
     task->request.replies = 1;
-    return send(b, task, call, 0);
+    return redis_task_ask(b, task, call, 0);
 }
 
 static int gather_ack(struct redis_backend *b, const struct delivery *handled, size_t count,
@@ -338,7 +317,7 @@ int redis_settle_ack(struct redis_backend *b, const struct delivery *handled, si
     begin(task);
     int result = add_events(b, task, emitted, emitted_count);
     end(b, task, emitted_count);
-    return send(b, task, call, result);
+    return redis_task_ask(b, task, call, result);
 }
 
 /* --- dead letters --------------------------------------------------------------------------- */
@@ -366,7 +345,7 @@ int redis_settle_nack(struct redis_backend *b, const struct delivery *refused, s
     }
     task->dead = count;
     end(b, task, count);
-    return send(b, task, call, result);
+    return redis_task_ask(b, task, call, result);
 }
 
 void redis_settle_bury(struct redis_backend *b, const struct redis_entry *entry, const char *reason)
@@ -382,5 +361,5 @@ void redis_settle_bury(struct redis_backend *b, const struct redis_entry *entry,
                          (struct span){b->scratch.data, b->scratch.len}, reason);
     task->dead = 1;
     end(b, task, 1);
-    (void)send(b, task, NULL, buf_ok(&b->scratch) ? 0 : -ENOMEM);
+    (void)redis_task_ask(b, task, NULL, buf_ok(&b->scratch) ? 0 : -ENOMEM);
 }

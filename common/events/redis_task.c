@@ -11,13 +11,13 @@ enum { BYTES_KEEP = 4096 /* of a spare task */ };
 
 static void drop(void *owner, struct redis_request *request)
 {
-    redis_task_end(owner, (struct redis_task *)request, -ENOTCONN);
+    redis_task_end(owner, redis_task_of(request), -ENOTCONN);
 }
 
 static void finish(void *owner, struct redis_request *request, redisReply *last)
 {
     (void)last;
-    redis_task_end(owner, (struct redis_task *)request, 0);
+    redis_task_end(owner, redis_task_of(request), 0);
 }
 
 static void checked(void *owner, struct redis_request *request, redisReply *reply)
@@ -132,6 +132,22 @@ int redis_task_put(struct redis_backend *b, struct redis_connection *c, struct r
     buf_free(&task->ids);
     redis_task_end(b, task, -ENOMEM);
     return -ENOMEM;
+}
+
+int redis_task_ask(struct redis_backend *b, struct redis_task *task, struct backend_call *call,
+                   int result)
+{
+    if (result == 0 && (!buf_ok(&task->request.bytes) || !buf_ok(&task->ids)))
+        result = -ENOMEM;
+    if (result < 0) {
+        buf_free(&task->request.bytes);
+        buf_free(&task->ids);
+        redis_task_end(b, task, 0);
+        return result;
+    }
+    if (call)
+        redis_task_add_call(b, task, call);
+    return redis_task_put(b, &b->work, task);
 }
 
 void redis_task_abandon(struct redis_backend *b, struct redis_task *task)
