@@ -1,33 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/events/redis_connection.h"
 
-#include "common/events/redis_command.h"
+#include "common/events/redis_greeting.h"
+#include "common/events/redis_socket.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 #include <utlist.h>
 
 #include "common/clock.h"
 
 #define PAUSE_FIRST_NS (20 * NS_PER_MS)
 #define PAUSE_LAST_NS  (2 * NS_PER_S)
-enum {
-    READ_SIZE = 64 * 1024,
-    READER_KEEP = 1024 * 1024, /* what the parser may keep between answers */
-    OUT_KEEP = 256 * 1024,
-    OF_CLIENT = 2, /* the last greetings: CLIENT ID, INFO */
-    SHOWN_SIZE = 256,
-    WORDS_SIZE = 512
-};
+enum { READ_SIZE = 64 * 1024, SHOWN_SIZE = 256, WORDS_SIZE = 512 };
 
 void redis_connection_init(struct redis_connection *c, const struct redis_url *url,
                            const struct redis_hooks *hooks, void *owner, int epoll_fd,
@@ -41,29 +29,10 @@ void redis_connection_init(struct redis_connection *c, const struct redis_url *u
                                    .timeout_ns = timeout_ns};
 }
 
-static void close_socket(struct redis_connection *c)
-{
-    if (c->fd >= 0)
-        close(c->fd);
-    c->fd = -1;
-    if (c->reader)
-        redisReaderFree(c->reader);
-    c->reader = NULL;
-    buf_reset(&c->out, OUT_KEEP);
-    c->out_sent = 0;
-}
-
-static void forget_addresses(struct redis_connection *c)
-{
-    if (c->addresses)
-        freeaddrinfo(c->addresses);
-    c->addresses = c->next_address = NULL;
-}
-
 void redis_connection_close(struct redis_connection *c)
 {
-    close_socket(c);
-    forget_addresses(c);
+    redis_socket_close(c);
+    redis_socket_forget_addresses(c);
     buf_free(&c->out);
     c->state = REDIS_CONNECTION_IDLE;
 }
@@ -105,7 +74,7 @@ static void start_checking(struct redis_connection *c, struct redis_request *req
 {
     c->checking += !request->checking;
     request->checking = true;
-    buf_reset(&request->check, OUT_KEEP);
+    buf_reset(&request->check, REDIS_SOCKET_KEEP);
     request->kind->check(c->owner, request);
 }
 
@@ -149,7 +118,7 @@ static void sort_out_sent(struct redis_connection *c)
 void redis_connection_drop(struct redis_connection *c, uint64_t now, const char *why)
 {
     bool was_ready = c->state == REDIS_CONNECTION_READY;
-    close_socket(c);
+    redis_socket_close(c);
     c->state = REDIS_CONNECTION_PAUSED;
     if (was_ready && c->id) {
         c->lost_id = c->id;
@@ -167,137 +136,26 @@ void redis_connection_drop(struct redis_connection *c, uint64_t now, const char 
 
 /* --- connecting ----------------------------------------------------------------------------- */
 
-static void watch(struct redis_connection *c, int operation, bool out)
-{
-    struct epoll_event event = {.events = EPOLLIN | (out ? EPOLLOUT : 0)};
-    c->wants_out = out;
-    if (epoll_ctl(c->epoll_fd, operation, c->fd, &event) < 0)
-        complain(c, strerror(errno));
-}
-
-static void greet(struct redis_connection *c)
-{
-    const struct redis_url *url = c->url;
-    char number[24];
-    c->greetings = OF_CLIENT;
-    c->ends_lost = false;
-    c->run[0] = '\0';
-    if (url->password) {
-        c->greetings++;
-        if (url->user)
-            redis_command_put(&c->out, "AUTH", url->user, url->password, NULL);
-        else
-            redis_command_put(&c->out, "AUTH", url->password, NULL);
-    }
-    if (url->db) {
-        c->greetings++;
-        snprintf(number, sizeof(number), "%d", url->db);
-        redis_command_put(&c->out, "SELECT", number, NULL);
-    }
-    redis_command_put(&c->out, "CLIENT", "ID", NULL);
-    redis_command_put(&c->out, "INFO", "server", NULL);
-    c->state = REDIS_CONNECTION_GREETING;
-}
-
-/* The last greeting, once it is known that the server is the one that had the lost connection. */
-static void end_lost(struct redis_connection *c)
-{
-    char number[24];
-    snprintf(number, sizeof(number), "%lld", c->lost_id);
-    redis_command_put(&c->out, "CLIENT", "KILL", "ID", number, NULL);
-    c->ends_lost = true;
-    c->greetings = 1;
-}
-
-static int start_connect(struct redis_connection *c, int family, const struct sockaddr *address,
-                         socklen_t len)
-{
-    int yes = 1;
-    c->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (c->fd < 0)
-        return -errno;
-    if (family != AF_UNIX) {
-        (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
-        (void)setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof(yes));
-    }
-    if (connect(c->fd, address, len) < 0 && errno != EINPROGRESS) {
-        int error = -errno;
-        close_socket(c);
-        return error;
-    }
-    c->reader = redisReaderCreate();
-    if (!c->reader) {
-        close_socket(c);
-        return -ENOMEM;
-    }
-    c->reader->maxbuf = READER_KEEP;
-    c->state = REDIS_CONNECTION_CONNECTING;
-    watch(c, EPOLL_CTL_ADD, true);
-    return 0;
-}
-
-static int connect_unix(struct redis_connection *c)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(c->url->path) >= sizeof(address.sun_path))
-        return -ENAMETOOLONG;
-    strcpy(address.sun_path, c->url->path);
-    return start_connect(c, AF_UNIX, (struct sockaddr *)&address, sizeof(address));
-}
-
-/* The next address that does not refuse at once. */
-static int connect_next(struct redis_connection *c)
-{
-    int result = -EHOSTUNREACH;
-    while (c->next_address) {
-        struct addrinfo *address = c->next_address;
-        c->next_address = address->ai_next;
-        result = start_connect(c, address->ai_family, address->ai_addr, address->ai_addrlen);
-        if (result == 0)
-            break;
-    }
-    return result;
-}
-
 static void start(struct redis_connection *c, uint64_t now)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     c->until_ns = now + c->timeout_ns;
-    if (c->url->path) {
-        int result = connect_unix(c);
-        if (result < 0)
-            redis_connection_drop(c, now, strerror(-result));
-        return;
-    }
-    forget_addresses(c);
-    int failed = getaddrinfo(c->url->host, c->url->port, &hints, &c->addresses);
-    if (failed) {
-        c->addresses = NULL;
-        redis_connection_drop(c, now, gai_strerror(failed));
-        return;
-    }
-    c->next_address = c->addresses;
-    int result = connect_next(c);
-    if (result < 0)
-        redis_connection_drop(c, now, strerror(-result));
+    const char *failed = redis_socket_open(c);
+    if (failed)
+        redis_connection_drop(c, now, failed);
+    else
+        c->state = REDIS_CONNECTION_CONNECTING;
 }
 
 static void go_on_connecting(struct redis_connection *c, uint64_t now)
 {
-    struct pollfd out = {.fd = c->fd, .events = POLLOUT};
-    int error = 0;
-    socklen_t len = sizeof(error);
-    if (poll(&out, 1, 0) <= 0)
+    bool connected;
+    const char *failed = redis_socket_go_on(c, &connected);
+    if (failed)
+        redis_connection_drop(c, now, failed);
+    if (!connected)
         return;
-    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-        error = errno;
-    if (error == 0) {
-        greet(c);
-        return;
-    }
-    close_socket(c);
-    if (connect_next(c) < 0)
-        redis_connection_drop(c, now, strerror(error));
+    redis_greeting_send(c);
+    c->state = REDIS_CONNECTION_GREETING;
 }
 
 /* --- answers -------------------------------------------------------------------------------- */
@@ -308,60 +166,31 @@ static void deny(struct redis_connection *c, uint64_t now, const char *why)
     c->hooks->denied(c->owner, c);
 }
 
-static void note_run(struct redis_connection *c, const char *info)
-{
-    static const char name[] = "run_id:";
-    const char *run = strstr(info, name);
-    if (run)
-        snprintf(c->run, sizeof(c->run), "%.*s", (int)strcspn(run + strlen(name), "\r\n"),
-                 run + strlen(name));
-}
-
 static void be_ready(struct redis_connection *c)
 {
     c->state = REDIS_CONNECTION_READY;
     c->lost_id = 0;
     c->made++;
-    forget_addresses(c);
+    redis_socket_forget_addresses(c);
     c->hooks->ready(c->owner, c);
 }
 
-/* A server that does not know AUTH quotes what came with it. */
-static const char *refusal(const struct redis_connection *c, const redisReply *reply,
-                           enum redis_error error)
-{
-    bool of_password = c->greetings > OF_CLIENT + (c->url->db != 0);
-    return of_password && error == REDIS_ERROR_OTHER ? "the server has no AUTH" : reply->str;
-}
-
-/* CLIENT and INFO may be forbidden or unknown, for they are only needed after a loss; a password
- * that is missing shows here too. */
 static void greeted(struct redis_connection *c, redisReply *reply, uint64_t now)
 {
-    bool optional = c->greetings <= OF_CLIENT;
-    if (reply->type == REDIS_REPLY_ERROR) {
-        struct span text = {reply->str, reply->len};
-        enum redis_error error = redis_error_of(text);
-        bool no_password = reply->len >= 6 && memcmp(reply->str, "NOAUTH", 6) == 0;
-        if (no_password || (error == REDIS_ERROR_DENIED && !optional)) {
-            deny(c, now, reply->str);
-            return;
-        }
-        if (!optional || error == REDIS_ERROR_LATER) {
-            redis_connection_drop(c, now, refusal(c, reply, error));
-            return;
-        }
-    }
-    if (c->greetings == OF_CLIENT && reply->type == REDIS_REPLY_INTEGER)
-        c->id = reply->integer;
-    if (reply->type == REDIS_REPLY_STRING)
-        note_run(c, reply->str);
-    if (--c->greetings > 0)
-        return;
-    if (c->lost_id && !c->ends_lost && strcmp(c->run, c->lost_run) == 0)
-        end_lost(c);
-    else
+    const char *why = reply->str;
+    switch (redis_greeting_take(c, reply, &why)) {
+    case REDIS_GREETING_GOES_ON:
+        break;
+    case REDIS_GREETING_DONE:
         be_ready(c);
+        break;
+    case REDIS_GREETING_FAILED:
+        redis_connection_drop(c, now, why);
+        break;
+    case REDIS_GREETING_DENIED:
+        deny(c, now, why);
+        break;
+    }
 }
 
 /* Not now: the request is sent again, or dropped, as after a loss. */
@@ -485,12 +314,13 @@ static void write_out(struct redis_connection *c, uint64_t now)
         c->out_sent += (size_t)n;
     }
     if (c->out_sent == c->out.len) {
-        buf_reset(&c->out, OUT_KEEP);
+        buf_reset(&c->out, REDIS_SOCKET_KEEP);
         c->out_sent = 0;
     }
     bool want = c->out.len > 0;
-    if (want != c->wants_out)
-        watch(c, EPOLL_CTL_MOD, want);
+    int result = want != c->wants_out ? redis_socket_watch(c, EPOLL_CTL_MOD, want) : 0;
+    if (result < 0)
+        complain(c, strerror(-result));
 }
 
 /* Those that find out go before all others, which wait for them. */

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: tests/unit/redis_driver.c common/buf.c common/clock.c common/codec.c common/events/event.c
- * common/events/event_json.c common/events/event_time.c common/events/redis_ahead.c
- * common/events/redis_backend.c common/events/redis_command.c common/events/redis_connection.c
- * common/events/redis_entry.c common/events/redis_error.c common/events/redis_lost.c
- * common/events/redis_owner.c common/events/redis_pending.c common/events/redis_pull.c
- * common/events/redis_read.c common/events/redis_settle.c common/events/redis_task.c
+/* links: tests/unit/redis_driver.c common/buf.c common/clock.c common/codec.c
+ * common/events/event.c common/events/event_json.c common/events/event_time.c
+ * common/events/redis_ahead.c common/events/redis_backend.c common/events/redis_command.c
+ * common/events/redis_connection.c common/events/redis_entry.c common/events/redis_error.c
+ * common/events/redis_greeting.c common/events/redis_lost.c common/events/redis_owner.c
+ * common/events/redis_pending.c common/events/redis_pull.c common/events/redis_read.c
+ * common/events/redis_settle.c common/events/redis_socket.c common/events/redis_task.c
  * common/events/redis_url.c common/json_compact.c common/json_scan.c common/json_text.c
  * common/seeded_hash.c common/time_text.c common/urlencoded.c common/utf8.c */
 /* The Redis backend at a server that works: what it promises about deliveries and attempts. */
