@@ -5,7 +5,7 @@
  * A state is a function that does its step and says what comes next: the next state at once, a wait
  * (the state set then gets the value, or NULL with the exception), a turn for the loop, or the end.
  * The table is in py_spine_run.c; the steps are in py_spine_pull.c, py_spine_handle.c and
- * py_spine_publish.c:
+ * py_spine_publish.c; what bounds its waits is py_spine_late.c:
  *
  *   BEGIN -> PUBLISH (the start event) -> PULL -> PULLED -> TAKE -> HANDLE <-> HANDLED -> PUBLISH
  *   <-> PUBLISHED -> ACK -> ACKED -> PULL ... -> END
