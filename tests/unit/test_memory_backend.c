@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: common/events/memory_backend.c common/events/event.c common/clock.c common/utf8.c common/buf.c
- * common/codec.c -lsodium */
+/* links: common/events/memory_backend.c common/events/event.c common/clock.c common/utf8.c
+ * common/buf.c common/codec.c -lsodium */
 /* A queue in memory: order, bound, pulls that wait, references. */
 #include "common/clock.h"
 #include "common/events/memory_backend.h"
