@@ -43,6 +43,14 @@ async def aside(function, *args):
     return await asyncio.get_running_loop().run_in_executor(None, function, *args)
 
 
+async def in_the_end(operation):
+    """One call of short patience may be too few on a busy machine."""
+    for _ in range(100):
+        with contextlib.suppress(ConnectionError):
+            return await operation()
+    return await operation()
+
+
 # -- the server goes away --------------------------------------------------------------------------
 
 
@@ -351,7 +359,7 @@ def test_too_many_clients(redis):
             with pytest.raises((ConnectionError, RuntimeError), match="(?i)max number of clients"):
                 await backend.enqueue(Event("A"))
             await aside(lambda: redis.config(maxclients=1000))
-            await backend.enqueue(Event("B"))
+            await in_the_end(lambda: backend.enqueue(Event("B")))
 
     go(main())
 
