@@ -323,7 +323,8 @@ def test_stop_from_a_handler_settles_what_was_handled(redis):
             async with running(spine):
                 await until(lambda: len(seen) == 6)
                 await until(lambda: pending(redis) == 0)
-        assert seen == list(range(6))
+        assert seen[:3] == [0, 1, 2]
+        assert sorted(seen) == list(range(6))  # what was read ahead comes when it is found again
 
     spine = None
     go(main())
