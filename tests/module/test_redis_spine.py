@@ -212,6 +212,27 @@ def test_a_payload_that_was_spoilt_later_is_its_handlers_failure(redis):
     go(main())
 
 
+def test_a_list_that_changes_while_it_is_looked_at(redis):
+    """Whose payload has become something with code of its own, which runs when it is written."""
+
+    class Clears(list):
+        def __iter__(self):
+            emitted.clear()
+            return iter(["seen"])
+
+    emitted = [Event("B", {"n": n}) for n in range(3)]
+    emitted[0].payload["odd"] = Clears()
+
+    async def main():
+        async with backend_of(redis) as backend:
+            spine = Spine([organ(["A"], lambda event: emitted)], backend)
+            async with running(spine, Event("A")):
+                await until(lambda: backend.metrics.events_acked == 4)
+            assert not emitted and spine.get_stats().events_emitted == 3
+
+    go(main())
+
+
 def test_two_spines_share_the_work(redis):
     seen = {"one": [], "two": []}
 

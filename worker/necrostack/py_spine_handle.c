@@ -74,18 +74,27 @@ static void collect(struct spine_run *run, PyObject *event)
     run->emitted[run->emitted_count++] = py_event_of(event);
 }
 
-/* All of a list or nothing. */
-static int collect_list(struct spine_run *run, PyObject *list)
+static int collect_all(struct spine_run *run, PyObject *events)
 {
-    Py_ssize_t count = PyList_GET_SIZE(list);
+    Py_ssize_t count = PyTuple_GET_SIZE(events);
     for (Py_ssize_t i = 0; i < count; i++)
-        if (check_event(run, PyList_GET_ITEM(list, i), "a list with "))
+        if (check_event(run, PyTuple_GET_ITEM(events, i), "a list with "))
             return -1;
     if (make_room(run, (size_t)count))
         return -1;
     for (Py_ssize_t i = 0; i < count; i++)
-        collect(run, PyList_GET_ITEM(list, i));
+        collect(run, PyTuple_GET_ITEM(events, i));
     return 0;
+}
+
+/* All of a list or nothing. As it is now: what a payload has become may run code when it is looked
+ * at, which may change the list. */
+static int collect_list(struct spine_run *run, PyObject *list)
+{
+    PyObject *events = PyList_AsTuple(list);
+    int failed = events ? collect_all(run, events) : -1;
+    Py_XDECREF(events);
+    return failed;
 }
 
 static int collect_result(struct spine_run *run, PyObject *result)
