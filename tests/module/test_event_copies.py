@@ -6,6 +6,7 @@ import gc
 import pickle
 import sys
 import threading
+import weakref
 from typing import Generic, TypeVar
 
 import pytest
@@ -225,3 +226,60 @@ def test_attributes_in_a_cycle_are_collected():
     del event
     gc.collect()
     assert ended.is_set()
+
+
+class Emptying(dict):
+    """A value of a payload that empties a dict when it is read, and takes the room that gets free."""
+
+    def __init__(self, fields):
+        super().__init__(k=1)
+        self.fields = fields
+
+    def keys(self):
+        self.fields.clear()
+        self.since = [f"{n:08x}" + ID[8:] for n in range(200)]
+        return ["k"]
+
+    def __iter__(self):
+        return iter(self.keys())
+
+
+def set_state_of(fields):
+    event = Event.__new__(Event)
+    event.__setstate__((fields, None))
+    return event
+
+
+@pytest.mark.parametrize("made", [
+    Event.model_validate, set_state_of, lambda fields: Event("T").model_copy(update=fields)],
+    ids=["validate", "setstate", "copy"])
+def test_a_dict_that_is_emptied_while_it_is_read(made):
+    fields = {"event_type": "T"}
+    fields.update(payload={"a": Emptying(fields)}, id=f"{ID} "[:-1],  # that nobody else keeps
+                  timestamp="+".join(["2024-01-02T03:04:05", "00:00"]))
+    event = made(fields)
+    assert fields == {} and event.payload == {"a": {"k": 1}}
+    assert event.id == ID and event.timestamp.isoformat() == "2024-01-02T03:04:05+00:00"
+
+
+def test_a_default_that_goes_while_it_is_read():
+    class Mine(Event):
+        payload = {"n": 1}
+
+    class Keys:
+        def __iter__(self):
+            defaults.clear()
+            alive.append(payload() is not None)
+            return iter(["k"])
+
+    class Unusual(dict):
+        def keys(self):
+            return Keys()
+
+        __iter__ = None  # so that the keys are asked for
+
+    alive, defaults = [], Mine.__event_defaults__
+    defaults["payload"] = Unusual(k=1)
+    payload = weakref.ref(defaults["payload"])
+    assert Mine("T").payload == {"k": 1}
+    assert alive == [True] and payload() is None

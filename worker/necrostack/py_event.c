@@ -79,23 +79,23 @@ static const struct event_ops ops = {
 struct filling {
     PyTypeObject *type;
     PyObject **faults;
+    PyObject *given[FIELDS]; /* references: the dict they come from may be emptied meanwhile */
     PyObject *event_type, *payload;
     uint8_t id[EVENT_ID_SIZE];
     int64_t time_us;
 };
 
-/* A default that a subclass declares, borrowed from it; NULL: none, or an exception is set. */
-static PyObject *declared(const struct filling *f, enum py_event_field field)
+/* What was given, or a default that a subclass declares; NULL: none, or an exception is set. */
+static PyObject *given_or_declared(struct filling *f, enum py_event_field field)
 {
-    if (f->type == &py_event_type)
-        return NULL;
-    return py_event_class_default((PyObject *)f->type, py_event_field_keys[field]);
+    if (!f->given[field] && f->type != &py_event_type)
+        f->given[field] = py_event_class_default((PyObject *)f->type, py_event_field_keys[field]);
+    return f->given[field];
 }
 
-static int fill_type(struct filling *f, PyObject *given)
+static int fill_type(struct filling *f)
 {
-    if (!given)
-        given = declared(f, FIELD_TYPE);
+    PyObject *given = given_or_declared(f, FIELD_TYPE);
     if (given)
         return py_event_field_type(given, &f->event_type, f->faults);
     if (PyErr_Occurred())
@@ -105,43 +105,42 @@ static int fill_type(struct filling *f, PyObject *given)
                : 1;
 }
 
-static int fill_payload(struct filling *f, PyObject *given)
+static int fill_payload(struct filling *f)
 {
-    if (!given)
-        given = declared(f, FIELD_PAYLOAD);
+    PyObject *given = given_or_declared(f, FIELD_PAYLOAD);
     if (!given && PyErr_Occurred())
         return -1;
     f->payload = given ? py_value_copy(given, f->faults) : PyDict_New();
     return f->payload ? 0 : PyErr_Occurred() ? -1 : 1;
 }
 
-static int fill_id(struct filling *f, PyObject *given)
+static int fill_id(struct filling *f)
 {
-    if (given)
-        return py_event_field_id(given, f->id, f->faults);
+    if (f->given[FIELD_ID])
+        return py_event_field_id(f->given[FIELD_ID], f->id, f->faults);
     event_id_make(f->id);
     return 0;
 }
 
-static int fill_timestamp(struct filling *f, PyObject *given)
+static int fill_timestamp(struct filling *f)
 {
-    if (given)
-        return py_event_field_timestamp(given, &f->time_us, f->faults);
+    if (f->given[FIELD_TIMESTAMP])
+        return py_event_field_timestamp(f->given[FIELD_TIMESTAMP], &f->time_us, f->faults);
     f->time_us = (int64_t)clock_wall_us();
     return 0;
 }
 
 /* Every field is looked at, so that one error tells of all faults. */
-static int fill_fields(struct filling *f, const struct py_event_values *values)
+static int fill_fields(struct filling *f)
 {
-    static int (*const fill[FIELDS])(struct filling *, PyObject *) = {
+    static int (*const fill[FIELDS])(struct filling *) = {
         [FIELD_TYPE] = fill_type,
         [FIELD_PAYLOAD] = fill_payload,
         [FIELD_ID] = fill_id,
         [FIELD_TIMESTAMP] = fill_timestamp,
     };
     for (int i = 0; i < FIELDS; i++)
-        if (fill[i](f, values->given[i]) < 0)
+        if (fill[i](f) < 0)
             return -1;
     return *f->faults ? 1 : 0;
 }
@@ -164,11 +163,15 @@ static int put_values(struct py_event *e, struct filling *f)
 int py_event_fill(PyObject *event, const struct py_event_values *values, PyObject *faults)
 {
     struct filling f = {.type = Py_TYPE(event), .faults = &faults};
-    int result = fill_fields(&f, values);
+    for (int i = 0; i < FIELDS; i++)
+        f.given[i] = Py_XNewRef(values->given[i]);
+    int result = fill_fields(&f);
     if (result > 0)
         py_validation_error_raise(&faults, py_event_type_name(f.type));
     else if (result == 0)
         result = put_values(as_event(event), &f);
+    for (int i = 0; i < FIELDS; i++)
+        Py_XDECREF(f.given[i]);
     Py_XDECREF(f.event_type);
     Py_XDECREF(f.payload);
     Py_XDECREF(faults);

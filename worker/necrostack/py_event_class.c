@@ -16,6 +16,7 @@ PyObject *py_event_class_default(PyObject *type, PyObject *name)
         return NULL;
     }
     PyObject *value = PyDict_Check(defaults) ? PyDict_GetItemWithError(defaults, name) : NULL;
+    Py_XINCREF(value);
     Py_DECREF(defaults);
     return value;
 }

@@ -8,7 +8,8 @@
 
 #include <Python.h>
 
-/* What a subclass declares as the default of a field, borrowed; NULL: nothing, or an exception. */
+/* What a subclass declares as the default of a field, a new reference; NULL: nothing, or an
+ * exception. */
 PyObject *py_event_class_default(PyObject *class, PyObject *name);
 
 PyObject *py_event_class_init_subclass(PyObject *class, PyObject *args, PyObject *kwargs);
