@@ -305,3 +305,19 @@ def test_any_text_is_an_event_or_an_error(text):
         assert error.errors()
     else:
         assert Event.model_validate_json(event.model_dump_json()) == event
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_lists_are_read_for_what_they_hold(kind):
+    class Endless(kind):
+        def __iter__(self):
+            yield from range(1000)  # enough to tell
+            raise AssertionError("its own __iter__ was asked")
+
+        def __len__(self):
+            raise AssertionError("its own __len__ was asked")
+
+        def __getitem__(self, index):
+            raise AssertionError("its own __getitem__ was asked")
+
+    assert Event("T", {"a": Endless([1, [2]]), "b": Endless()}).payload == {"a": [1, [2]], "b": []}

@@ -287,12 +287,24 @@ static PyObject *checked_dict(struct walk *w, const struct place *outer, PyObjec
     return copy;
 }
 
+/* What a list or tuple holds: the __iter__ of a class of somebody's own may never end. */
+static PyObject *list_of(PyObject *sequence)
+{
+    if (PyList_Check(sequence))
+        return PyList_GetSlice(sequence, 0, PyList_GET_SIZE(sequence));
+    Py_ssize_t count = PyTuple_GET_SIZE(sequence);
+    PyObject *list = PyList_New(count);
+    for (Py_ssize_t i = 0; list && i < count; i++)
+        PyList_SET_ITEM(list, i, Py_NewRef(PyTuple_GET_ITEM(sequence, i)));
+    return list;
+}
+
 static PyObject *checked_sequence(struct walk *w, const struct place *outer, PyObject *sequence)
 {
     struct place at = {outer, sequence, NULL, 0, outer ? outer->depth + 1 : 1};
     if (!may_enter(w, outer, sequence))
         return NULL;
-    PyObject *copy = w->own ? Py_NewRef(sequence) : PySequence_List(sequence);
+    PyObject *copy = w->own ? Py_NewRef(sequence) : list_of(sequence);
     for (; copy && at.index < PyList_GET_SIZE(copy); at.index++) {
         PyObject *value = PyList_GET_ITEM(copy, at.index);
         if (is_plain(w, value))
