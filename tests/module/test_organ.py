@@ -115,3 +115,20 @@ def test_listens_to_is_read_once():
     organ.listens_to.append("B")
     organ.handle = lambda event: Event("B") if event.event_type == "A" else 1 / 0
     assert asyncio.run(one.run(Event("A"))).handler_errors == 0
+
+
+def test_a_name_that_fails_to_be_text_is_that_of_the_class(caplog):
+    class Nameless:
+        def __str__(self):
+            raise ValueError("no text")
+
+    class Shy:
+        listens_to = ["A"]
+        name = Nameless()
+
+        def handle(self, event):
+            raise KeyError("not handled")
+
+    caplog.set_level("INFO", "necrostack.spine")
+    assert asyncio.run(spine(Shy()).run(Event("A"))).handler_errors == 1
+    assert {record.organ for record in caplog.records if hasattr(record, "organ")} == {"Shy"}

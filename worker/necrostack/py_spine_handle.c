@@ -25,16 +25,17 @@ static enum spine_step next_organ(struct spine_run *run)
     return spine_run_on(run, SPINE_HANDLE);
 }
 
-/* The name of an organ as a str: what is no Organ may have none, or another kind of one. */
+/* The name of an organ as a str: what is no Organ may have none, or one that fails
+ * to be text, and is called by its class then. */
 static PyObject *organ_name(PyObject *organ)
 {
-    PyObject *name = PyObject_GetAttrString(organ, "name"), *text;
-    if (name && PyUnicode_Check(name))
+    PyObject *name = PyObject_GetAttrString(organ, "name");
+    if (name && !PyUnicode_Check(name))
+        Py_SETREF(name, PyObject_Str(name));
+    if (name || !spine_run_is_failure())
         return name;
     PyErr_Clear();
-    text = name ? PyObject_Str(name) : PyUnicode_FromString(Py_TYPE(organ)->tp_name);
-    Py_XDECREF(name);
-    return text;
+    return PyUnicode_FromString(Py_TYPE(organ)->tp_name);
 }
 
 /* --- what came of it ---------------------------------------------------------------------- */
