@@ -254,3 +254,17 @@ def test_it_goes_away_with_what_is_in_it():
     assert run(main())() is None
     gc.collect()
     assert sum(isinstance(thing, Note) for thing in gc.get_objects()) == before
+
+
+def test_init_again_ends_what_waits():
+    async def main():
+        backend = InMemoryBackend()
+        waiting = asyncio.ensure_future(backend.pull(60))
+        await asyncio.sleep(0)
+        backend.__init__(max_size=1)
+        with pytest.raises(RuntimeError, match=r"the queue is gone: .*__init__\(\) was called again"):
+            await waiting
+        await backend.enqueue(Event("A"))
+        assert backend.qsize() == backend.max_size == 1
+
+    run(main())

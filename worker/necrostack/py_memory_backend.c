@@ -37,6 +37,10 @@ static PyObject *memory_error(PyObject *owner, struct py_backend *bridge, int er
     PyObject *text, *exception;
     if (error == ENOMEM)
         return PyObject_CallNoArgs(PyExc_MemoryError);
+    if (error == ESHUTDOWN)
+        return PyObject_CallFunction(
+            PyExc_RuntimeError, "s",
+            "the queue is gone: InMemoryBackend.__init__() was called again");
     if (error != ENOBUFS)
         return PyObject_CallFunction(PyExc_OSError, "is", error, "the queue failed");
     text = PyUnicode_FromFormat("Queue full (max_size=%zd), cannot enqueue event",
