@@ -683,3 +683,25 @@ def test_the_timeout_of_handlers_leaves_no_timers_behind():
 
     before = 1  # the patience of run() below
     assert run(main()) <= before + 1
+
+
+def test_init_again_that_starts_a_run():
+    """What the run stands on would be gone in its middle."""
+    async def main():
+        spine, runs = Spine([organ("A")(lambda event: None)], InMemoryBackend()), []
+
+        def organs():
+            runs.append(spine.run())
+            with pytest.raises(RuntimeError, match=r"__init__\(\) has not returned"):
+                runs[0].send(None)
+            yield organ("A")(handled.append)
+
+        handled = []
+        spine.__init__(organs(), InMemoryBackend())
+        assert not spine.running
+        assert (await spine.run(Event("A"))).events_processed == len(handled) == 1
+        with pytest.raises(TypeError):  # one that fails leaves nothing behind
+            spine.__init__(5, InMemoryBackend())
+        assert (await spine.run(Event("A"))).events_processed == 1
+
+    run(main())

@@ -186,6 +186,7 @@ static int spine_init(PyObject *object, PyObject *args, PyObject *keywords)
     struct py_spine *self = of(object);
     PyObject *organs, *backend, *max_steps = NULL, *enqueue = NULL, *handler = NULL;
     PyObject *store = Py_None, *attempts = NULL, *delay = NULL, *failures = NULL, *timeout = NULL;
+    bool failed;
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "OO|OOOOOOOO:Spine", names, &organs, &backend,
                                      &max_steps, &enqueue, &handler, &store, &attempts, &delay,
                                      &failures, &timeout))
@@ -194,9 +195,12 @@ static int spine_init(PyObject *object, PyObject *args, PyObject *keywords)
         PyErr_SetString(PyExc_RuntimeError, "Spine is already running");
         return -1;
     }
-    if (take_organs(self, organs) || take_backend(self, backend) || take_store(self, store) ||
-        take_modes(self, enqueue, handler) || take_timeout(self, timeout) ||
-        take_numbers(self, max_steps, attempts, delay, failures))
+    self->being_made++;
+    failed = take_organs(self, organs) || take_backend(self, backend) || take_store(self, store) ||
+             take_modes(self, enqueue, handler) || take_timeout(self, timeout) ||
+             take_numbers(self, max_steps, attempts, delay, failures);
+    self->being_made--;
+    if (failed)
         return -1;
     Py_XSETREF(self->enqueue_failures, PyDict_New());
     return self->enqueue_failures ? 0 : -1;

@@ -33,6 +33,7 @@ struct py_spine {
     struct spine_stats stats;    /* of the run under way, or else of the last one */
     PyObject *enqueue_failures;  /* event type -> int, since the Spine was made */
     struct spine_run *run;       /* under way; borrowed */
+    int being_made;              /* how many __init__() are under way: no run begins */
     uint64_t stops;              /* how often stop() was called */
     PyObject *weak_references;
 };

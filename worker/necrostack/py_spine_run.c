@@ -220,8 +220,9 @@ static enum spine_step begin(struct spine_run *run, PyObject *value)
 {
     struct py_spine *spine = run->spine;
     (void)value;
-    if (spine->run) {
-        PyErr_SetString(PyExc_RuntimeError, "Spine is already running");
+    if (spine->run || spine->being_made) {
+        PyErr_SetString(PyExc_RuntimeError, spine->run ? "Spine is already running"
+                                                       : "Spine.__init__() has not returned");
         return SPINE_FAILED;
     }
     spine->run = run;
