@@ -705,3 +705,65 @@ def test_init_again_that_starts_a_run():
         assert (await spine.run(Event("A"))).events_processed == 1
 
     run(main())
+
+
+def test_a_run_that_will_not_end_is_collected(monkeypatch):
+    """Its handler goes on after GeneratorExit, and is told to end once and no more."""
+    unraisable, told = [], []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: unraisable.append(str(args.exc_value)))
+
+    class Stubborn:
+        def __await__(self):
+            return self
+
+        def __next__(self):
+            return None
+
+        def throw(self, error):
+            told.append(type(error))
+
+    backend = InMemoryBackend()
+    spine = Spine([organ("A")(lambda event: Stubborn())], backend, handler_timeout=None)
+
+    def begin():
+        circle = {"run": spine.run(Event("A"))}
+        circle["run"].send(None)
+        circle["circle"] = circle
+
+    async def main():
+        begin()
+        assert spine.running
+        gc.collect()
+        assert not spine.running and backend.qsize() == 1
+        by_hand = spine.run()
+        by_hand.send(None)
+        assert backend.qsize() == 0
+        by_hand.__del__()
+        assert not spine.running and backend.qsize() == 1
+        with pytest.raises(RuntimeError, match="cannot reuse"):
+            by_hand.send(None)
+
+    run(main())
+    gc.collect()
+    assert told == [GeneratorExit] * 2
+    assert unraisable == ["coroutine ignored GeneratorExit"] * 2
+
+
+def test_the_finalizer_of_a_run_that_is_busy_does_nothing(monkeypatch):
+    unraisable = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: unraisable.append(str(args.exc_value)))
+
+    async def main():
+        handled = []
+
+        @organ("A")
+        def ends_its_run(event):
+            busy.__del__()
+            handled.append(event)
+
+        spine = Spine([ends_its_run], InMemoryBackend())
+        busy = spine.run(Event("A"))
+        assert (await busy).events_processed == len(handled) == 1
+
+    run(main())
+    assert len(unraisable) == 1 and "already" in unraisable[0]

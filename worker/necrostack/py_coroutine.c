@@ -260,6 +260,8 @@ void py_coroutine_finalize(PyObject *object)
     if (!closed)
         PyErr_WriteUnraisable(object);
     Py_XDECREF(closed);
+    if (self->state == PY_COROUTINE_SUSPENDED) /* it would not, and nobody can go on with it */
+        self->state = PY_COROUTINE_FINISHED;
     if (before)
         py_raise_again(before);
 }

@@ -334,6 +334,14 @@ static int run_clear(PyObject *self)
     return 0;
 }
 
+/* Leaving calls Python code, which is too late for when the references are gone. */
+static void run_finalize(PyObject *self)
+{
+    py_coroutine_finalize(self);
+    if (((struct spine_run *)self)->coroutine.state == PY_COROUTINE_FINISHED)
+        leave((struct spine_run *)self);
+}
+
 static void run_dealloc(PyObject *self)
 {
     struct spine_run *run = (struct spine_run *)self;
@@ -355,7 +363,7 @@ static PyTypeObject run_type = {
     .tp_basicsize = sizeof(struct spine_run),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .tp_base = &py_coroutine_base,
-    .tp_finalize = py_coroutine_finalize,
+    .tp_finalize = run_finalize,
     .tp_dealloc = run_dealloc,
     .tp_traverse = run_traverse,
     .tp_clear = run_clear,
