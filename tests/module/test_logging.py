@@ -373,6 +373,36 @@ def test_a_stream_that_fails_is_told_of_as_ever():
     assert "Message: 'Dispatching %s to %s'" in told
 
 
+def closed_stream():
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("make, error", [
+    (closed_stream, "ValueError: I/O operation on closed file"),
+    (object, "AttributeError: 'object' object has no attribute 'write'")])
+def test_a_stream_that_nothing_can_be_written_to(make, error):
+    """What C raises has no traceback; handleError() asks it where the line comes from."""
+    configure_spine_logger(logging.INFO, make())
+    with contextlib.redirect_stderr(io.StringIO()) as errors:
+        run(First())
+    told = errors.getvalue()
+    assert told.count("--- Logging error ---") == told.count(error) == 2
+    assert "Call stack:" in told
+
+
+def test_a_handler_that_handles_its_own_errors(monkeypatch):
+    seen = []
+    monkeypatch.setattr(logging.StreamHandler, "handleError",
+                        lambda self, record: seen.append((sys.exc_info(), record.getMessage())))
+    configure_spine_logger(logging.INFO, closed_stream())
+    run(First())
+    (kind, error, traceback), message = seen[0]
+    assert kind is ValueError and error.__traceback__ is traceback is not None
+    assert message == "Dispatching A to First"
+
+
 def test_a_stream_that_interrupts():
     class Interrupts(io.StringIO):
         def write(self, text):
@@ -391,6 +421,17 @@ def test_a_handler_that_raises_is_not_hidden():
     configure_spine_logger(handler=Raises())
     with pytest.raises(LookupError, match="of the handler"):
         run(First())
+
+
+def test_stop_iteration_of_a_handler_is_not_what_the_run_gives():
+    class Stops(logging.Handler):
+        def emit(self, record):
+            raise StopIteration(7)
+    configure_spine_logger(handler=Stops())
+    with pytest.raises(RuntimeError, match="coroutine raised StopIteration") as raised:
+        run(First())
+    assert type(raised.value.__cause__) is StopIteration
+    assert raised.value.__context__ is raised.value.__cause__
 
 
 def test_lines_of_threads_stay_whole(tmp_path):

@@ -325,6 +325,28 @@ def test_stats_are_copies():
         "ack_errors"]
 
 
+def test_stop_iteration_thrown_into_a_run_is_not_its_result():
+    with pytest.raises(RuntimeError, match="coroutine raised StopIteration"):
+        Spine([], InMemoryBackend()).run().throw(StopIteration(4))
+
+
+def test_a_run_that_is_dropped_within_a_handler_frees_the_spine_and_cancels_nobody():
+    async def main():
+        @organ("A")
+        async def waits(event):
+            await asyncio.sleep(60)
+
+        spine = Spine([waits], InMemoryBackend(), handler_timeout=0.01)
+        by_hand = spine.run(Event("A"))
+        by_hand.send(None)
+        assert spine.running
+        del by_hand
+        assert not spine.running
+        await asyncio.sleep(0.03)  # its timer would cancel the task that drove it
+
+    run(main())
+
+
 def test_a_run_that_is_dropped_frees_the_spine():
     async def main():
         spine = Spine([], InMemoryBackend())

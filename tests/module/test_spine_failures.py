@@ -3,7 +3,9 @@
 
 import asyncio
 import gc
+import os
 import pickle
+import signal
 import sys
 import time
 
@@ -279,6 +281,59 @@ def test_one_that_catches_the_interruption_is_interrupted_again():
 
 def test_one_that_blocks_in_c_fails_when_it_returns():
     expect_timeout(lambda event: time.sleep(0.2))
+
+
+def forked(work):
+    """The pid of a child that ends with what this returns, 8 for a TimeoutError, 9 for anything else."""
+    child = os.fork()
+    if child == 0:
+        status = 9
+        try:
+            status = work() or 0
+        except TimeoutError:
+            status = 8
+        finally:
+            os._exit(status)
+    return child
+
+
+def end_of(child):
+    for _ in range(6000):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "it hung"
+
+
+def busy(seconds):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+
+
+def test_a_forked_child_interrupts_handlers_too():
+    def slow():
+        return run(Spine([organ("A")(lambda event: busy(60))], InMemoryBackend(),
+                         handler_timeout=0.05).run(Event("A"))).handler_errors
+
+    assert slow() == 1
+    assert end_of(forked(slow)) == 1
+
+
+def test_what_a_handler_forks_is_not_interrupted():
+    """Nor by the child's own watchdog: the time of the parent's handler is the parent's."""
+    def work():
+        run(Spine([organ("A")(lambda event: None)], InMemoryBackend(),
+                  handler_timeout=60).run(Event("A")))
+        busy(0.2)
+
+    children = []
+    run(Spine([organ("A")(lambda event: children.append(forked(work)))], InMemoryBackend(),
+              handler_timeout=0.1).run(Event("A")))
+    assert end_of(children[0]) == 0
 
 
 def test_handlers_within_their_time_are_left_alone():

@@ -95,6 +95,20 @@ static PySendResult step(struct py_coroutine *self, PyObject *value, PyObject *e
     return status;
 }
 
+/* Raised out of a coroutine it would look like its result, so it becomes a RuntimeError as Python's
+ * own coroutines have it. */
+static void hide_stop_iteration(void)
+{
+    if (!PyErr_ExceptionMatches(PyExc_StopIteration))
+        return;
+    PyObject *stop = py_take_exception();
+    PyErr_SetString(PyExc_RuntimeError, "coroutine raised StopIteration");
+    PyObject *error = py_take_exception();
+    PyException_SetCause(error, Py_NewRef(stop));
+    PyException_SetContext(error, stop);
+    py_raise_again(error);
+}
+
 /* `status` and *result are what the awaited one said; PYGEN_RETURN with None at the beginning. */
 static PySendResult drive(struct py_coroutine *self, PySendResult status, PyObject **result)
 {
@@ -106,6 +120,8 @@ static PySendResult drive(struct py_coroutine *self, PySendResult status, PyObje
         Py_XDECREF(value);
         if (status != PYGEN_NEXT) {
             self->state = PY_COROUTINE_FINISHED;
+            if (status == PYGEN_ERROR)
+                hide_stop_iteration();
             return status;
         }
         if (!self->waiting_for) {
@@ -153,6 +169,7 @@ static PySendResult coroutine_throw(struct py_coroutine *self, PyObject *excepti
     if (self->state == PY_COROUTINE_CREATED) {
         self->state = PY_COROUTINE_FINISHED;
         PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+        hide_stop_iteration();
         return PYGEN_ERROR;
     }
     self->state = PY_COROUTINE_RUNNING;

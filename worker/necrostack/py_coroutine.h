@@ -4,7 +4,8 @@
  *
  * A type of this kind embeds struct py_coroutine as its first member, has py_coroutine_base as its
  * base and goes on in ops->advance(). It does nothing before it is awaited; one that never was is
- * warned of as Python does. Sends and throws go through to what it waits for.
+ * warned of as Python does. Sends and throws go through to what it waits for. StopIteration never
+ * comes out of it but as its result.
  */
 #ifndef WORKER_NECROSTACK_PY_COROUTINE_H
 #define WORKER_NECROSTACK_PY_COROUTINE_H

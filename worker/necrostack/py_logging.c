@@ -128,10 +128,24 @@ static int handle(PyObject *record)
 
 /* --- the short way --- */
 
+/* handleError() asks the traceback where the line comes from; what C raised has none. */
+static int trace_here(void)
+{
+    PyObject *exception = py_take_exception();
+    PyObject *traceback = PyException_GetTraceback(exception);
+    PyFrameObject *frame = PyEval_GetFrame();
+    py_raise_again(exception);
+    if (!traceback && frame)
+        return PyTraceBack_Here(frame);
+    Py_XDECREF(traceback);
+    return 0;
+}
+
 /* As StreamHandler.emit() does with what its stream raises: handleError() sees it being handled. */
 static int tell_handler(PyObject *handler, const struct py_logging_line *line)
 {
-    if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_RecursionError))
+    if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_RecursionError) ||
+        trace_here())
         return -1;
     PyObject *exception = py_take_exception(), *type, *value, *traceback;
     PyErr_GetExcInfo(&type, &value, &traceback);

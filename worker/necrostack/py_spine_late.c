@@ -27,14 +27,12 @@ static int interrupt(struct spine_run *run)
 
 static int set_timer(struct spine_run *run);
 
-static PyObject *timer_fired(PyObject *self, PyObject *unused)
+static int look(struct spine_run *run)
 {
-    struct spine_run *run = (struct spine_run *)self;
     int failed = 0;
-    (void)unused;
     Py_CLEAR(run->timer);
     if (run->late_at == 0 || run->coroutine.state != PY_COROUTINE_SUSPENDED)
-        Py_RETURN_NONE;
+        return 0;
     if (clock_mono_ns() < run->late_at)
         failed = set_timer(run);
     else if (run->late_means == SPINE_LATE_HANDLER || spine_run_stopped(run))
@@ -44,22 +42,33 @@ static PyObject *timer_fired(PyObject *self, PyObject *unused)
             clock_mono_ns() + SPINE_PULL_GRACE_NS; /* a pull may take its time until stop() */
         failed = set_timer(run);
     }
-    if (failed)
-        return NULL;
-    Py_RETURN_NONE;
+    return failed;
+}
+
+/* Of a weak reference: a run that somebody drives by hand and drops ends then. */
+static PyObject *timer_fired(PyObject *reference, PyObject *unused)
+{
+    PyObject *run = PyObject_CallNoArgs(reference);
+    int failed = !run || (run != Py_None && look((struct spine_run *)run));
+    (void)unused;
+    Py_XDECREF(run);
+    return failed ? NULL : Py_NewRef(Py_None);
 }
 
 static int set_timer(struct spine_run *run)
 {
     static PyMethodDef method = {"wait_is_too_long", timer_fired, METH_NOARGS, NULL};
-    PyObject *loop = py_backend_running_loop(), *callback = NULL;
+    PyObject *loop = py_backend_running_loop(), *reference = NULL, *callback = NULL;
     uint64_t now = clock_mono_ns();
     double seconds = run->late_at > now ? (double)(run->late_at - now) / NS_PER_S : 0.0;
     if (loop)
-        callback = PyCFunction_New(&method, (PyObject *)run);
+        reference = PyWeakref_NewRef((PyObject *)run, NULL);
+    if (reference)
+        callback = PyCFunction_New(&method, reference);
     if (callback)
         run->timer = PyObject_CallMethod(loop, "call_later", "dO", seconds + 0.0005, callback);
     Py_XDECREF(callback);
+    Py_XDECREF(reference);
     Py_XDECREF(loop);
     return run->timer ? 0 : -1;
 }

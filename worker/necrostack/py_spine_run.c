@@ -348,6 +348,8 @@ static void run_dealloc(PyObject *self)
     if (PyObject_CallFinalizerFromDealloc(self))
         return;
     PyObject_GC_UnTrack(self);
+    if (run->weak_references)
+        PyObject_ClearWeakRefs(self);
     leave(run);
     run_clear(self);
     Py_CLEAR(run->ready);
@@ -367,6 +369,7 @@ static PyTypeObject run_type = {
     .tp_dealloc = run_dealloc,
     .tp_traverse = run_traverse,
     .tp_clear = run_clear,
+    .tp_weaklistoffset = offsetof(struct spine_run, weak_references),
 };
 
 PyObject *spine_run_new(struct py_spine *spine, PyObject *start, bool unlimited)

@@ -93,6 +93,7 @@ struct spine_run {
     PyObject *timer, *task;
     long cancelling; /* how often the task was asked to cancel before we did */
     struct py_watch watch;
+    PyObject *weak_references;
 
     /* pulling */
     struct spine_call pull;

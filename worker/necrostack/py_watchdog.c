@@ -92,12 +92,16 @@ static void make_condition(void)
     pthread_condattr_destroy(&attributes);
 }
 
-/* The parent's thread may have held the lock; here there is no such thread. */
+/* The parent's thread may have held the lock; here there is no such thread. Its stretches are not
+ * ours: who is forked within one does something else. */
 static void after_fork(void)
 {
+    struct py_watch *watch;
     pthread_mutex_init(&lock, NULL);
     make_condition();
     running = false;
+    DL_FOREACH (watches, watch)
+        atomic_store_explicit(&watch->since_ns, 0, memory_order_relaxed);
 }
 
 /* Signals are for the threads that run Python. */

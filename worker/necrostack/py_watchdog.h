@@ -8,7 +8,8 @@
  * only when it returns. Beginning and ending a stretch costs two stores. All functions hold the
  * GIL.
  *
- * In a forked child the thread is missing until the next py_watchdog_add().
+ * In a forked child the thread is missing until the next py_watchdog_add(), and stretches that were
+ * under way are not bounded: a process that a handler forks may last.
  */
 #ifndef WORKER_NECROSTACK_PY_WATCHDOG_H
 #define WORKER_NECROSTACK_PY_WATCHDOG_H
