@@ -6,6 +6,7 @@ import gc
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import time
 
@@ -281,6 +282,33 @@ def test_one_that_catches_the_interruption_is_interrupted_again():
 
 def test_one_that_blocks_in_c_fails_when_it_returns():
     expect_timeout(lambda event: time.sleep(0.2))
+
+
+def test_a_timeout_that_came_too_late_leaves_nothing_behind():
+    """What is traced afterwards runs as ever, and nothing raises what was taken back."""
+    code = f"""if True:
+        import sys, time
+        sys.path[:0] = {sys.path!r}
+        from necrostack import Event, InMemoryBackend, Organ, Spine
+        import asyncio
+
+        class Slow(Organ):
+            listens_to = ["A"]
+
+            def handle(self, event):
+                time.sleep(0.1)
+
+        spine = Spine([Slow()], InMemoryBackend(), handler_timeout=0.02)
+        stats = asyncio.run(spine.run(Event("A")))
+        calls = []
+        sys.setprofile(lambda *what: calls.append(what))
+        sorted([3, 1, 2], key=lambda n: n)
+        sys.setprofile(None)
+        print(stats.handler_errors, len(calls) > 3)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert done.stdout == "1 True\n", done.stderr
 
 
 def forked(work):

@@ -4,6 +4,7 @@
 #include "worker/necrostack/py_watchdog.h"
 
 #include "common/clock.h"
+#include "worker/py_compat.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -154,4 +155,49 @@ void py_watchdog_remove(struct py_watch *watch)
     DL_DELETE(watches, watch);
     pthread_mutex_unlock(&lock);
     watch->next = watch->prev = NULL;
+}
+
+/* --- taking back ------------------------------------------------------------------------------ */
+
+/* A line of Python that does nothing: what is pending is raised in it. */
+static PyObject *run_a_line(void)
+{
+    static PyObject *line, *names;
+    if (!names && !(names = PyDict_New()))
+        return NULL;
+    if (!line && !(line = Py_CompileString("None", "<necrostack>", Py_eval_input)))
+        return NULL;
+    return PyEval_EvalCode(line, names, names);
+}
+
+/* What else came up in the line: an interrupt comes again, the rest has nobody to be told. */
+static void pass_on(void)
+{
+    if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+        PyErr_Clear();
+        PyErr_SetInterrupt();
+    } else
+        PyErr_WriteUnraisable(NULL);
+}
+
+/*
+ * PyThreadState_SetAsyncExc(thread, NULL) would do, but leaves Python 3.11 looking for an exception
+ * before every instruction, and in an endless loop once something is traced. So it is raised where
+ * it does no harm. A signal's handler may come before it, hence the second line.
+ */
+void py_watchdog_withdraw(struct py_watch *watch)
+{
+    enum { LINES = 2 };
+    PyObject *before = py_take_exception(), *done = NULL;
+    watch->fired = false;
+    for (int i = 0; i < LINES && !(done = run_a_line()); i++) {
+        if (PyErr_ExceptionMatches(PyExc_TimeoutError)) {
+            PyErr_Clear();
+            break;
+        }
+        pass_on();
+    }
+    Py_XDECREF(done);
+    if (before)
+        py_raise_again(before);
 }

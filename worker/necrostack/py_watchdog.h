@@ -39,14 +39,16 @@ static inline void py_watchdog_begin(struct py_watch *watch, uint64_t now_ns)
     atomic_store_explicit(&watch->since_ns, now_ns, memory_order_relaxed);
 }
 
+/* Takes back what a stretch that is over has not seen; an exception that is set stays set. */
+void py_watchdog_withdraw(struct py_watch *watch);
+
 /* It ends. True: it was too long; an exception that has not been seen yet is withdrawn. */
 static inline bool py_watchdog_end(struct py_watch *watch)
 {
     atomic_store_explicit(&watch->since_ns, 0, memory_order_relaxed);
     if (!watch->fired)
         return false;
-    watch->fired = false;
-    PyThreadState_SetAsyncExc(watch->thread, NULL);
+    py_watchdog_withdraw(watch);
     return true;
 }
 
