@@ -256,6 +256,24 @@ def test_it_goes_away_with_what_is_in_it():
     assert sum(isinstance(thing, Note) for thing in gc.get_objects()) == before
 
 
+def test_a_task_that_nobody_keeps_gets_its_event():
+    async def main():
+        backend, got = InMemoryBackend(), []
+
+        async def consume():
+            got.append(await backend.pull(None))
+
+        asyncio.ensure_future(consume())
+        await asyncio.sleep(0)
+        gc.collect()
+        await backend.enqueue(Event("A"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert [event.event_type for event in got] == ["A"] and backend.qsize() == 0
+
+    run(main())
+
+
 def test_init_again_ends_what_waits():
     async def main():
         backend = InMemoryBackend()

@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import signal
 import subprocess
@@ -112,6 +113,29 @@ def test_run_waits_for_others_events_until_stop(redis):
                 spine.stop()
                 assert (await task).events_processed == 3
             assert pending(redis) == 0
+
+    go(main())
+
+
+def test_a_task_that_nobody_keeps_goes_on(redis):
+    """Also when nobody keeps Spine and backend: the loop watches their connection."""
+    seen = []
+
+    def begin():
+        backend = backend_of(redis)
+        spine = Spine([organ(["A"], lambda event: seen.append(event) or spine.stop())], backend)
+        asyncio.ensure_future(spine.run())
+
+    async def main():
+        others = asyncio.all_tasks()
+        begin()
+        await until(lambda: redis.client.exists(STREAM))
+        for _ in range(3):
+            await asyncio.sleep(0.01)
+            gc.collect()
+        redis.client.xadd(STREAM, {"event": Event("A").model_dump_json()})
+        await until(lambda: seen)
+        await until(lambda: asyncio.all_tasks() == others)
 
     go(main())
 

@@ -771,6 +771,26 @@ def test_a_run_that_will_not_end_is_collected(monkeypatch):
     assert unraisable == ["coroutine ignored GeneratorExit"] * 2
 
 
+def test_a_task_that_nobody_keeps_goes_on():
+    """A loop refers weakly to its tasks: what may still bring an event keeps the one that waits."""
+    async def main():
+        handled = asyncio.Event()
+        backend = InMemoryBackend()
+        spine = Spine([organ("A")(lambda event: handled.set())], backend)
+        for _ in range(2):
+            asyncio.ensure_future(spine.run())
+            await asyncio.sleep(0)
+            gc.collect()
+            await backend.enqueue(Event("A"))
+            await handled.wait()
+            handled.clear()
+            spine.stop()
+            while spine.running:
+                await asyncio.sleep(0)
+
+    run(main())
+
+
 def test_the_finalizer_of_a_run_that_is_busy_does_nothing(monkeypatch):
     unraisable = []
     monkeypatch.setattr(sys, "unraisablehook", lambda args: unraisable.append(str(args.exc_value)))

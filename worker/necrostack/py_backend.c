@@ -73,7 +73,7 @@ static PyObject *end_future(PyObject *unused, PyObject *future)
 
 static PyMethodDef end_future_method = {"end_future", end_future, METH_O, NULL};
 
-PyObject *py_backend_waiter(void)
+static PyObject *make_future(void)
 {
     PyObject *loop = py_backend_running_loop(), *future = NULL;
     if (loop)
@@ -82,9 +82,32 @@ PyObject *py_backend_waiter(void)
     return future;
 }
 
+PyObject *py_backend_waiter(struct py_backend *bridge)
+{
+    PyObject *future = make_future();
+    if (future && !bridge->waiters)
+        bridge->waiters = PySet_New(NULL);
+    if (future && (!bridge->waiters || PySet_Add(bridge->waiters, future)))
+        Py_CLEAR(future);
+    return future;
+}
+
+void py_backend_drop_waiter(struct py_backend *bridge, PyObject **future)
+{
+    PyObject *before;
+    if (!*future)
+        return;
+    before = py_take_exception();
+    if (bridge && bridge->waiters && PySet_Discard(bridge->waiters, *future) < 0)
+        PyErr_WriteUnraisable(*future);
+    Py_CLEAR(*future);
+    if (before)
+        py_raise_again(before);
+}
+
 PyObject *py_backend_sleeper(double seconds)
 {
-    PyObject *future = py_backend_waiter(), *loop = NULL, *callback = NULL, *timer = NULL;
+    PyObject *future = make_future(), *loop = NULL, *callback = NULL, *timer = NULL;
     if (future)
         loop = PyObject_CallMethod(future, "get_loop", NULL);
     if (loop)
@@ -336,6 +359,7 @@ static void bridge_dealloc(PyObject *self)
 {
     PyObject_GC_UnTrack(self);
     py_backend_shut((struct py_backend *)self);
+    Py_CLEAR(((struct py_backend *)self)->waiters);
     PyObject_GC_Del(self);
 }
 
@@ -344,6 +368,7 @@ static int bridge_traverse(PyObject *self, visitproc visit, void *arg)
     struct py_backend *bridge = (struct py_backend *)self;
     Py_VISIT(bridge->loop);
     Py_VISIT(bridge->timer);
+    Py_VISIT(bridge->waiters);
     return 0;
 }
 
@@ -351,6 +376,7 @@ static int bridge_clear(PyObject *self)
 {
     struct py_backend *bridge = (struct py_backend *)self;
     Py_CLEAR(bridge->timer);
+    Py_CLEAR(bridge->waiters);
     if (bridge->watched_fd < 0)
         Py_CLEAR(bridge->loop);
     return 0;
@@ -380,6 +406,7 @@ struct py_backend *py_backend_new(struct backend *backend)
     bridge->timer = NULL;
     bridge->timer_at = 0;
     bridge->watched_fd = -1;
+    bridge->waiters = NULL;
     PyObject_GC_Track((PyObject *)bridge);
     return bridge;
 }

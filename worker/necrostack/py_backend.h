@@ -29,6 +29,7 @@ struct py_backend {
     PyObject *timer;             /* its TimerHandle, or NULL */
     uint64_t timer_at;           /* monotonic ns */
     int watched_fd;              /* the descriptor with a reader, or -1 */
+    PyObject *waiters;           /* a set: the futures that its calls will end; or NULL */
 };
 
 struct py_backend_kind {
@@ -88,9 +89,15 @@ void py_backend_poll(struct py_backend *bridge, const bool *under_way, uint64_t 
  */
 int py_backend_refuse(struct py_backend *bridge, const struct delivery *unreadable);
 
-/* A future of the running loop, to be ended by py_backend_wake(); NULL and an exception. */
-PyObject *py_backend_waiter(void);
-/* The same, ended after so many seconds if it was not before. */
+/*
+ * A future of the running loop, to be ended by py_backend_wake(); NULL and an exception. A loop
+ * refers weakly to its tasks, so the bridge refers to the future, and thereby to the task that
+ * waits for it: whatever can still end a wait keeps it.
+ */
+PyObject *py_backend_waiter(struct py_backend *bridge);
+/* The wait is over: both references are dropped. NULL in either is allowed. */
+void py_backend_drop_waiter(struct py_backend *bridge, PyObject **future);
+/* A future that ends after so many seconds if it was not ended before; its timer refers to it. */
 PyObject *py_backend_sleeper(double seconds);
 /* Ends the future with None unless it is done already; from any thread with the GIL. */
 void py_backend_wake(PyObject *future);

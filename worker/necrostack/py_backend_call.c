@@ -189,6 +189,7 @@ static void keep_delivery(struct operation *op)
 /* Whatever of it is left in the backend, or came and was not handed on. */
 static void abandon(struct operation *op)
 {
+    py_backend_drop_waiter(op->bridge, &op->waiter);
     if (op->under_way && op->bridge->backend)
         backend_forget(op->bridge->backend, &op->under.call);
     op->under_way = false;
@@ -228,7 +229,7 @@ static PySendResult finish(struct operation *op, PyObject **result)
 
 static PySendResult wait(struct operation *op)
 {
-    op->waiter = py_backend_waiter();
+    op->waiter = py_backend_waiter(op->bridge);
     if (op->waiter && !py_backend_watch(op->bridge))
         op->coroutine.waiting_for = py_coroutine_iterator(op->waiter);
     if (op->coroutine.waiting_for)
@@ -265,7 +266,7 @@ static PySendResult operation_advance(struct py_coroutine *self, PyObject *value
         return begin(op, result);
     if (!op->under_way)
         return finish(op, result);
-    Py_CLEAR(op->waiter);
+    py_backend_drop_waiter(op->bridge, &op->waiter);
     return wait(op);
 }
 

@@ -79,7 +79,8 @@ static enum spine_step wait_with(struct spine_run *run, PyObject *future)
 {
     if (!future)
         return SPINE_FAILED;
-    Py_XSETREF(run->waiter, future);
+    py_backend_drop_waiter(run->bridge, &run->waiter);
+    run->waiter = future;
     return wait_for(run, future);
 }
 
@@ -93,7 +94,7 @@ enum spine_step spine_run_await_flag(struct spine_run *run, const bool *under_wa
     if (py_backend_watch(run->bridge))
         return SPINE_FAILED;
     run->may_stop = may_stop;
-    return wait_with(run, py_backend_waiter());
+    return wait_with(run, py_backend_waiter(run->bridge));
 }
 
 enum spine_step spine_run_await_call(struct spine_run *run, struct spine_call *call,
@@ -194,7 +195,7 @@ static void leave(struct spine_run *run)
         forget_call(run, &run->settle);
     spine_run_forget_event(run);
     spine_late_leave(run);
-    Py_CLEAR(run->waiter);
+    py_backend_drop_waiter(run->bridge, &run->waiter);
     Py_CLEAR(run->task);
     if (run->spine->run == run)
         run->spine->run = NULL;
@@ -287,7 +288,7 @@ static PySendResult run_advance(struct py_coroutine *self, PyObject *value, PyOb
     run->now = clock_mono_ns();
     run->slice_end = run->now + SLICE_NS;
     run->late_at = 0;
-    Py_CLEAR(run->waiter);
+    py_backend_drop_waiter(run->bridge, &run->waiter);
     if (run->late)
         spine_late_end(run, value);
     switch (go(run, value)) {
