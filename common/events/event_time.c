@@ -142,23 +142,32 @@ static bool take_clock(struct cursor *c, struct event_date *date)
     return !take(c, ".,") || take_fraction(c, &date->microsecond);
 }
 
-static bool take_zone(struct cursor *c, int64_t *offset_us)
+/* HH, HHMM or HH:MM, and after the latter :SS with or without a fraction. */
+static bool take_offset(struct cursor *c, int64_t *offset_us)
 {
     int hours, minutes = 0, seconds = 0, microseconds = 0;
+    if (!take_number(c, 2, 0, 23, &hours))
+        return false;
+    bool colon = take(c, ":");
+    if ((colon || is_digit(c)) && !take_number(c, 2, 0, 59, &minutes))
+        return false;
+    if (colon && take(c, ":") &&
+        (!take_number(c, 2, 0, 59, &seconds) || (take(c, ".") && !take_fraction(c, &microseconds))))
+        return false;
+    *offset_us = (hours * 3600ll + minutes * 60ll + seconds) * US_PER_SECOND + microseconds;
+    return true;
+}
+
+static bool take_zone(struct cursor *c, int64_t *offset_us)
+{
     *offset_us = 0;
     if (take(c, "Zz"))
         return true;
-    int sign = c->at < c->end && *c->at == '-' ? -1 : 1;
-    if (!take(c, "+-") || !take_number(c, 2, 0, 23, &hours))
+    if (take(c, "+"))
+        return take_offset(c, offset_us);
+    if (!take(c, "-") || !take_offset(c, offset_us))
         return false;
-    if ((take(c, ":") || is_digit(c)) && !take_number(c, 2, 0, 59, &minutes))
-        return false;
-    if (take(c, ":") && !take_number(c, 2, 0, 59, &seconds))
-        return false;
-    if (take(c, ".") && !take_fraction(c, &microseconds))
-        return false;
-    int64_t whole = hours * 3600ll + minutes * 60ll + seconds;
-    *offset_us = sign * (whole * US_PER_SECOND + microseconds);
+    *offset_us = -*offset_us;
     return true;
 }
 

@@ -2,6 +2,7 @@
 """Organ: what it is called, what it listens to, and what a Spine refuses to take for one."""
 
 import asyncio
+import enum
 
 import pytest
 from necrostack.backends import InMemoryBackend
@@ -115,6 +116,25 @@ def test_listens_to_is_read_once():
     organ.listens_to.append("B")
     organ.handle = lambda event: Event("B") if event.event_type == "A" else 1 / 0
     assert asyncio.run(one.run(Event("A"))).handler_errors == 0
+
+
+def test_a_type_of_a_subclass_of_str_counts_by_its_text():
+    class Kind(str, enum.Enum):  # its hash is that of its name
+        PLACED = "order.placed"
+
+    class Treacherous(str):
+        def __hash__(self):
+            organ.listens_to.clear()
+            return hash(object())
+
+    organ = Plain()
+    organ.listens_to = [Kind.PLACED, Treacherous("B"), Treacherous("C"), Kind.PLACED]
+    seen = []
+    organ.handle = lambda event: seen.append(event.event_type)
+    one = spine(organ)
+    for event_type in ("order.placed", "B", "C", Kind.PLACED):
+        asyncio.run(one.run(Event(event_type)))
+    assert seen == ["order.placed", "B", "C", "order.placed"] and len(organ.listens_to) == 4
 
 
 def test_a_name_that_fails_to_be_text_is_that_of_the_class(caplog):

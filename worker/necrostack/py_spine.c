@@ -313,23 +313,30 @@ static PyMethodDef spine_methods[] = {
 };
 
 static PyMemberDef spine_members[] = {
-    {"organs", T_OBJECT, offsetof(struct py_spine, organs), READONLY, NULL},
-    {"backend", T_OBJECT, offsetof(struct py_spine, backend), READONLY, NULL},
-    {"failed_event_store", T_OBJECT, offsetof(struct py_spine, store), READONLY, NULL},
+    {"organs", T_OBJECT, offsetof(struct py_spine, organs), READONLY,
+     "The list of organs, a copy of the one given."},
+    {"backend", T_OBJECT, offsetof(struct py_spine, backend), READONLY,
+     "Where events come from and go to."},
+    {"failed_event_store", T_OBJECT, offsetof(struct py_spine, store), READONLY,
+     "Keeps events that were not handled, or not enqueued, where the failure mode is STORE."},
     {"enqueue_failure_mode", T_OBJECT, offsetof(struct py_spine, enqueue_mode_member), READONLY,
-     NULL},
+     "What becomes of an emitted event that the backend does not take."},
     {"handler_failure_mode", T_OBJECT, offsetof(struct py_spine, handler_mode_member), READONLY,
-     NULL},
-    {"max_steps", T_ULONGLONG, offsetof(struct py_spine, max_steps), READONLY, NULL},
-    {"retry_attempts", T_ULONGLONG, offsetof(struct py_spine, retry_attempts), READONLY, NULL},
-    {"retry_base_delay", T_DOUBLE, offsetof(struct py_spine, retry_base_delay), READONLY, NULL},
+     "What becomes of an event whose handler fails."},
+    {"max_steps", T_ULONGLONG, offsetof(struct py_spine, max_steps), READONLY,
+     "After as many events run() raises RuntimeError."},
+    {"retry_attempts", T_ULONGLONG, offsetof(struct py_spine, retry_attempts), READONLY,
+     "How often an enqueue that failed is tried again where the failure mode is RETRY."},
+    {"retry_base_delay", T_DOUBLE, offsetof(struct py_spine, retry_base_delay), READONLY,
+     "Seconds before the first of these attempts, twice as long before each further one."},
     {"max_consecutive_backend_failures", T_ULONGLONG, offsetof(struct py_spine, max_failures),
-     READONLY, NULL},
+     READONLY, "After as many pulls that fail in a row run() raises BackendUnavailableError."},
     {NULL, 0, 0, 0, NULL},
 };
 
 static PyGetSetDef spine_attributes[] = {
-    {"handler_timeout", spine_get_timeout, NULL, NULL, NULL},
+    {"handler_timeout", spine_get_timeout, NULL,
+     "Seconds that a handler may take; None: as long as it likes.", NULL},
     {"running", spine_get_running, NULL, "Whether a run is under way.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -38,13 +38,17 @@ static PyObject *types_of(PyObject *organ)
     return types;
 }
 
-static int check_type(PyObject *organ, PyObject *type)
+/*
+ * Of an entry of listens_to. A subclass of str (an Enum's) counts by its text: its own __hash__ and
+ * __eq__ would be asked for every event, and could change the list while we read it.
+ */
+static PyObject *exact_type(PyObject *organ, PyObject *type)
 {
     if (PyUnicode_Check(type))
-        return 0;
+        return PyUnicode_FromObject(type);
     PyErr_Format(PyExc_TypeError, "%.100s.listens_to must be a list of strings, it holds %.100s",
                  Py_TYPE(organ)->tp_name, Py_TYPE(type)->tp_name);
-    return -1;
+    return NULL;
 }
 
 /* Appends the organ to the list of the type, unless this organ's turn has done so already. */
@@ -71,8 +75,9 @@ static int add_organ(PyObject *routes, PyObject *organ)
     PyObject *seen = types ? PySet_New(NULL) : NULL;
     int failed = !seen;
     for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(types); i++) {
-        PyObject *type = PyList_GET_ITEM(types, i);
-        failed = check_type(organ, type) || add_route(routes, type, organ, seen);
+        PyObject *type = exact_type(organ, PyList_GET_ITEM(types, i));
+        failed = !type || add_route(routes, type, organ, seen);
+        Py_XDECREF(type);
     }
     Py_XDECREF(seen);
     Py_XDECREF(types);
