@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,12 @@ def sanitized_environment():
             "ASAN_OPTIONS": ":".join(filter(None, options))}
 
 
+def without_the_good(output):
+    """What a verbose pytest printed but for the lines of tests that passed; one that it began and did not
+    end, because the process died, stays."""
+    return re.sub(r"^\S+::.* (PASSED|SKIPPED|XFAIL)\b.*\n", "", output, flags=re.M)
+
+
 class UnderSanitizer(pytest.Item):
     """Stands for the tests of a file, the first one in the end for those of all files."""
 
@@ -69,16 +76,23 @@ class UnderSanitizer(pytest.Item):
         self.paths = [str(self.path)]
 
     def runtest(self):
+        """A test that takes minutes says where it stands; a failure shows whatever was said."""
         chosen = self.config.option.markexpr
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
-             "--color=no", "--tb=short", *(["-m", chosen] if chosen else []), *self.paths],
-            capture_output=True, text=True, env=sanitized_environment(), timeout=1200)
-        print(done.stdout)
-        if done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED:
+        with tempfile.TemporaryFile("w+", errors="replace") as said:
+            try:
+                code = subprocess.run(
+                    [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-p", "no:xdist",
+                     "--color=no", "--tb=short", "--durations=10", "-o", "faulthandler_timeout=240",
+                     *(["-m", chosen] if chosen else []), *self.paths],
+                    stdout=said, stderr=subprocess.STDOUT, env=sanitized_environment(), timeout=1200).returncode
+            except subprocess.TimeoutExpired as late:
+                code = f"not ended after {late.timeout} s"
+            said.seek(0)
+            output = without_the_good(said.read())
+        if code == pytest.ExitCode.NO_TESTS_COLLECTED:
             pytest.skip("no test of these files is chosen")
-        if done.returncode != 0:
-            raise AssertionError(f"{done.stdout[-20000:]}\n{done.stderr[-20000:]}")
+        if code != 0:
+            raise AssertionError(f"{output}\nthe pytest that ran them: {code}")
 
     def repr_failure(self, excinfo):
         return str(excinfo.value)
