@@ -385,11 +385,12 @@ class Station:
         return self.exit_code
 
     def stop(self, number=signal.SIGTERM, timeout=40.0):
-        """Graceful stop; returns the exit code."""
-        self.close_clients()
+        """Graceful stop; returns the exit code. Clients that call meanwhile get their answer."""
         self.send_signal(number)
         self.ended_by_test = True
-        return self.wait(timeout)
+        code = self.wait(timeout)
+        self.close_clients()
+        return code
 
     def kill9(self):
         """The end without warning; the next start may report the torn tail it cut off."""
