@@ -115,7 +115,9 @@ int loading_fill_test(struct worker *w)
 
 static void note_unreadable(struct object *o, int err)
 {
-    if (err == -EFBIG)
+    if (err == -ENOENT || err == -ENOTDIR) /* the object is about to go */
+        load_error_keep(o, 0, LOAD_ERROR_NO_TRACEBACK, "its file is gone");
+    else if (err == -EFBIG)
         load_error_note(o, 0, LOAD_ERROR_NO_TRACEBACK, "it is above limits.source_max (%llu bytes)",
                         (unsigned long long)o->station->config.source_max);
     else

@@ -136,6 +136,15 @@ def test_new_changed_removed(station):
     assert value_of(station, "hello") == 4
 
 
+def test_called_while_its_file_goes(station):
+    """It is about to go: that its file cannot be read is logged by nobody."""
+    station.deploy("hello.py", says(1))
+    os.unlink(station.objects / "hello.py")
+    reply = station.get("/objects/hello")
+    assert reply.status in (404, 503), reply
+    wait_gone(station, "hello")
+
+
 def test_renamed(station):
     station.deploy("old.py", says(1))
     assert value_of(station, "old") == 1
