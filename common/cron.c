@@ -319,3 +319,43 @@ int64_t cron_next(const struct cron *cron, int64_t after)
         t = step < 0 && !cron->any_hour ? change - step : change;
     }
 }
+
+/* The highest bit that is set; there is one. */
+static unsigned highest(uint64_t bits)
+{
+    return 63 - (unsigned)__builtin_clzll(bits);
+}
+
+/* Of a time that matches: how many do from it to the end of its day, itself included; it is moved
+ * to the last. 1 where the clock is changed on the way, or not all of them are wanted. */
+static uint64_t rest_of_day(const struct cron *cron, int64_t *at, int64_t to, uint64_t room)
+{
+    int64_t offset = offset_at(*at), wall = floor_div(*at + offset, MINUTE_S);
+    int64_t day = floor_div(wall, DAY_MINUTES);
+    int64_t midnight = (day + 1) * DAY_MINUTES * MINUTE_S - offset;
+    unsigned minute = (unsigned)(wall - day * DAY_MINUTES);
+    uint64_t this_hour = cron->minutes >> minute % 60 << minute % 60;
+    uint64_t later = (uint64_t)cron->hours >> minute / 60 >> 1 << 1 << minute / 60;
+    uint64_t count =
+        (uint64_t)__builtin_popcountll(this_hour) +
+        (uint64_t)__builtin_popcountll(later) * (uint64_t)__builtin_popcountll(cron->minutes);
+    if (midnight > to || count > room || change_between(*at, midnight))
+        return 1;
+    wall = day * DAY_MINUTES + (later ? highest(later) * 60 + highest(cron->minutes)
+                                      : minute / 60 * 60 + highest(this_hour));
+    *at = wall * MINUTE_S - offset;
+    return count;
+}
+
+uint64_t cron_advance(const struct cron *cron, int64_t *at, int64_t to, uint64_t most)
+{
+    uint64_t count = 0;
+    while (count < most) {
+        int64_t next = cron_next(cron, *at);
+        if (next > to)
+            break;
+        count += rest_of_day(cron, &next, to, most - count);
+        *at = next;
+    }
+    return count;
+}

@@ -97,20 +97,33 @@ int64_t when_next(const struct when *when, int64_t phase_us, int64_t now_us)
     }
 }
 
-uint64_t when_count(const struct when *when, int64_t from_us, int64_t to_us, uint64_t most)
+static uint64_t intervals(int64_t every_us, int64_t *at_us, int64_t to_us, uint64_t most)
 {
-    uint64_t count = 0;
-    if (when->kind == WHEN_EVERY && to_us > from_us) {
-        count = (uint64_t)((to_us - from_us) / when->every_us);
-        return count < most ? count : most;
-    }
-    while (count < most) {
-        from_us = when_next(when, from_us, from_us);
-        if (from_us == WHEN_NEVER || from_us > to_us)
-            break;
-        count++;
-    }
+    uint64_t count = to_us > *at_us ? (uint64_t)((to_us - *at_us) / every_us) : 0;
+    if (count > most)
+        count = most;
+    *at_us += (int64_t)count * every_us;
     return count;
+}
+
+uint64_t when_advance(const struct when *when, int64_t *at_us, int64_t to_us, uint64_t most)
+{
+    int64_t at = *at_us / US;
+    uint64_t count;
+    switch (when->kind) {
+    case WHEN_EVERY:
+        return intervals(when->every_us, at_us, to_us, most);
+    case WHEN_CRON:
+        count = cron_advance(&when->cron, &at, to_us / US, most);
+        if (count)
+            *at_us = at * US;
+        return count;
+    default:
+        if (most == 0 || when->once_us <= *at_us || when->once_us > to_us)
+            return 0;
+        *at_us = when->once_us;
+        return 1;
+    }
 }
 
 const char *when_kind_name(enum when_kind kind)

@@ -30,8 +30,9 @@ bool when_parse(const char *text, struct when *when, char *problem, size_t probl
  * `phase_us`. WHEN_NEVER: one run, whose time is not after that.
  */
 int64_t when_next(const struct when *when, int64_t phase_us, int64_t now_us);
-/* How many of its times lie in (from_us, to_us], counted up to `most`. */
-uint64_t when_count(const struct when *when, int64_t from_us, int64_t to_us, uint64_t most);
+/* How many of its times lie in (*at_us, to_us], counted up to `most`; *at_us, which is one of them,
+ * is moved to the last one counted. */
+uint64_t when_advance(const struct when *when, int64_t *at_us, int64_t to_us, uint64_t most);
 const char *when_kind_name(enum when_kind kind);
 
 #endif

@@ -296,6 +296,8 @@ void schedule_change_accept(struct schedule_change *c, uint64_t seq)
     bool any = c->touched != NULL;
     while ((s = next_touched(c))) {
         s->is_new = false;
+        if (s->proposal.is_set)
+            all->skipped += s->proposal.skipped - s->skipped;
         if (s->is_doomed) {
             schedule_heap_take(&all->heap, s);
             schedule_remove(&all->table, s);

@@ -22,7 +22,7 @@ enum {
     WAIT_MS = 250, /* the first time, then twice as long each time */
     WAIT_MAX_MS = 30000,
     LOOK_FOR_OBJECT_MS = 60000,
-    COUNTED_MAX = 100000, /* a time table is walked through */
+    COUNTED_MAX = 1000000, /* of a time table; two years of minutes */
 };
 
 struct schedule_tick {
@@ -257,29 +257,25 @@ static void launch(struct schedules *all, struct schedule *s, struct object *o,
 static uint64_t missed_by(const struct schedule *s, int64_t now_us)
 {
     uint64_t most = s->when.kind == WHEN_EVERY ? UINT64_MAX : COUNTED_MAX;
-    return when_count(&s->when, s->next_us, now_us, most);
+    int64_t at_us = s->next_us;
+    return when_advance(&s->when, &at_us, now_us, most);
 }
 
-static void skip(struct schedules *all, struct schedule *s, struct object *o, uint64_t missed,
-                 int64_t now_us)
+static void skip(struct schedule *s, struct object *o, int64_t now_us)
 {
     struct schedule_change c;
-    all->skipped += missed;
     schedule_change_begin(&c, o);
-    schedule_change_missed(&c, s, when_next(&s->when, s->next_us, now_us), missed);
+    schedule_change_missed(&c, s, when_next(&s->when, s->next_us, now_us),
+                           1 + missed_by(s, now_us));
     schedule_change_commit(&c);
 }
 
 /* Of too many, the newest are run: where to begin, and how many were left out. */
-static uint64_t shorten(struct schedule *s, uint64_t most, int64_t now_us)
+static uint64_t shorten(const struct schedule *s, uint64_t most, int64_t now_us, int64_t *first_us)
 {
     uint64_t due = 1 + missed_by(s, now_us), dropped = due > most ? due - most : 0;
-    if (s->when.kind == WHEN_EVERY)
-        s->next_us += (int64_t)dropped * s->when.every_us;
-    else
-        for (uint64_t i = 0; i < dropped; i++)
-            s->next_us = when_next(&s->when, s->next_us, s->next_us);
-    return dropped;
+    *first_us = s->next_us;
+    return when_advance(&s->when, first_us, now_us, dropped);
 }
 
 /* What runs now, and when it goes on. False: nothing does. */
@@ -290,19 +286,19 @@ static bool plan(struct schedules *all, struct schedule *s, struct object *o, in
     bool is_late = now_us - s->next_us > LATE_S * (int64_t)US_PER_S;
     bool is_again = s->attempts > 0;
     *run = (struct schedule_run){.began_us = now_us};
-    all->late += is_late && !is_again;
+    all->late += is_late && !is_again && !s->waits;
     if (s->misfire == RPC_MISFIRE_SKIP && is_late && !is_again) {
-        skip(all, s, o, 1 + missed_by(s, now_us), now_us);
+        skip(s, o, now_us);
         return false;
     }
     if (s->misfire == RPC_MISFIRE_ALL) {
-        run->skipped = shorten(s, most, now_us);
-        run->following_us = when_next(&s->when, s->next_us, s->next_us);
+        int64_t first_us;
+        run->skipped = shorten(s, most, now_us, &first_us);
+        run->following_us = when_next(&s->when, first_us, first_us);
     } else {
         run->skipped = missed_by(s, now_us);
         run->following_us = when_next(&s->when, s->next_us, now_us);
     }
-    all->skipped += run->skipped;
     if (s->when.kind == WHEN_ONCE)
         run->following_us = WHEN_NEVER;
     return true;

@@ -4,6 +4,7 @@
 import datetime
 import itertools
 import re
+import shutil
 import signal
 import time
 
@@ -87,6 +88,11 @@ def one(station, object_id):
     found = schedules(station, object_id)
     assert len(found) == 1, found
     return found[0]
+
+
+def metric(station, name):
+    text = station.get("/metrics").text
+    return int(re.search(rf"^objectd_{name} (\d+)$", text, re.M).group(1))
 
 
 def at(text):
@@ -574,6 +580,33 @@ def test_all_is_bounded(new_station):
     wait_until(lambda: station.state(object_id).get("n") == 3)
     found = one(station, object_id)
     assert found["runs"] == 3 and found["skipped"] > 1000 and at(found["next_run"]) > time.time()
+
+
+@pytest.mark.parametrize("policy, runs", [("once", 1), ("all", 3)])
+def test_times_missed_are_counted_once_however_often_it_is_tried(new_station, policy, runs):
+    """The object's file does not load at first, so that its ticks are refused."""
+    station = new_station(config={"limits": {"misfire_max": 3}}).start()
+    object_id = make(station)
+    plan(station, object_id, "*/5 * * * *", misfire=policy)
+    source = station.objects / f"{object_id}.py"
+    good = source.read_text()
+    station.stop()
+    path = station.data / "schedules.tsv"
+    path.write_text(re.sub(r"\tcall\t[^\t]+\t", "\tcall\t2026-01-01T00:00:00Z\t", path.read_text()))
+    source.write_text("raise RuntimeError('not yet')\n")
+    shutil.rmtree(station.data / "versions" / object_id)  # else the one before would serve
+    station.allow("not yet")
+    station.start()
+    wait_until(lambda: metric(station, "ticks_total") >= 3)
+    assert one(station, object_id)["runs"] == metric(station, "ticks_skipped_total") == 0
+    source.write_text(good)
+    wait_until(lambda: one(station, object_id)["runs"] == runs)
+    found = one(station, object_id)
+    first = at("2026-01-01T00:00:00Z")
+    times = (at(found["last_run"]) - first) // 300 + 1
+    assert found["skipped"] + runs in (times, times + 1)
+    assert metric(station, "ticks_skipped_total") == found["skipped"]
+    assert metric(station, "ticks_late_total") <= runs
 
 
 def test_kill_9_loses_no_tick_and_commits_none_twice(new_station):

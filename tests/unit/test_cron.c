@@ -208,6 +208,27 @@ START_TEST(as_a_walk_finds_it)
 }
 END_TEST
 
+START_TEST(many_at_once)
+{
+    static const char *const texts[] = {"* * * * *", "*/7 3-22 * * *", "11 */5 * * *", "0 2 * * *",
+                                        "30 0,2,23 1-20 * 1"};
+    static const char *const zones[] = {"UTC", "Europe/Berlin", "America/New_York",
+                                        "Australia/Lord_Howe"};
+    use_zone(zones[_i / 5]);
+    struct cron c = table(texts[_i % 5]);
+    srandom((unsigned)_i);
+    for (int i = 0; i < 40; i++) {
+        int64_t from = utc("2026-01-01 00:00:00") + random() % (365 * 86400), at = from;
+        int64_t to = from + random() % (9 * 86400), walked = from;
+        uint64_t most = random() % 3 ? 100000 : (uint64_t)random() % 3000, count = 0;
+        for (int64_t next; count < most && (next = cron_next(&c, walked)) <= to; count++)
+            walked = next;
+        ck_assert_uint_eq(cron_advance(&c, &at, to, most), count);
+        ck_assert_int_eq(at, walked);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("cron");
@@ -217,6 +238,7 @@ int main(void)
     tcase_add_loop_test(t, bad, 0, (int)(sizeof(bad_tables) / sizeof(bad_tables[0])));
     tcase_add_loop_test(t, next, 0, (int)(sizeof(coming) / sizeof(coming[0])));
     tcase_add_loop_test(t, as_a_walk_finds_it, 0, 16);
+    tcase_add_loop_test(t, many_at_once, 0, 20);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

@@ -108,19 +108,30 @@ START_TEST(one_run)
 }
 END_TEST
 
+static void advance(const char *text, int64_t from_us, int64_t to_us, uint64_t most, uint64_t count,
+                    int64_t at_us)
+{
+    struct when w = read_when(text);
+    ck_assert_uint_eq(when_advance(&w, &from_us, to_us, most), count);
+    ck_assert_int_eq(from_us, at_us);
+}
+
 START_TEST(counting)
 {
-    struct when every = read_when("10"), table = read_when("*/5 * * * *"),
-                once = read_when("2026-11-22T10:00:00Z");
-    ck_assert_uint_eq(when_count(&every, 100 * US, 100 * US, 99), 0);
-    ck_assert_uint_eq(when_count(&every, 100 * US, 129 * US, 99), 2);
-    ck_assert_uint_eq(when_count(&every, 100 * US, 130 * US, 99), 3);
-    ck_assert_uint_eq(when_count(&every, 0, 1000000 * US, 99), 99);
-    ck_assert_uint_eq(when_count(&every, 130 * US, 100 * US, 99), 0);
-    ck_assert_uint_eq(when_count(&table, once.once_us, once.once_us + 3600 * US, 99), 12);
-    ck_assert_uint_eq(when_count(&table, once.once_us, once.once_us + 3600 * US, 5), 5);
-    ck_assert_uint_eq(when_count(&once, once.once_us - 1, once.once_us, 5), 1);
-    ck_assert_uint_eq(when_count(&once, once.once_us, once.once_us + US, 5), 0);
+    const char *table = "*/5 * * * *", *once = "2026-11-22T10:00:00Z";
+    int64_t ten = 1795341600 * US, hour = 3600 * US;
+    advance("10", 100 * US, 100 * US, 99, 0, 100 * US);
+    advance("10", 100 * US, 129 * US, 99, 2, 120 * US);
+    advance("10", 100 * US, 130 * US, 99, 3, 130 * US);
+    advance("10", 0, 1000000 * US, 99, 99, 990 * US);
+    advance("10", 130 * US, 100 * US, 99, 0, 130 * US);
+    advance(table, ten, ten + hour + US, 99, 12, ten + hour);
+    advance(table, ten, ten + hour, 5, 5, ten + 25 * 60 * US);
+    advance(table, ten, ten + 299 * US, 5, 0, ten);
+    advance(table, ten, ten + 365 * 24 * hour, 1000000, 365 * 288, ten + 365 * 24 * hour);
+    advance(once, ten - 1, ten, 5, 1, ten);
+    advance(once, ten - 1, ten, 0, 0, ten - 1);
+    advance(once, ten, ten + US, 5, 0, ten);
 }
 END_TEST
 
