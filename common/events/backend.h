@@ -84,6 +84,7 @@ struct backend_ops {
     int (*health)(struct backend *b, struct health_call *call);
     void (*forget)(struct backend *b, struct backend_call *call);
     int (*fd)(const struct backend *b);
+    bool (*answers_soon)(const struct backend *b);
     uint64_t (*deadline)(const struct backend *b);
     void (*progress)(struct backend *b);
     const char *(*error)(const struct backend *b);
@@ -154,6 +155,13 @@ static inline void backend_forget(struct backend *b, struct backend_call *call)
 static inline int backend_fd(const struct backend *b)
 {
     return b->ops->fd(b);
+}
+
+/* Something is on its way to that descriptor which takes no longer than a server needs to answer:
+ * worth an active wait (eager_wait.h). */
+static inline bool backend_answers_soon(const struct backend *b)
+{
+    return b->ops->answers_soon(b);
 }
 
 /* When backend_progress() is wanted even if nothing arrived: monotonic ns; UINT64_MAX: never. */

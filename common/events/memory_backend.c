@@ -204,6 +204,12 @@ static int memory_fd(const struct backend *b)
     return -1;
 }
 
+static bool memory_answers_soon(const struct backend *b)
+{
+    (void)b;
+    return false;
+}
+
 static uint64_t memory_deadline(const struct backend *b)
 {
     return of_const(b)->deadline;
@@ -266,6 +272,7 @@ struct backend *memory_backend_open(size_t max_size)
         .health = memory_health,
         .forget = memory_forget,
         .fd = memory_fd,
+        .answers_soon = memory_answers_soon,
         .deadline = memory_deadline,
         .progress = memory_progress,
         .error = memory_error,

@@ -146,6 +146,13 @@ static int fd(const struct backend *backend)
     return ((const struct redis_backend *)backend)->epoll_fd;
 }
 
+/* On the connection for what does not wait. */
+static bool answers_soon(const struct backend *backend)
+{
+    const struct redis_backend *b = (const struct redis_backend *)backend;
+    return redis_connection_is_ready(&b->work) && b->work.sent;
+}
+
 static const char *error_text(const struct backend *backend)
 {
     return ((const struct redis_backend *)backend)->error;
@@ -286,6 +293,7 @@ static const struct backend_ops ops = {.enqueue = enqueue,
                                        .health = ask_health,
                                        .forget = forget,
                                        .fd = fd,
+                                       .answers_soon = answers_soon,
                                        .deadline = deadline,
                                        .progress = progress,
                                        .error = error_text,

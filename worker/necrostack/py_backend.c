@@ -9,7 +9,6 @@
 #include "worker/py_compat.h"
 
 #include <errno.h>
-#include <poll.h>
 
 /* --- kinds -------------------------------------------------------------------------------- */
 
@@ -248,16 +247,13 @@ static void go_on(struct py_backend *bridge)
         PyErr_WriteUnraisable((PyObject *)bridge);
 }
 
-static bool wait_for_fd(int fd, uint64_t ns)
+static bool wait_for_fd(struct py_backend *bridge, int fd, uint64_t ns)
 {
-    struct pollfd wanted = {.fd = fd, .events = POLLIN};
-    struct timespec patience = {.tv_sec = (time_t)(ns / NS_PER_S),
-                                .tv_nsec = (long)(ns % NS_PER_S)};
-    int ready;
+    bool soon = backend_answers_soon(bridge->backend), ready;
     Py_BEGIN_ALLOW_THREADS;
-    ready = ppoll(&wanted, 1, &patience, NULL);
+    ready = eager_wait(&bridge->wait, fd, ns, soon);
     Py_END_ALLOW_THREADS;
-    return ready > 0;
+    return ready;
 }
 
 void py_backend_poll(struct py_backend *bridge, const bool *under_way, uint64_t ns)
@@ -266,7 +262,7 @@ void py_backend_poll(struct py_backend *bridge, const bool *under_way, uint64_t 
     go_on(bridge);
     while (*under_way && bridge->backend && now < until) {
         int fd = backend_fd(bridge->backend);
-        if (fd < 0 || !wait_for_fd(fd, until - now))
+        if (fd < 0 || !wait_for_fd(bridge, fd, until - now))
             return;
         go_on(bridge);
         now = clock_mono_ns();
@@ -407,6 +403,7 @@ struct py_backend *py_backend_new(struct backend *backend)
     bridge->timer_at = 0;
     bridge->watched_fd = -1;
     bridge->waiters = NULL;
+    bridge->wait = (struct eager_wait){0};
     PyObject_GC_Track((PyObject *)bridge);
     return bridge;
 }

@@ -21,6 +21,7 @@
 #include <Python.h>
 
 #include "common/events/backend.h"
+#include "common/events/eager_wait.h"
 
 struct py_backend {
     PyObject_HEAD                /* callable: backend_progress(); reader and timer call it */
@@ -30,6 +31,7 @@ struct py_backend {
     uint64_t timer_at;           /* monotonic ns */
     int watched_fd;              /* the descriptor with a reader, or -1 */
     PyObject *waiters;           /* a set: the futures that its calls will end; or NULL */
+    struct eager_wait wait;      /* of py_backend_poll() */
 };
 
 struct py_backend_kind {
@@ -78,8 +80,9 @@ void py_backend_shut(struct py_backend *bridge);
  * descriptor and deadline. 0, or -1 with an exception.
  */
 int py_backend_watch(struct py_backend *bridge);
-/* Goes on until the flag is false or ns have passed, waiting for the descriptor without the GIL;
- * what the backend has not written yet, it writes first. */
+/* Goes on until the flag is false or ns have passed, waiting for the descriptor without the GIL
+ * (actively at first, where an answer is on its way); what the backend has not written yet, it
+ * writes first. */
 void py_backend_poll(struct py_backend *bridge, const bool *under_way, uint64_t ns);
 
 /*
