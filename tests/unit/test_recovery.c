@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: supervisor/state/recovery.c supervisor/state/journal.c supervisor/state/committer.c
+/* links: supervisor/state/recovery.c supervisor/state/journal.c supervisor/state/journal_batch.c
+ * supervisor/state/journal_segments.c supervisor/state/committer.c
  * supervisor/state/journal_reader.c supervisor/state/segment.c supervisor/state/record.c
  * supervisor/loop.c common/buf.c common/clock.c common/codec.c common/failpoint.c
  * common/json_text.c common/log.c common/rpc.c common/file_store.c common/tsv.c common/utf8.c -lxxhash -lpthread */

@@ -2,7 +2,8 @@
 /* links: supervisor/state/store.c supervisor/state/store_figures.c
  * supervisor/state/store_recover.c supervisor/state/checkpoint.c supervisor/state/object_state.c
  * supervisor/state/memtable.c supervisor/state/arena.c supervisor/state/boot_file.c
- * supervisor/state/recovery.c supervisor/state/journal.c supervisor/state/committer.c
+ * supervisor/state/recovery.c supervisor/state/journal.c supervisor/state/journal_batch.c
+ * supervisor/state/journal_segments.c supervisor/state/committer.c
  * supervisor/state/journal_reader.c supervisor/state/segment.c supervisor/state/record.c
  * supervisor/loop.c common/buf.c common/clock.c common/codec.c common/failpoint.c
  * common/json_text.c common/log.c common/rpc.c common/file_store.c common/seeded_hash.c
