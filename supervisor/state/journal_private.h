@@ -13,10 +13,9 @@
 #include "supervisor/state/segment.h"
 
 #define JOURNAL_ROOM_KEPT (3 * RECORD_CONTROL_MAX) /* header, batch line, idle line */
-* /
 
-    /* The segment that records are going to, as it will be once all jobs are done. */
-    struct current {
+/* The segment that records are going to, as it will be once all jobs are done. */
+struct current {
     int fd; /* -1: none yet */
     uint64_t first_seq;
     uint64_t size;
