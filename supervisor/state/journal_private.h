@@ -12,7 +12,8 @@
 #include "supervisor/state/journal.h"
 #include "supervisor/state/segment.h"
 
-#define JOURNAL_ROOM_KEPT (3 * RECORD_CONTROL_MAX) /* header, batch line, idle line */
+/* Of a segment: for header, batch line and idle line. */
+enum { JOURNAL_ROOM_KEPT = 3 * RECORD_CONTROL_MAX };
 
 /* The segment that records are going to, as it will be once all jobs are done. */
 struct current {
