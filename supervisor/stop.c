@@ -58,18 +58,26 @@ static void drain_worker(struct worker *w, void *arg)
         worker_event(w, WORKER_EV_DRAIN);
 }
 
+static void warn_of_late(const struct station *station)
+{
+    size_t unanswered = turn_outstanding(station->turns);
+    if (unanswered == 0 && front_is_sending(station->front))
+        log_warn("stopping: replies are not read by their clients after workers.stop_timeout");
+    else
+        log_warn("stopping: %zu calls unanswered after workers.stop_timeout", unanswered);
+}
+
 /* Calls first; only then the workers, so that what is queued is still served. */
 static void check(void *arg)
 {
     struct station *station = arg;
     bool late = clock_mono_ns() >= deadline_ns;
     if (late)
-        log_warn("stopping: %zu calls unanswered after workers.stop_timeout",
-                 turn_outstanding(station->turns));
+        warn_of_late(station);
     if (late || turn_outstanding(station->turns) == 0)
         worker_each(station->workers, late ? kill_worker : drain_worker, NULL);
     if (late || (turn_outstanding(station->turns) == 0 && worker_count(station->workers) == 0 &&
-                 front_open_exchanges(station->front) == 0))
+                 front_open_exchanges(station->front) == 0 && !front_is_sending(station->front)))
         loop_stop(station->loop);
     else
         loop_timer_set(station->loop, &timer, STOP_CHECK_NS, check, station);

@@ -134,7 +134,9 @@ struct connection *connection_of(int fd)
 
 void connection_closed(struct connection *c)
 {
-    if (c->linger && !c->guarded.answered)
+    bool lingers =
+        c->linger || c->front->is_leaving; /* the client may have sent its next request */
+    if (lingers && !c->guarded.answered)
         linger_start_dup(&c->front->guards.lingers, c->guarded.fd);
     destroy(c);
 }

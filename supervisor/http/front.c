@@ -260,6 +260,14 @@ const char *front_listener_name(const struct front *front, size_t i)
     return l ? l->name : NULL;
 }
 
+bool front_is_sending(const struct front *front)
+{
+    const struct exchange *x = front->exchanges;
+    while (x && !(x->mhd_holds && x->status && !x->suspended))
+        x = x->next;
+    return x != NULL;
+}
+
 /* Replies under way get their time; the loop does not run any more. */
 static void drain(struct front *front, uint64_t grace_ns)
 {
@@ -267,11 +275,8 @@ static void drain(struct front *front, uint64_t grace_ns)
     uint64_t deadline = clock_mono_ns() + grace_ns;
     for (;;) {
         run(front);
-        bool busy = false;
-        for (struct exchange *x = front->exchanges; x && !busy; x = x->next)
-            busy = x->mhd_holds && x->status && !x->suspended;
         uint64_t now = clock_mono_ns();
-        if (!busy || now >= deadline)
+        if (!front_is_sending(front) || now >= deadline)
             return;
         struct pollfd ready = {.fd = info->epoll_fd, .events = POLLIN};
         int ms = (int)((deadline - now) / NS_PER_MS);

@@ -38,6 +38,8 @@ void front_abandon(struct front *front);
 void front_stop_accepting(struct front *front);
 /* Exchanges handed to the handler and not yet answered, streams included. */
 size_t front_open_exchanges(const struct front *front);
+/* Is a reply not yet written out to its client? */
+bool front_is_sending(const struct front *front);
 /*
  * Sends what is queued for at most grace_ns and closes every connection. Exchanges that are not yet
  * answered live on without a client.

@@ -36,17 +36,22 @@ static void end(void *arg)
     free(l);
 }
 
-static void on_readable(void *arg, uint32_t events)
+enum input { INPUT_DROPPED, INPUT_NONE, INPUT_OVER };
+
+static enum input drop_input(struct lingering *l)
 {
-    (void)events;
-    struct lingering *l = arg;
     char dropped[16 * 1024];
     ssize_t n = recvfrom(l->fd, dropped, sizeof(dropped), MSG_DONTWAIT, NULL, NULL);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n > 0 && (l->drained += (size_t)n) < LINGER_BYTES_MAX)
-        return;
-    end(l);
+        return INPUT_NONE;
+    return n > 0 && (l->drained += (size_t)n) < LINGER_BYTES_MAX ? INPUT_DROPPED : INPUT_OVER;
+}
+
+static void on_readable(void *arg, uint32_t events)
+{
+    (void)events;
+    if (drop_input(arg) == INPUT_OVER)
+        end(arg);
 }
 
 void linger_start(struct lingers *all, int fd)
@@ -83,6 +88,9 @@ void linger_start_dup(struct lingers *all, int fd)
 
 void lingers_free(struct lingers *all)
 {
-    while (all->first)
+    while (all->first) {
+        while (drop_input(all->first) == INPUT_DROPPED)
+            ;
         end(all->first);
+    }
 }

@@ -30,7 +30,7 @@ void lingers_init(struct lingers *all, struct loop *loop);
 void linger_start(struct lingers *all, int fd);
 /* The same with a duplicate of fd, which its owner goes on holding. */
 void linger_start_dup(struct lingers *all, int fd);
-/* Closes all of them now. */
+/* Closes all of them now; what has come until now is read before. */
 void lingers_free(struct lingers *all);
 
 #endif

@@ -8,7 +8,7 @@ import signal
 import threading
 
 import pytest
-from station import scaled, wait_until
+from station import read_reply, scaled, wait_until
 from writers import in_parallel
 
 # Comes back once `others` calls are inside at the same time: each leaves a file and looks for the rest.
@@ -510,6 +510,25 @@ def test_stop_under_load(station):
         t.join()
     station.start()
     assert station.state("ledger") == {f"n{i}": n for i, n in enumerate(acknowledged)}
+
+
+def test_stop_sends_all_of_a_reply(station):
+    """Also to a client that has sent its next request, which nobody reads any more."""
+    station.deploy("large.py", "import os, time\ndef GET(request):\n"
+                               "    while not os.path.exists(request['until']):\n"
+                               "        time.sleep(0.002)\n    return 'x' * 6000000\n")
+    until = station.folder / "until"
+    request = f"GET /objects/large?until={until} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    with station.connect() as s:
+        s.sendall(request)
+        wait_until(lambda: station.status()["turns"]["outstanding"] == 1)
+        s.sendall(request)
+        station.send_signal(signal.SIGTERM)
+        wait_until(lambda: station.logged("stopping"))
+        until.touch()
+        assert len(read_reply(s).body) == 6000000
+    assert station.wait() == 0
+    station.start()
 
 
 def test_what_the_station_shows(station):
