@@ -273,6 +273,14 @@ def test_a_test_that_dies(dying):
     assert dying.get("/objects/t").status == 200
 
 
+def called(station):
+    """Its metadata after a call: one that was idle reads its file then."""
+    assert station.get("/objects/d").status == 200
+    metadata = station.get("/objects/d?metadata=true").json()["metadata"]
+    versions = station.get("/objects/d?versions=true").json()["versions"]
+    return {**metadata, "versions": len(versions)}
+
+
 def test_a_peaceful_end_leaves_none(new_station):
     """Idle, a deploy, a file that does not load, the end of the station: no crashes."""
     station = new_station(config={"workers": {"idle_timeout": 0.2}}).start()
@@ -280,9 +288,9 @@ def test_a_peaceful_end_leaves_none(new_station):
     station.deploy("d.py", DIES)
     assert station.get("/objects/d").status == 200
     station.put("d.py", DIES + "# 2\n")
-    wait_until(lambda: station.get("/objects/d?metadata=true").json()["metadata"]["source_version"] == 2)
+    wait_until(lambda: called(station)["source_version"] == 2)
     station.put("d.py", "raise RuntimeError('no')\n")
-    wait_until(lambda: len(station.get("/objects/d?versions=true").json()["versions"]) == 3)
+    wait_until(lambda: called(station)["versions"] == 3)
     wait_until(lambda: not station.workers())
     assert crashes(station) == []
     station.restart()

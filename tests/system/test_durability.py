@@ -618,7 +618,12 @@ def test_removed_data_folder(new_station):
     station.allow(r"journal|log of|checkpoint|stopping|No such file")
     station.deploy("n.py", "def POST(request):\n    return _state_manager.increment('n')\n")
     assert station.post("/objects/n").status == 200
-    shutil.rmtree(station.data)
+
+    def removed():  # also what is written meanwhile
+        shutil.rmtree(station.data, ignore_errors=True)
+        return not station.data.exists()
+
+    wait_until(removed)
     try:
         reply = station.post("/objects/n")
     except (OSError, http.client.HTTPException):

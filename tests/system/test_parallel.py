@@ -416,10 +416,14 @@ def test_a_replica_that_reads_nothing_costs_no_memory(station, size):
                              "def POST(request):\n    _state_manager.set('x', 'y' * request['size'])\n")
     body = {"size": size}
     station.post("/objects/big", body)
-    _, replica = pids(wait_for_workers(station, "big", 2))
-    for _ in range(2 * 1048576 // size):  # a replica that follows may be sent any number
-        assert station.post("/objects/big", body).status == 204
-    assert replica in pids(workers_of(station, "big"))
+
+    def follows():  # then it may be sent any number; on a busy machine one may have got no time to
+        _, replica = pids(wait_for_workers(station, "big", 2))
+        for _ in range(2 * 1048576 // size):
+            assert station.post("/objects/big", body).status == 204
+        return replica in pids(workers_of(station, "big")) and replica
+
+    replica = wait_until(follows)
     os.kill(replica, signal.SIGSTOP)
     for _ in range(1048576 // size + 1):
         assert station.post("/objects/big", body).status == 204

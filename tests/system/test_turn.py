@@ -22,7 +22,7 @@ def POST(request):
 """
 
 
-SHORT = 0.4 * min(PATIENCE, 2)  # what does not hang answers within it, too
+SHORT = 0.4 * min(PATIENCE, 2)  # what does not hang answers within it, but for a busy machine
 
 
 def quick(**workers):
@@ -334,7 +334,7 @@ def test_stream_past_its_deadline_costs_no_other_call(station):
     station.allow(r"killed|died|deadline|grace")
     station.deploy("stuck.py", """
 import time
-__endpoint__ = {'timeout': 0.5}
+__endpoint__ = {'timeout': 1}
 def GET(request):
     def g():
         yield 'a'
@@ -446,6 +446,15 @@ def impatient(tmp_path_factory):
         yield subject
 
 
+def in_time(station, path):
+    """The reply to a POST that does not hang; for one that was too late on a busy machine, to the next."""
+    def answer():
+        reply = station.post(path)
+        assert reply.status in (200, 504), reply
+        return reply.status == 200 and reply
+    return wait_until(answer)
+
+
 @pytest.mark.parametrize("how", sorted(STUCK))
 @pytest.mark.parametrize("kind", ["def", "async def"])
 def test_deadline(impatient, kind, how):
@@ -455,7 +464,7 @@ def test_deadline(impatient, kind, how):
     reply = impatient.get(path)
     assert reply.status == 504 and reply.json()["status"] == "error", reply
     assert "timeout" in reply.text.lower() or "deadline" in reply.text.lower()
-    assert impatient.post(path).json() == {}  # nothing of that turn, and it serves
+    assert in_time(impatient, path).json() == {}  # nothing of that turn, and it serves
 
 
 @pytest.mark.parametrize("station", [quick(timeout=SHORT)], indirect=True)
@@ -465,7 +474,7 @@ def test_deadline_of_an_async_wait(station):
                                "    await asyncio.sleep(600)\n"
                                "def POST(request):\n    return 'fine'\n")
     assert station.get("/objects/stuck").status == 504
-    assert station.post("/objects/stuck").text == "fine"
+    assert in_time(station, "/objects/stuck").text == "fine"
 
 
 @pytest.mark.parametrize("station", [quick(timeout=SHORT)], indirect=True)
@@ -476,12 +485,12 @@ def test_deadline_raises_timeout_error(station):
                               "def GET(request):\n    try:\n        for _ in iter(int, 1): pass\n"
                               "    except TimeoutError:\n        seen.append(1)\n        raise\n"
                               "def POST(request):\n    return {'seen': len(seen), 'pid': os.getpid()}\n")
-    pid = station.post("/objects/tidy").json()["pid"]
+    pid = in_time(station, "/objects/tidy").json()["pid"]
     assert station.get("/objects/tidy").status == 504
-    assert station.post("/objects/tidy").json() == {"seen": 1, "pid": pid}
+    assert in_time(station, "/objects/tidy").json() == {"seen": 1, "pid": pid}
 
 
-@pytest.mark.parametrize("station", [quick(timeout=SHORT, timeout_grace=0.2)], indirect=True)
+@pytest.mark.parametrize("station", [quick(timeout=2.5 * SHORT, timeout_grace=0.2)], indirect=True)
 def test_deadline_spares_queued_calls(station):
     station.allow(r"deadline|timeout|killed|crash")
     station.deploy("stuck.py", "def GET(request):\n    sum(range(10**15))\n"
