@@ -23,6 +23,7 @@ from necrostack.core.spine import (
     InMemoryFailedEventStore,
     SpineStats,
 )
+from station import PATIENCE
 
 FAIL, RETRY, STORE = EnqueueFailureMode.FAIL, EnqueueFailureMode.RETRY, EnqueueFailureMode.STORE
 
@@ -353,14 +354,16 @@ def test_a_forked_child_interrupts_handlers_too():
 
 def test_what_a_handler_forks_is_not_interrupted():
     """Nor by the child's own watchdog: the time of the parent's handler is the parent's."""
+    limit = 0.1 * PATIENCE  # a fork takes its time
+
     def work():
         run(Spine([organ("A")(lambda event: None)], InMemoryBackend(),
                   handler_timeout=60).run(Event("A")))
-        busy(0.2)
+        busy(2 * limit)
 
     children = []
     run(Spine([organ("A")(lambda event: children.append(forked(work)))], InMemoryBackend(),
-              handler_timeout=0.1).run(Event("A")))
+              handler_timeout=limit).run(Event("A")))
     assert end_of(children[0]) == 0
 
 
