@@ -670,13 +670,13 @@ def test_another_takes_over_from_a_consumer_that_was_killed(redis, point):
         async with backend_of(redis, consumer_name="lives") as backend:
             left = {1: (2, 3), 2: (1, 2, 3)}
             got = []
-            while pending(redis) or len(got) < 2:
-                event = await backend.pull(timeout=20 if len(got) < 2 else 0.02)
+            while pending(redis) or len(set(got)) < 2:
+                event = await backend.pull(timeout=20 if len(set(got)) < 2 else 0.02)
                 if event:
                     got.append(event.payload["n"])
                     await backend.ack(event)
             allowed = {"pulled": [left[2]], "acked": [left[1]], "acking": list(left.values())}[point]
-            assert tuple(sorted(got)) in allowed
+            assert tuple(sorted(set(got))) in allowed  # twice where a busy machine took longer than IDLE
             assert not redis.client.exists(DLQ)
 
     go(main())
@@ -700,7 +700,7 @@ def test_an_event_that_kills_its_consumers_is_buried_and_no_other(redis):
 
     go(main())
     assert [json.loads(letter["event"])["payload"]["n"] for letter in dead(redis)] == [1]
-    assert sorted(handled) == [0, 2, 3, 4, 5]
+    assert sorted(set(handled)) == [0, 2, 3, 4, 5]  # twice where a busy machine took longer than IDLE
 
 
 def test_what_was_read_ahead_is_given_back_by_close(redis):

@@ -511,7 +511,7 @@ def test_stopped_and_closed_at_once(redis):
 
 def test_a_server_that_stays_away_opens_the_circuit(redis):
     async def main():
-        async with backend_of(redis, timeout=0.02) as backend:
+        async with backend_of(redis, timeout=0.2) as backend:
             spine = Spine([organ(["A"], print)], backend, max_consecutive_backend_failures=3)
             task = asyncio.ensure_future(spine.run())
             await until(lambda: redis.client.exists(STREAM))
