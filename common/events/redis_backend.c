@@ -173,6 +173,7 @@ static uint64_t deadline(const struct backend *backend)
     uint64_t connections =
         earlier(redis_connection_deadline(&b->work), redis_connection_deadline(&b->wait));
     uint64_t calls = earlier(b->next_expiry_ns, redis_pull_deadline(b));
+    connections = earlier(connections, redis_connection_deadline(&b->tell.connection));
     return earlier(earlier(connections, calls), redis_pending_deadline(b));
 }
 
@@ -186,8 +187,10 @@ static void send_all(struct redis_backend *b, uint64_t now)
     redis_pending_plan(b, now);
     redis_settle_flush(b);
     redis_read_plan(b, now);
+    redis_tell_plan(b);
     redis_connection_flush(&b->work, now);
     redis_connection_flush(&b->wait, now);
+    redis_connection_flush(&b->tell.connection, now);
 }
 
 static void progress(struct backend *backend)
@@ -197,6 +200,7 @@ static void progress(struct backend *backend)
     send_all(b, now);
     redis_connection_step(&b->work, now);
     redis_connection_step(&b->wait, now);
+    redis_connection_step(&b->tell.connection, now);
     redis_task_expire(b, now);
     if (!redis_connection_is_ready(&b->work))
         end_unhealthy(b);
@@ -215,7 +219,8 @@ static void be_ready(void *owner, struct redis_connection *c)
 static void be_lost(void *owner, struct redis_connection *c)
 {
     struct redis_backend *b = owner;
-    (void)c;
+    if (c == &b->tell.connection)
+        redis_tell_note_loss(b);
     b->touched = true;
 }
 
@@ -242,6 +247,7 @@ static void free_all(struct redis_backend *b)
 {
     redis_connection_close(&b->work);
     redis_connection_close(&b->wait);
+    redis_connection_close(&b->tell.connection);
     redis_ahead_free(&b->ahead);
     redis_task_free_all(b);
     redis_url_free(&b->url);
@@ -256,14 +262,14 @@ static void free_all(struct redis_backend *b)
     free(b);
 }
 
-void redis_backend_end_wait(struct redis_backend *b)
+void redis_backend_end_connection(struct redis_backend *b, long long number, const char *run)
 {
-    bool there = b->wait.id && strcmp(b->wait.run, b->work.run) == 0;
+    bool there = number && strcmp(run, b->work.run) == 0;
     struct redis_task *task = there ? redis_owner_begin_return(b) : NULL;
     char id[24];
     if (!task)
         return;
-    snprintf(id, sizeof(id), "%lld", b->wait.id);
+    snprintf(id, sizeof(id), "%lld", number);
     redis_command_put(&task->request.bytes, "CLIENT", "KILL", "ID", id, NULL);
     task->request.replies = 1;
     (void)redis_task_put(b, &b->work, task);
@@ -275,7 +281,7 @@ static void close_backend(struct backend *backend)
     struct redis_backend *b = redis_backend_of(backend);
     b->closing = true;
     if (redis_connection_is_ready(&b->work)) {
-        redis_backend_end_wait(b);
+        redis_backend_end_connection(b, b->wait.id, b->wait.run);
         redis_settle_flush(b);
         redis_owner_release(b);
         redis_connection_flush(&b->work, clock_mono_ns());
@@ -359,6 +365,7 @@ struct backend *redis_backend_open(const struct redis_settings *settings, char *
     int result = b->epoll_fd < 0 ? -errno : copy_names(b, settings);
     redis_connection_init(&b->work, &b->url, &hooks, b, b->epoll_fd, b->timeout_ns);
     redis_connection_init(&b->wait, &b->url, &hooks, b, b->epoll_fd, b->timeout_ns);
+    redis_connection_init(&b->tell.connection, &b->url, &hooks, b, b->epoll_fd, b->timeout_ns);
     if (result < 0)
         snprintf(error, size, "%s", strerror(-result));
     else

@@ -9,12 +9,16 @@
  * Operations only queue what they want sent; backend_progress() sends it, all in one write, and
  * backend_deadline() is in the past until then. So an ack with emitted events (one MULTI/EXEC) and
  * the pull after it are one round trip. Only a pull that finds something fetched ahead returns 0 at
- * once, after one write that tells Redis and takes along what was queued. backend_fd() is an epoll
- * set over two connections: one for all that does not wait, one for reading that does.
+ * once, after the writes that tell Redis and take along what was queued. backend_fd() is an epoll
+ * set over three connections: one for all that does not wait, one for reading that does, and one
+ * that tells what is handed out and is not answered (CLIENT REPLY OFF).
  *
  * Attempts are hand-outs: a delivery counts when a pull returns it, whatever was fetched ahead and
- * whenever the process dies. What is fetched ahead belongs to the consumer "NAME:ahead" until then.
- * No NAME ends so, for a delivery of such a consumer counts as none.
+ * whenever the process dies, also if Redis had not yet read what it was sent, or its answers were
+ * not. What is fetched belongs to the consumer "NAME:ahead" until then. No NAME ends so, for a
+ * delivery of such a consumer counts as none. Where the server does not allow CLIENT REPLY, it is
+ * told on the first connection: then the last hand-out of a process that is killed (SIGKILL) may
+ * not count, for a server that cannot write an answer forgets what it has not read.
  * A pull of many counts all of them, so who wants attempts exact in a crash pulls one at a time,
  * which costs nothing else. At most about 20 ms worth of work are fetched ahead, and not more than
  * read_ahead deliveries; slow handlers leave the rest to other consumers. Names of consumers must

@@ -340,9 +340,12 @@ void redis_connection_flush(struct redis_connection *c, uint64_t now)
     while (c->state == REDIS_CONNECTION_READY && (request = next_to_send(c))) {
         const struct buf *bytes = request->checking ? &request->check : &request->bytes;
         DL_DELETE2(c->waiting, request, previous, next);
-        DL_APPEND2(c->sent, request, previous, next);
         request->sent_ns = now;
         buf_append(&c->out, bytes->data, bytes->len);
+        if (request->replies > 0)
+            DL_APPEND2(c->sent, request, previous, next);
+        else
+            request->kind->finish(c->owner, request, NULL);
     }
     if (!buf_ok(&c->out)) {
         buf_free(&c->out);

@@ -37,7 +37,8 @@ enum redis_loss {
 struct redis_request_kind {
     enum redis_loss loss;
     /* All answers are there; `last` is the last one, NULL when a check found that it had happened
-     * before. The request is the owner's again. */
+     * before, or when none was expected and it is about to be written. The request is the owner's
+     * again. */
     void (*finish)(void *owner, struct redis_request *request, redisReply *last);
     /* It was dropped: LOSS_DROP. The request is the owner's again. */
     void (*lost)(void *owner, struct redis_request *request);

@@ -7,12 +7,8 @@
 
 enum { PAGE = 1000 /* more than are ever read ahead */ };
 
-void redis_lost_note(struct redis_backend *b, bool direct, struct delivery_id seen)
+void redis_lost_note(struct redis_backend *b)
 {
-    if (direct && !b->lost.direct) {
-        b->lost.direct = true;
-        b->lost.seen = seen;
-    }
     b->lost.any = b->touched = true;
 }
 
@@ -23,7 +19,7 @@ void redis_lost_step(struct redis_backend *b, bool done)
     if (--lost->requests > 0)
         return;
     if (!lost->failed)
-        lost->any = lost->direct = false;
+        lost->any = false;
     lost->failed = false;
     b->touched = true;
 }
@@ -37,23 +33,26 @@ static bool is_here(const struct redis_backend *b, struct delivery_id id)
     return false;
 }
 
-/* What was read in the name of the consumer counts one attempt that was none. */
+/* Those fetched ahead: what was handed out is told once more, what nobody has is claimed. */
 static void found(void *owner, struct redis_request *request, redisReply *last)
 {
     struct redis_backend *b = owner;
     struct redis_task *task = redis_task_of(request);
     struct redis_pending_line lines[PAGE];
-    size_t count = 0;
+    struct delivery_id told[PAGE];
+    size_t count = 0, told_count = 0;
     bool listed = !request->error && last->type == REDIS_REPLY_ARRAY;
     for (size_t i = 0; listed && i < last->elements && count < PAGE; i++) {
         if (!redis_pending_parse(last->element[i], &lines[count]) || is_here(b, lines[count].id))
             continue;
-        if (task->own && lines[count].attempts > 0)
-            lines[count].attempts--;
-        count++;
+        if (redis_tell_has_told(b, lines[count].id))
+            told[told_count++] = lines[count].id;
+        else
+            count++;
     }
     if (request->error == REDIS_ERROR_NO_GROUP)
         b->reading.group_missing = true;
+    redis_owner_tell_again(b, told, told_count);
     redis_pending_claim(b, lines, count, 0, true);
     redis_lost_step(b, true);
     redis_task_end(b, task, 0);
@@ -68,7 +67,7 @@ static void lost_again(void *owner, struct redis_request *request)
 static const struct redis_request_kind find = {
     .loss = REDIS_LOSS_DROP, .finish = found, .lost = lost_again};
 
-static void put_find(struct redis_backend *b, const char *consumer, struct delivery_id from)
+static void put_find(struct redis_backend *b)
 {
     struct redis_task *task = redis_task_new(b, &find);
     if (!task)
@@ -78,12 +77,11 @@ static void put_find(struct redis_backend *b, const char *consumer, struct deliv
     redis_command_text(out, "XPENDING");
     redis_command_text(out, b->stream);
     redis_command_text(out, b->group);
-    redis_command_id(out, from);
+    redis_command_text(out, "-");
     redis_command_text(out, "+");
     redis_command_number(out, PAGE);
-    redis_command_text(out, consumer);
+    redis_command_text(out, b->ahead_consumer);
     task->request.replies = 1;
-    task->own = consumer == b->consumer;
     if (redis_task_put(b, &b->work, task) != -ENOMEM)
         b->lost.requests++;
 }
@@ -93,8 +91,15 @@ static void give_up_waiting(struct redis_backend *b, uint64_t now)
 {
     if (b->wait.state <= REDIS_CONNECTION_PAUSED)
         return;
-    redis_backend_end_wait(b);
+    redis_backend_end_connection(b, b->wait.id, b->wait.run);
     redis_connection_drop(&b->wait, now, "given up, for an answer was lost");
+}
+
+/* What was told on a connection that was lost must not be read later. */
+static void end_told(struct redis_backend *b)
+{
+    const struct redis_connection *c = &b->tell.connection;
+    redis_backend_end_connection(b, c->lost_id, c->lost_run);
 }
 
 void redis_lost_plan(struct redis_backend *b, uint64_t now)
@@ -102,9 +107,8 @@ void redis_lost_plan(struct redis_backend *b, uint64_t now)
     if (!b->lost.any || b->lost.requests > 0 || !redis_connection_is_ready(&b->work))
         return;
     give_up_waiting(b, now);
-    if (b->lost.direct)
-        put_find(b, b->consumer, (struct delivery_id){b->lost.seen.high, b->lost.seen.low + 1});
-    put_find(b, b->ahead_consumer, (struct delivery_id){0});
+    end_told(b);
+    put_find(b);
     if (b->lost.requests == 0)
         b->lost.any = false; /* memory is short: they come when they were idle for long enough */
 }

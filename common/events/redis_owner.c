@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/events/redis_private.h"
 
+#include <errno.h>
+
 #include "common/clock.h"
 #include "common/events/redis_command.h"
 
@@ -50,6 +52,7 @@ static void refreshed(void *owner, struct redis_request *request, redisReply *la
     struct redis_backend *b = owner;
     struct delivery_id id;
     size_t at = 0;
+    b->refreshing = false;
     for (size_t i = 0; last->type == REDIS_REPLY_ARRAY && i < last->elements; i++) {
         const redisReply *text = last->element[i];
         if (text->type != REDIS_REPLY_STRING ||
@@ -67,6 +70,13 @@ static void refreshed(void *owner, struct redis_request *request, redisReply *la
     finish(owner, request, last);
 }
 
+static void not_refreshed(void *owner, struct redis_request *request)
+{
+    struct redis_backend *b = owner;
+    b->refreshing = false;
+    lost(owner, request);
+}
+
 static const struct redis_request_kind to_handler = {.loss = REDIS_LOSS_CHECK,
                                                      .finish = finish,
                                                      .check = look_for_owner,
@@ -74,13 +84,17 @@ static const struct redis_request_kind to_handler = {.loss = REDIS_LOSS_CHECK,
 static const struct redis_request_kind to_ahead = {
     .loss = REDIS_LOSS_DROP, .finish = finish, .lost = lost};
 static const struct redis_request_kind refresh = {
-    .loss = REDIS_LOSS_DROP, .finish = refreshed, .lost = lost};
+    .loss = REDIS_LOSS_DROP, .finish = refreshed, .lost = not_refreshed};
+/* Has no answer. */
+static const struct redis_request_kind told = {
+    .loss = REDIS_LOSS_DROP, .finish = finish, .lost = lost};
 
 /* XCLAIM of what is ours, which changes nobody's count. With for_others it has been idle for so
  * long that others may claim it. */
-static void put_claim(struct redis_backend *b, struct redis_task *task, const char *consumer,
+static bool put_claim(struct redis_backend *b, struct redis_task *task, const char *consumer,
                       bool for_others)
 {
+    bool unheard = task->request.kind == &told;
     struct buf *out = &task->request.bytes;
     const struct delivery_id *ids = redis_task_ids(task);
     size_t count = redis_task_id_count(task);
@@ -97,20 +111,38 @@ static void put_claim(struct redis_backend *b, struct redis_task *task, const ch
         redis_command_number(out, (b->claim_min_idle_ns + NS_PER_MS - 1) / NS_PER_MS);
     }
     redis_command_text(out, "JUSTID");
-    task->request.replies = 1;
-    (void)redis_task_put(b, &b->work, task);
+    task->request.replies = unheard ? 0 : 1;
+    return redis_task_put(b, unheard ? &b->tell.connection : &b->work, task) != -ENOMEM;
+}
+
+static struct redis_task *with_first(struct redis_backend *b, const struct redis_request_kind *kind,
+                                     size_t count)
+{
+    struct redis_task *task = redis_task_new(b, kind);
+    for (size_t i = 0; task && i < count; i++)
+        redis_task_add_id(task, redis_ahead_at(&b->ahead, i)->id);
+    return task;
 }
 
 struct redis_task *redis_owner_hand_over(struct redis_backend *b, size_t count)
 {
-    struct redis_task *task = redis_task_new(b, &to_handler);
-    if (!task)
-        return NULL;
-    for (size_t i = 0; i < count; i++)
-        redis_task_add_id(task, redis_ahead_at(&b->ahead, i)->id);
-    bool short_of_memory = !buf_ok(&task->ids);
-    put_claim(b, task, b->consumer, false);
-    return short_of_memory ? NULL : task;
+    struct redis_task *task = with_first(b, &to_handler, count);
+    return task && put_claim(b, task, b->consumer, false) ? task : NULL;
+}
+
+bool redis_owner_tell(struct redis_backend *b, size_t count)
+{
+    struct redis_task *task = with_first(b, &told, count);
+    return task && put_claim(b, task, b->consumer, false);
+}
+
+void redis_owner_tell_again(struct redis_backend *b, const struct delivery_id *ids, size_t count)
+{
+    struct redis_task *task = count > 0 ? redis_task_new(b, &to_handler) : NULL;
+    for (size_t i = 0; task && i < count; i++)
+        redis_task_add_id(task, ids[i]);
+    if (task)
+        put_claim(b, task, b->consumer, false);
 }
 
 struct redis_task *redis_owner_begin_return(struct redis_backend *b)
@@ -123,19 +155,16 @@ void redis_owner_return(struct redis_backend *b, struct redis_task *task)
     put_claim(b, task, b->ahead_consumer, false);
 }
 
-static void claim_all(struct redis_backend *b, const struct redis_request_kind *kind,
+static bool claim_all(struct redis_backend *b, const struct redis_request_kind *kind,
                       bool for_others)
 {
-    struct redis_task *task = b->ahead.count > 0 ? redis_task_new(b, kind) : NULL;
-    for (size_t i = 0; task && i < b->ahead.count; i++)
-        redis_task_add_id(task, redis_ahead_at(&b->ahead, i)->id);
-    if (task)
-        put_claim(b, task, b->ahead_consumer, for_others);
+    struct redis_task *task = b->ahead.count > 0 ? with_first(b, kind, b->ahead.count) : NULL;
+    return task && put_claim(b, task, b->ahead_consumer, for_others);
 }
 
 void redis_owner_refresh(struct redis_backend *b)
 {
-    claim_all(b, &refresh, false);
+    b->refreshing = claim_all(b, &refresh, false);
 }
 
 void redis_owner_release(struct redis_backend *b)

@@ -45,7 +45,7 @@ static void end_claim(struct redis_backend *b, struct redis_task *task, bool don
 /* It may have been done: then they belong to those fetched ahead. */
 static void lost(void *owner, struct redis_request *request)
 {
-    redis_lost_note(owner, false, (struct delivery_id){0});
+    redis_lost_note(owner);
     end_claim(owner, redis_task_of(request), false);
 }
 
@@ -121,6 +121,12 @@ static void put_claim(struct redis_backend *b, struct redis_task *task, uint64_t
     (void)redis_task_put(b, &b->work, task);
 }
 
+static void add_claimed(struct redis_backend *b, struct redis_task *task, struct delivery_id id)
+{
+    redis_task_add_id(task, id);
+    redis_tell_take_back(b, id);
+}
+
 /* Claims of the lines those with as many attempts as the first has, and takes them out. */
 static size_t claim_equals(struct redis_backend *b, struct redis_pending_line *lines, size_t count,
                            uint64_t min_idle_ns, bool finding)
@@ -132,7 +138,7 @@ static size_t claim_equals(struct redis_backend *b, struct redis_pending_line *l
         if (lines[i].attempts != attempts)
             lines[left++] = lines[i];
         else if (task)
-            redis_task_add_id(task, lines[i].id);
+            add_claimed(b, task, lines[i].id);
     }
     if (!task)
         return left; /* the next round finds them again */

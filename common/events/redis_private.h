@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * redis_private - the Redis backend as its own files see it: redis_backend.c, redis_task.c,
- * redis_settle.c, redis_pull.c, redis_read.c, redis_owner.c, redis_pending.c, redis_lost.c.
+ * redis_settle.c, redis_pull.c, redis_read.c, redis_owner.c, redis_tell.c, redis_pending.c,
+ * redis_lost.c.
  *
  * Who owns an entry of the group says whether it was handed out. What is fetched belongs to the
  * consumer "NAME:ahead", and Redis has counted one delivery more than there were attempts. The
  * moment it is handed out it passes to the consumer "NAME", with the count as it is: then both are
- * equal. So attempts are exact whenever a process dies, whatever it had fetched ahead.
+ * equal. So attempts are exact whenever a process dies, whatever it had fetched ahead. It is told
+ * so without waiting, where Redis reads it for sure (redis_tell.c).
  */
 #ifndef COMMON_EVENTS_REDIS_PRIVATE_H
 #define COMMON_EVENTS_REDIS_PRIVATE_H
@@ -17,7 +19,8 @@
 #include "common/events/redis_entry.h"
 
 enum {
-    REDIS_PAGE = 64, /* entries looked at in one step of the recovery */
+    REDIS_PAGE = 64,   /* entries looked at in one step of the recovery */
+    REDIS_TOLD = 1024, /* more hand-overs than a server ever has before it unread */
     REDIS_ERROR_SIZE = 512,
     REDIS_REASON_SIZE = 256
 };
@@ -41,7 +44,6 @@ struct redis_task {
     uint64_t losses;    /* of its connection, when it was put */
     bool looked;        /* the dead letters can be added to */
     bool finding;       /* part of redis_lost.c */
-    bool own;           /* read in the name of the consumer */
 };
 
 /* What is read, by whom, how much ahead (redis_read.c). */
@@ -55,8 +57,7 @@ struct redis_reading {
     size_t window;            /* how many to fetch ahead */
     size_t handed;            /* since window_ns */
     uint64_t window_ns, pulled_ns;
-    size_t entry_bytes;      /* on average */
-    struct delivery_id seen; /* the newest entry that was ever fetched fresh */
+    size_t entry_bytes; /* on average */
 };
 
 /* Calls that are being told of their end. */
@@ -80,10 +81,24 @@ struct redis_pending_line {
 
 /* An answer with entries for us was lost: nothing is read or handed out until they are found. */
 struct redis_lost_state {
-    bool any, direct;        /* direct: what was read in the name of the consumer */
-    bool failed;             /* has to begin again */
-    unsigned requests;       /* under way */
-    struct delivery_id seen; /* the newest one before the direct read */
+    bool any;
+    bool failed;       /* has to begin again */
+    unsigned requests; /* under way */
+};
+
+enum redis_tell_state {
+    REDIS_TELL_NEW,
+    REDIS_TELL_ASKED,  /* whether it may be silent */
+    REDIS_TELL_SILENT, /* it is not answered */
+    REDIS_TELL_REFUSED /* for good */
+};
+
+/* The connection on which Redis is told what is handed out, and what it was told last. */
+struct redis_tell {
+    struct redis_connection connection;
+    enum redis_tell_state state;
+    struct delivery_id told[REDIS_TOLD]; /* a ring; zeros: none */
+    size_t next;
 };
 
 struct redis_backend {
@@ -95,6 +110,7 @@ struct redis_backend {
     size_t read_ahead;
     int epoll_fd;
     struct redis_connection work, wait;
+    struct redis_tell tell;
     struct redis_ahead ahead;
     struct redis_reading reading;
     struct redis_pending_state pending;
@@ -106,6 +122,7 @@ struct redis_backend {
     struct delivery_id newest; /* of the stream, as far as known */
     uint64_t refresh_ns;       /* when those fetched are looked after again; 0: there are none */
     struct buf scratch;
+    bool refreshing;       /* what was fetched ahead is being made sure of */
     bool closing, touched; /* touched: something may have to be sent */
     char error[REDIS_ERROR_SIZE];
 };
@@ -122,8 +139,9 @@ static inline struct redis_task *redis_task_of(struct redis_request *request)
 
 /* --- redis_backend.c --- */
 
-/* The server ends the connection that waits, so that nothing more is given to it. */
-void redis_backend_end_wait(struct redis_backend *b);
+/* The server, if it is this run of it, ends the connection with this number, so that it reads and
+ * gives nothing more. */
+void redis_backend_end_connection(struct redis_backend *b, long long number, const char *run);
 
 /* --- redis_task.c --- */
 
@@ -171,9 +189,6 @@ int redis_pull(struct redis_backend *b, struct pull_call *pull);
 void redis_pull_give_back(struct redis_backend *b, const struct delivery *unhandled);
 /* Hands out what is there, and ends the pulls whose time is over. */
 void redis_pull_serve(struct redis_backend *b, uint64_t now);
-/* Takes the reference; for what was read in the name of the consumer. */
-void redis_pull_hand_out(struct redis_backend *b, struct pull_call *pull,
-                         const struct redis_fetched *fetched);
 void redis_pull_end(struct redis_backend *b, struct pull_call *pull, int result);
 /* Nothing is there: the end of those that do not wait, if they began before it was asked. */
 void redis_pull_end_polls(struct redis_backend *b, uint64_t asked_ns);
@@ -196,6 +211,10 @@ void redis_read_keep(struct redis_backend *b, const redisReply *list, uint32_t a
 
 /* The first `count` of those fetched pass to the handler. NULL: memory is short. */
 struct redis_task *redis_owner_hand_over(struct redis_backend *b, size_t count);
+/* The same on the connection that is not answered. False: memory is short. */
+bool redis_owner_tell(struct redis_backend *b, size_t count);
+/* These were told, and not read. */
+void redis_owner_tell_again(struct redis_backend *b, const struct delivery_id *ids, size_t count);
 /* Some that were handed out were not after all: add their ids between the two. */
 struct redis_task *redis_owner_begin_return(struct redis_backend *b);
 void redis_owner_return(struct redis_backend *b, struct redis_task *task);
@@ -203,6 +222,21 @@ void redis_owner_return(struct redis_backend *b, struct redis_task *task);
 void redis_owner_refresh(struct redis_backend *b);
 /* or are forgotten, and whoever wants may claim them at once. */
 void redis_owner_release(struct redis_backend *b);
+
+/* --- redis_tell.c: telling Redis what is handed out --- */
+
+void redis_tell_plan(struct redis_backend *b);
+/* Redis can be told now. */
+bool redis_tell_may(const struct redis_backend *b);
+/* It is worth waiting for. */
+bool redis_tell_is_coming(const struct redis_backend *b);
+/* The first `count` of those fetched pass to the handler. False: it is not known whether. */
+bool redis_tell_hand_over(struct redis_backend *b, size_t count, uint64_t now);
+bool redis_tell_has_told(struct redis_backend *b, struct delivery_id id);
+/* It is not with the handler any more. */
+void redis_tell_take_back(struct redis_backend *b, struct delivery_id id);
+/* The connection was lost. */
+void redis_tell_note_loss(struct redis_backend *b);
 
 /* --- redis_pending.c: what nobody finished --- */
 
@@ -216,8 +250,7 @@ uint64_t redis_pending_deadline(const struct redis_backend *b);
 /* --- redis_lost.c: entries of which the answer was lost --- */
 
 void redis_lost_plan(struct redis_backend *b, uint64_t now);
-/* `direct`: the read was in the name of the consumer, when `seen` was the newest one known. */
-void redis_lost_note(struct redis_backend *b, bool direct, struct delivery_id seen);
+void redis_lost_note(struct redis_backend *b);
 /* A claim with `finding` has ended. */
 void redis_lost_step(struct redis_backend *b, bool done);
 

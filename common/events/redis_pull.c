@@ -35,8 +35,8 @@ static void drop_stale(struct redis_backend *b, uint64_t now)
         event_release(redis_ahead_take(&b->ahead).event);
 }
 
-void redis_pull_hand_out(struct redis_backend *b, struct pull_call *pull,
-                         const struct redis_fetched *fetched)
+static void hand_out(struct redis_backend *b, struct pull_call *pull,
+                     const struct redis_fetched *fetched)
 {
     pull->into[pull->count++] = (struct delivery){
         .event = fetched->event, .id = fetched->id, .attempt = fetched->attempts + 1};
@@ -44,11 +44,10 @@ void redis_pull_hand_out(struct redis_backend *b, struct pull_call *pull,
     b->reading.handed++;
 }
 
-/* Tells Redis what is about to be handed out, before it is. False: it cannot be told now. */
-static bool announce(struct redis_backend *b, size_t count, uint64_t now)
+/* On the connection for work, where the server answers it. */
+static bool announce_at_work(struct redis_backend *b, size_t count, uint64_t now)
 {
     uint64_t losses = b->work.lost;
-    redis_settle_flush(b);
     redis_connection_flush(&b->work, now);
     if (!redis_connection_is_clear(&b->work))
         return false;
@@ -63,11 +62,25 @@ static bool announce(struct redis_backend *b, size_t count, uint64_t now)
     return false;
 }
 
-/* While a direct read is under way nothing else is handed out: should its answer be lost, what is
- * newer than all before and belongs to the consumer was in it. */
+/* Tells Redis what is about to be handed out, before it is. False: it cannot be told now. */
+static bool announce(struct redis_backend *b, size_t count, uint64_t now)
+{
+    redis_settle_flush(b);
+    if (!redis_tell_may(b))
+        return announce_at_work(b, count, now);
+    if (!redis_tell_hand_over(b, count, now))
+        return false;
+    redis_read_plan(b, now);
+    redis_connection_flush(&b->work, now);
+    return true;
+}
+
+/* What is being made sure of as fetched ahead would be so again when it was told to be handed out.
+ */
 static bool may_serve(const struct redis_backend *b)
 {
-    return !b->lost.any && !b->reading.direct && redis_connection_is_ready(&b->work);
+    return !b->lost.any && !b->refreshing && redis_connection_is_ready(&b->work) &&
+           !redis_tell_is_coming(b);
 }
 
 /* True: the pull has got something. */
@@ -79,7 +92,7 @@ static bool serve(struct redis_backend *b, struct pull_call *pull, uint64_t now)
         return false;
     while (pull->count < count) {
         struct redis_fetched fetched = redis_ahead_take(&b->ahead);
-        redis_pull_hand_out(b, pull, &fetched);
+        hand_out(b, pull, &fetched);
     }
     return true;
 }
@@ -107,6 +120,7 @@ void redis_pull_give_back(struct redis_backend *b, const struct delivery *unhand
                                     .attempts = unhandled->attempt ? unhandled->attempt - 1 : 0,
                                     .owned_ns = clock_mono_ns()};
     struct redis_task *task = redis_owner_begin_return(b);
+    redis_tell_take_back(b, fetched.id);
     if (task && redis_ahead_put_first(&b->ahead, &fetched) == 0) {
         redis_task_add_id(task, fetched.id);
         redis_owner_return(b, task);

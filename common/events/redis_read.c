@@ -54,39 +54,11 @@ static void note_seen(struct redis_backend *b, const redisReply *list)
     struct redis_entry last;
     if (!list || list->elements == 0 || !redis_entry_of(list->element[list->elements - 1], &last))
         return;
-    if (redis_command_compare_ids(last.id, b->reading.seen) > 0)
-        b->reading.seen = last.id;
     if (redis_command_compare_ids(last.id, b->newest) > 0)
         b->newest = last.id;
 }
 
 /* --- answers to reads ----------------------------------------------------------------------- */
-
-/* What was read in the pull's own name counts as handed out; what it has no room for, or has to
- * come after others, goes back to those fetched ahead. */
-static void take_own(struct redis_backend *b, const redisReply *list, uint64_t owned_ns)
-{
-    struct pull_call *pull = b->ahead.count == 0 ? (struct pull_call *)b->reading.pulls : NULL;
-    struct redis_task *back = NULL;
-    struct redis_entry entry;
-    for (size_t i = 0; i < list->elements; i++) {
-        struct redis_fetched fetched = {.owned_ns = owned_ns};
-        if (!redis_entry_of(list->element[i], &entry) || !read_event(b, &entry, &fetched))
-            continue;
-        if (pull && pull->count < pull->room) {
-            redis_pull_hand_out(b, pull, &fetched);
-            continue;
-        }
-        back = back ? back : redis_owner_begin_return(b);
-        if (back)
-            redis_task_add_id(back, fetched.id);
-        keep_fetched(b, &fetched);
-    }
-    if (back)
-        redis_owner_return(b, back);
-    if (pull && pull->count > 0)
-        redis_pull_end(b, pull, 0);
-}
 
 /* False: it is an error, which has been dealt with. */
 static bool may_use(struct redis_backend *b, const struct redis_request *request)
@@ -101,20 +73,17 @@ static bool may_use(struct redis_backend *b, const struct redis_request *request
 static void read_direct(void *owner, struct redis_request *request, redisReply *last)
 {
     struct redis_backend *b = owner;
-    struct redis_task *task = redis_task_of(request);
     const redisReply *list = redis_entry_list(last);
     b->reading.direct = false;
     if (may_use(b, request)) {
         b->reading.ask = list != NULL;
         note_seen(b, list);
-        if (list && task->own)
-            take_own(b, list, request->sent_ns);
-        else if (list)
+        if (list)
             redis_read_keep(b, list, 0, request->sent_ns);
         else
             redis_pull_end_polls(b, request->sent_ns);
     }
-    redis_task_end(b, task, 0);
+    redis_task_end(b, redis_task_of(request), 0);
 }
 
 static void read_ahead(void *owner, struct redis_request *request, redisReply *last)
@@ -151,18 +120,17 @@ static void read_blocked(void *owner, struct redis_request *request, redisReply 
 static void lost_direct(void *owner, struct redis_request *request)
 {
     struct redis_backend *b = owner;
-    struct redis_task *task = redis_task_of(request);
     b->reading.direct = false;
     b->reading.ask = true;
-    redis_lost_note(b, task->own, task->after);
-    redis_task_end(b, task, 0);
+    redis_lost_note(b);
+    redis_task_end(b, redis_task_of(request), 0);
 }
 
 static void lost_ahead(void *owner, struct redis_request *request)
 {
     struct redis_backend *b = owner;
     b->reading.ahead = false;
-    redis_lost_note(b, false, (struct delivery_id){0});
+    redis_lost_note(b);
     redis_task_end(b, redis_task_of(request), 0);
 }
 
@@ -171,7 +139,7 @@ static void lost_blocked(void *owner, struct redis_request *request)
     struct redis_backend *b = owner;
     b->reading.blocked = false;
     b->reading.ask = true;
-    redis_lost_note(b, false, (struct delivery_id){0});
+    redis_lost_note(b);
     redis_task_end(b, redis_task_of(request), 0);
 }
 
@@ -206,8 +174,8 @@ static void make_group(struct redis_backend *b)
     (void)redis_task_put(b, &b->work, task);
 }
 
-static bool put_read(struct redis_backend *b, const struct redis_request_kind *kind,
-                     const char *consumer, size_t count, uint64_t block_ns)
+static bool put_read(struct redis_backend *b, const struct redis_request_kind *kind, size_t count,
+                     uint64_t block_ns)
 {
     struct redis_task *task = redis_task_new(b, kind);
     if (!task)
@@ -217,7 +185,7 @@ static bool put_read(struct redis_backend *b, const struct redis_request_kind *k
     redis_command_text(out, "XREADGROUP");
     redis_command_text(out, "GROUP");
     redis_command_text(out, b->group);
-    redis_command_text(out, consumer);
+    redis_command_text(out, b->ahead_consumer);
     redis_command_text(out, "COUNT");
     redis_command_number(out, count);
     if (block_ns) {
@@ -230,8 +198,6 @@ static bool put_read(struct redis_backend *b, const struct redis_request_kind *k
     redis_command_text(out, ">");
     task->request.replies = 1;
     task->added = count;
-    task->own = consumer == b->consumer;
-    task->after = b->reading.seen;
     return redis_task_put(b, block_ns ? &b->wait : &b->work, task) == -EINPROGRESS;
 }
 
@@ -256,7 +222,7 @@ static void plan_ahead(struct redis_backend *b, uint64_t now)
     if (r->ahead)
         return;
     r->window = next_window(b, now);
-    r->ahead = r->window > 0 && put_read(b, &ahead, b->ahead_consumer, r->window, 0);
+    r->ahead = r->window > 0 && put_read(b, &ahead, r->window, 0);
 }
 
 static void plan_blocked(struct redis_backend *b, uint64_t now)
@@ -272,17 +238,15 @@ static void plan_blocked(struct redis_backend *b, uint64_t now)
         return;
     uint64_t block = until - now < BLOCK_MAX_NS ? until - now : BLOCK_MAX_NS;
     size_t count = b->reading.window ? b->reading.window : 1;
-    b->reading.blocked = put_read(b, &blocked, b->ahead_consumer, count, block);
+    b->reading.blocked = put_read(b, &blocked, count, block);
 }
 
-/* A pull that finds nothing fetched reads in its own name, which needs no second step; but not
- * before it is known what is new, for after a loss that tells apart what was lost. */
+/* For a pull that finds nothing fetched. */
 static void plan_direct(struct redis_backend *b, uint64_t now)
 {
     struct redis_reading *r = &b->reading;
     const struct pull_call *pull = (const struct pull_call *)r->pulls;
-    const char *consumer = r->seen.high > 0 ? b->consumer : b->ahead_consumer;
-    r->direct = put_read(b, &direct, consumer, pull->room, 0);
+    r->direct = put_read(b, &direct, pull->room, 0);
     if (r->skip > 0)
         r->skip--;
     else

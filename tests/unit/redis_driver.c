@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/events/redis_private.h"
+
 struct redis_driver driver;
 
 static redisReply *last_reply;
@@ -80,6 +82,24 @@ void redis_driver_kill(void)
 {
     kill(driver.pid, SIGKILL);
     waitpid(driver.pid, NULL, 0);
+}
+
+static bool is_frozen(void)
+{
+    char path[64], state = 0;
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)driver.pid);
+    FILE *file = fopen(path, "r");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fscanf(file, "%*d (%*[^)]) %c", &state), 1);
+    fclose(file);
+    return state == 'T';
+}
+
+void redis_driver_freeze(void)
+{
+    kill(driver.pid, SIGSTOP);
+    while (!is_frozen())
+        usleep(500);
 }
 
 void redis_driver_stop(void)
@@ -320,4 +340,31 @@ int redis_driver_n(const struct delivery *delivery)
     ck_assert_int_eq(sscanf(text, "{\"n\":%d}", &n), 1);
     free(text);
     return n;
+}
+
+int redis_driver_next(struct backend *b)
+{
+    ck_assert_int_eq(redis_driver_pull(b, &driver.got, WAIT), 1);
+    return redis_driver_n(&driver.got);
+}
+
+void redis_driver_finish(struct backend *b)
+{
+    ck_assert_int_eq(redis_driver_ack(b, &driver.got, NULL), 0);
+    event_release(driver.got.event);
+}
+
+void redis_driver_read_ahead(struct backend *b, int events)
+{
+    struct redis_backend *redis = redis_backend_of(b);
+    redis->read_ahead = 64;
+    ck_assert_int_eq(redis_driver_enqueue(b, 0, (size_t)events), 0);
+    for (int i = 0; i < events / 2; i++) {
+        redis->reading.window_ns = clock_mono_ns(); /* a quick one, however busy the machine is */
+        ck_assert_int_eq(redis_driver_next(b), i);
+        if (redis->ahead.count > 4)
+            return;
+        redis_driver_finish(b);
+    }
+    ck_abort_msg("nothing is read ahead");
 }

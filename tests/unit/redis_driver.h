@@ -15,6 +15,7 @@
 #include "common/events/redis_backend.h"
 
 #define PATIENCE_NS (60 * NS_PER_S)
+#define WAIT        (20 * NS_PER_S) /* of a pull that gets something */
 
 struct redis_driver {
     pid_t pid;
@@ -22,6 +23,7 @@ struct redis_driver {
     redisContext
         *context; /* for commands of the test; made when first needed, one for each process */
     pid_t context_of;
+    struct delivery got; /* by redis_driver_next() */
 };
 
 extern struct redis_driver driver;
@@ -30,6 +32,8 @@ extern struct redis_driver driver;
 void redis_driver_start(void);
 /* SIGKILL, and waits for its end. */
 void redis_driver_kill(void);
+/* SIGSTOP, and waits for it; until SIGCONT nothing is read. */
+void redis_driver_freeze(void);
 /* Ends it and removes the folder. */
 void redis_driver_stop(void);
 
@@ -84,5 +88,11 @@ int redis_driver_pull(struct backend *b, struct delivery *delivery, uint64_t wai
 int redis_driver_ack(struct backend *b, const struct delivery *delivery, struct event *emitted);
 /* The n of its payload. */
 int redis_driver_n(const struct delivery *delivery);
+/* The n of the next one, which is waited for. */
+int redis_driver_next(struct backend *b);
+/* Acknowledges and releases that one. */
+void redis_driver_finish(struct backend *b);
+/* Many quick ones are enqueued and some finished, until it reads ahead; that one is in hand. */
+void redis_driver_read_ahead(struct backend *b, int events);
 
 #endif

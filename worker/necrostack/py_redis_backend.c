@@ -445,7 +445,7 @@ static PyMemberDef members[] = {
     SETTING("consumer_group", T_OBJECT, group, "The group that shares the stream."),
     SETTING("consumer_name", T_OBJECT, consumer, "This consumer in the group."),
     SETTING("dlq_stream", T_OBJECT, dead_letters, "The stream of dead letters."),
-    SETTING("pool_size", T_UINT, pool_size, "Accepted; the connections are never more than two."),
+    SETTING("pool_size", T_UINT, pool_size, "Accepted; the connections are never more than three."),
     SETTING("max_retries", T_UINT, c.max_retries, "Deliveries until an event is a dead letter."),
     SETTING("claim_min_idle_ms", T_ULONGLONG, claim_min_idle_ms,
             "How long a delivery is its consumer's."),
