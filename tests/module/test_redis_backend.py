@@ -29,7 +29,7 @@ def make(redis):
     """Makes backends of the server; quick to take over what lies about."""
 
     def make(**kw):
-        return RedisBackend(kw.pop("url", None) or redis.url, **{"claim_min_idle_ms": IDLE, **kw})
+        return RedisBackend(kw.pop("url", None) or redis.url, **{"claim_min_idle_ms": 60000, **kw})
 
     return make
 
@@ -173,8 +173,8 @@ def test_two_consumers_share_one_group(make):
 
     async def main():
         sent = [Event("N", {"n": n}) for n in range(400)]
-        async with make(consumer_name="one", claim_min_idle_ms=60000) as one:
-            async with make(consumer_name="two", claim_min_idle_ms=60000) as two:
+        async with make(consumer_name="one") as one:
+            async with make(consumer_name="two") as two:
                 for event in sent:
                     await one.enqueue(event)
                 got = {one: [], two: []}
@@ -262,7 +262,7 @@ def test_a_cancelled_pull_loses_nothing(make):
     """Whatever moment it is cancelled at: what was on its way to it goes to the next."""
 
     async def main():
-        async with make(claim_min_idle_ms=60000) as backend:
+        async with make() as backend:
             sent, got = [Event("N", {"n": n}) for n in range(60)], []
             for n, event in enumerate(sent):
                 waiting = asyncio.ensure_future(backend.pull(timeout=20))
@@ -300,23 +300,24 @@ def test_ack_takes_it_off_the_pending_ones(redis, make):
 
 def test_what_was_not_acknowledged_comes_again(redis, make):
     async def main():
-        async with make() as backend:
+        async with make(claim_min_idle_ms=IDLE) as backend:
             await backend.enqueue(Event("A"))
             first = await backend.pull(timeout=5)
             again = await backend.pull(timeout=20)
             assert again == first
-            assert redis.client.xpending_range(STREAM, "necrostack", "-", "+", 10)[0]["times_delivered"] == 2
+            # A busy machine may take longer than IDLE: then it is claimed once more before it is acknowledged.
+            assert redis.client.xpending_range(STREAM, "necrostack", "-", "+", 10)[0]["times_delivered"] >= 2
             await backend.ack(again)
             assert await backend.pull(timeout=2.5 * IDLE / 1000) is None
             assert pending(redis) == 0
-            assert backend.metrics.pending_recovered == 1
+            assert backend.metrics.pending_recovered >= 1 and backend.metrics.events_pulled == 2
 
     go(main())
 
 
 def test_the_same_event_twice_is_two_deliveries(redis, make):
     async def main():
-        async with make(claim_min_idle_ms=60000) as backend:
+        async with make() as backend:
             event = Event("TWICE")
             await backend.enqueue(event)
             await backend.enqueue(event)
@@ -493,7 +494,7 @@ def test_close_ends_a_waiting_pull(make):
 
 def test_one_backend_for_several_runs_of_asyncio(make):
     """What was pulled in one may be acknowledged in the next."""
-    backend = make(claim_min_idle_ms=60000)
+    backend = make()
     go(backend.enqueue(Event("A")))
     event = go(backend.pull(timeout=5))
 
@@ -787,7 +788,7 @@ def test_beside_redis_py_in_one_loop(redis, make):
 
 def test_a_consumer_written_with_redis_py_shares_the_group(redis, make):
     async def main():
-        async with make(claim_min_idle_ms=60000) as backend:
+        async with make() as backend:
             for name in ("A", "B"):
                 await backend.enqueue(Event(name))
             assert (await backend.health()).healthy

@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from necrostack.backends import RedisBackend
@@ -26,7 +27,7 @@ DLQ = STREAM + ":dlq"
 
 
 def backend_of(server, **kw):
-    return RedisBackend(server.url, **{"claim_min_idle_ms": IDLE, **kw})
+    return RedisBackend(server.url, **{"claim_min_idle_ms": 60000, **kw})
 
 
 def organ(types, handle):
@@ -82,7 +83,7 @@ def test_a_chain(redis, kind):
             return step(event)
 
     async def main():
-        async with backend_of(redis, claim_min_idle_ms=60000) as backend:
+        async with backend_of(redis) as backend:
             spine = Spine([organ(["STEP"], step) if kind == "sync" else Async()], backend)
             async with running(spine, Event("STEP", {"n": 0})) as task:
                 await until(lambda: len(seen) > 200)
@@ -167,7 +168,7 @@ def test_fan_out_to_many(redis):
         seen.append(event.payload["n"])
 
     async def main():
-        async with backend_of(redis, claim_min_idle_ms=60000) as backend:
+        async with backend_of(redis) as backend:
             async with running(Spine([organ(["ROOT"], many), organ(["LEAF"], leaf)], backend), Event("ROOT")):
                 await until(lambda: len(seen) == 1000)
             await until(lambda: pending(redis) == 0)
@@ -185,14 +186,15 @@ def test_nack_comes_again_and_then_to_the_dead_letters(redis):
             raise ValueError("never")
 
     async def main():
-        async with backend_of(redis, max_retries=3) as backend:
+        async with backend_of(redis, max_retries=3, claim_min_idle_ms=IDLE) as backend:
             spine = Spine([organ(["A"], fails)], backend, handler_failure_mode=HandlerFailureMode.NACK)
             async with running(spine):
                 for n in range(3):
                     await backend.enqueue(Event("A", {"n": n}))
                 await until(lambda: dead(redis) == [{"n": 1}])
                 await until(lambda: pending(redis) == 0)
-                assert sorted(seen) == [0, 1, 1, 1, 2]
+                # A busy machine may take longer than IDLE for one that succeeds, too.
+                assert set(seen) == {0, 1, 2} and seen.count(1) == 3
                 assert spine.get_stats().handler_errors == 3
 
     go(main())
@@ -264,8 +266,8 @@ def test_two_spines_share_the_work(redis):
     seen = {"one": [], "two": []}
 
     async def main():
-        async with backend_of(redis, consumer_name="one", claim_min_idle_ms=60000) as one:
-            async with backend_of(redis, consumer_name="two", claim_min_idle_ms=60000) as two:
+        async with backend_of(redis, consumer_name="one") as one:
+            async with backend_of(redis, consumer_name="two") as two:
 
                 def worker(name):
                     class Worker(Organ):
@@ -297,7 +299,7 @@ def test_emits_and_acknowledgement_are_one(redis):
         return Event("B")
 
     async def main():
-        async with backend_of(redis, max_retries=100) as backend:
+        async with backend_of(redis, max_retries=100, claim_min_idle_ms=IDLE) as backend:
             assert await backend.pull(timeout=0) is None  # makes the group, which takes memory
             await backend.enqueue(Event("A"))
             redis.config(maxmemory=1, maxmemory_policy="noeviction")
@@ -387,13 +389,12 @@ def test_the_loop_gets_its_turn_while_events_flow(redis):
 
     async def main():
         nonlocal stop
-        async with backend_of(redis, claim_min_idle_ms=60000) as backend:
+        async with backend_of(redis) as backend:
             spine = Spine([organ(["A"], again)], backend, max_steps=10**9)
             async with running(spine, Event("A")):
                 await until(lambda: spine.get_stats().events_processed > 100)
-                loop, turns = asyncio.get_running_loop(), 0
-                end = loop.time() + 0.2
-                while loop.time() < end:
+                turns, end = 0, time.thread_time() + 0.2  # not of the clock: a busy machine leaves less
+                while time.thread_time() < end:
                     await asyncio.sleep(0)
                     turns += 1
                 stop = True
@@ -418,7 +419,7 @@ def test_work_goes_on_after_a_fault(redis, how):
     done = []
 
     async def main():
-        async with backend_of(redis, max_retries=100) as backend:
+        async with backend_of(redis, max_retries=100, claim_min_idle_ms=IDLE) as backend:
             spine = Spine([organ(["A"], take), organ(["NEXT"], following)], backend, max_steps=10**9)
             async with running(spine) as task:
                 for n in range(300):
@@ -479,7 +480,7 @@ def test_settled_in_the_order_of_the_events_when_it_ends(redis):
 
     async def main():
         nonlocal spine
-        async with backend_of(redis, claim_min_idle_ms=60000) as backend:
+        async with backend_of(redis) as backend:
             for n in range(100):
                 await backend.enqueue(Event("A", {"n": n}))
             spine = Spine([organ(["A"], take)], backend)
@@ -550,7 +551,7 @@ def test_work_resumes_by_itself(redis, fault):
         redis.client.xadd(STREAM, {"event": Event("A", {"n": n}).model_dump_json()})
 
     async def main():
-        async with backend_of(redis, timeout=0.1, max_retries=100) as backend:
+        async with backend_of(redis, timeout=0.1, max_retries=100, claim_min_idle_ms=IDLE) as backend:
             spine = Spine([organ(["A"], take)], backend, max_consecutive_backend_failures=1000)
             async with running(spine):
                 add(0)
@@ -575,7 +576,7 @@ def test_what_finds_no_room_is_stored(redis):
         return [Event("B", {"n": n}) for n in range(3)]
 
     async def main():
-        async with backend_of(redis, claim_min_idle_ms=60000) as backend:
+        async with backend_of(redis) as backend:
             assert await backend.pull(timeout=0) is None
             await backend.enqueue(Event("A"))
             redis.config(maxmemory=1, maxmemory_policy="noeviction")
@@ -597,7 +598,7 @@ def test_what_finds_no_room_is_tried_again(redis):
         return Event("B") if event.event_type == "A" else None
 
     async def main():
-        async with backend_of(redis, claim_min_idle_ms=60000) as backend:
+        async with backend_of(redis) as backend:
             assert await backend.pull(timeout=0) is None
             await backend.enqueue(Event("A"))
             redis.config(maxmemory=1, maxmemory_policy="noeviction")
