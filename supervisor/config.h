@@ -81,10 +81,11 @@ struct config {
     uint64_t workers_object_max;      /* 64, workers of one object */
     uint64_t concurrent_max;          /* 256, turns at once in one worker */
     /* Of each worker whose object does not say otherwise; 0: none. */
-    uint64_t memory_mb;   /* 1024 */
-    uint64_t cpu_seconds; /* 60, of one turn */
-    uint64_t open_files;  /* 1024 */
-    uint64_t processes;   /* 256, threads included */
+    uint64_t memory_mb;     /* 1024 */
+    uint64_t cpu_seconds;   /* 60, of one turn */
+    uint64_t open_files;    /* 1024 */
+    uint64_t processes;     /* 256, threads included */
+    uint64_t throttled_cpu; /* 10 % of a processor, for one that goes on beyond them */
 
     /* workers {} */
     uint64_t timeout_ns;             /* 30 s, execution */

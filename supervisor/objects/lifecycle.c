@@ -426,6 +426,7 @@ void lifecycle_worker_dead(struct worker *w, int wait_status)
     if (carry_on(o, w))
         return;
     if (w->blame != WORKER_BLAME_UNWANTED)
-        outage_died(o->outage, clock_mono_ns() - w->born_ns, reason, w->crash_id);
+        outage_died(o->outage, clock_mono_ns() - w->born_ns, w->blame == WORKER_BLAME_MEMORY,
+                    reason, w->crash_id);
     lifecycle_event(o, OBJECT_EV_WORKER_DIED);
 }

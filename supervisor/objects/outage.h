@@ -25,13 +25,17 @@ enum { OUTAGE_REASON_SIZE = 200 };
 struct outage {
     struct backoff backoff;
     bool lasts;
-    uint64_t retry_ns; /* the next attempt; monotonic */
+    unsigned memory_deaths; /* in a row, of failures that follow each other */
+    uint64_t retry_ns;      /* the next attempt; monotonic */
     char reason[OUTAGE_REASON_SIZE];
     char crash_id[CRASH_ID_SIZE]; /* of the newest death; empty: there is no report */
 };
 
-/* The worker that served died, after a life of lived_ns; reason as people read it. */
-void outage_died(struct outage *outage, uint64_t lived_ns, const char *reason,
+/*
+ * The worker that served died, after a life of lived_ns, of its limit of memory or not; reason as
+ * people read it.
+ */
+void outage_died(struct outage *outage, uint64_t lived_ns, bool by_memory, const char *reason,
                  const char *crash_id);
 /* No worker could be started, or it ended before it served. */
 void outage_failed(struct outage *outage, const char *reason);

@@ -12,7 +12,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FILE_PATH_SIZE = CGROUP_PATH_SIZE + 2 * CGROUP_NAME_SIZE, TEXT_SIZE = 4096 };
+enum {
+    FILE_PATH_SIZE = CGROUP_PATH_SIZE + 2 * CGROUP_NAME_SIZE,
+    TEXT_SIZE = 4096,
+    PERIOD_US = 100000
+};
 
 /* How a version calls things; NULL: it has no such file. */
 static const struct version {
@@ -20,6 +24,7 @@ static const struct version {
     const char *memory, *memory_and_swap, *swap, *memory_used;
     const char *oom_events, *oom_together;
     const char *no_limit;
+    const char *cpu; /* microseconds in each PERIOD_US, which is what the kernel begins with */
     const char *kill;
 } versions[] = {
     [1] = {.tasks = "tasks",
@@ -27,13 +32,15 @@ static const struct version {
            .memory_and_swap = "memory.memsw.limit_in_bytes",
            .memory_used = "memory.usage_in_bytes",
            .oom_events = "memory.oom_control",
-           .no_limit = "-1"},
+           .no_limit = "-1",
+           .cpu = "cpu.cfs_quota_us"},
     [2] = {.memory = "memory.max",
            .swap = "memory.swap.max",
            .memory_used = "memory.current",
            .oom_events = "memory.events",
            .oom_together = "memory.oom.group",
            .no_limit = "max",
+           .cpu = "cpu.max",
            .kill = "cgroup.kill"},
 };
 
@@ -160,6 +167,36 @@ int cgroup_limit_processes(const struct cgroups *groups, const char *name, uint6
     return root ? put(root, name, "pids.max", count ? text : "max") : 0;
 }
 
+int cgroup_limit_cpu(const struct cgroups *groups, const char *name, uint64_t percent)
+{
+    const struct cgroup_root *root = cgroup_root_of(groups, CGROUP_CPU);
+    char text[32];
+    if (!root)
+        return 0;
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)percent * PERIOD_US / 100);
+    return put(root, name, version_of(root)->cpu, percent ? text : version_of(root)->no_limit);
+}
+
+int cgroup_refused_open(const struct cgroups *groups, const char *name)
+{
+    const struct cgroup_root *root = cgroup_root_of(groups, CGROUP_PROCESSES);
+    char path[FILE_PATH_SIZE];
+    if (!root)
+        return -ENOENT;
+    path_of(root, name, "pids.events", path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+uint64_t cgroup_refused(int fd)
+{
+    unsigned long long count;
+    char text[128];
+    ssize_t len = pread(fd, text, sizeof(text) - 1, 0);
+    text[len > 0 ? len : 0] = '\0';
+    return sscanf(text, "max %llu", &count) == 1 ? count : 0;
+}
+
 uint64_t cgroup_oom_kills(const struct cgroups *groups, const char *name)
 {
     const struct cgroup_root *root = cgroup_root_of(groups, CGROUP_MEMORY);
@@ -190,6 +227,7 @@ void cgroup_kill(const struct cgroups *groups, const char *name)
     const struct cgroup_root *family = cgroup_root_of(groups, CGROUP_FAMILY);
     const struct cgroup_root *processes = cgroup_root_of(groups, CGROUP_PROCESSES);
     const char *file = family ? version_of(family)->kill : NULL;
+    cgroup_limit_cpu(groups, name, 0); /* to die takes time on a processor */
     if (file && put(family, name, file, "1") == 0)
         return;
     if (processes)

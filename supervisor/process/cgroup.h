@@ -56,6 +56,12 @@ void cgroup_entries(const struct cgroups *groups, const char *name, struct buf *
 int cgroup_limit_memory(const struct cgroups *groups, const char *name, uint64_t bytes);
 /* Processes and threads; 0: no limit. */
 int cgroup_limit_processes(const struct cgroups *groups, const char *name, uint64_t count);
+/* Of one processor, for all of it; 0: no limit. -ENOENT: the kernel has no such limit. */
+int cgroup_limit_cpu(const struct cgroups *groups, const char *name, uint64_t percent);
+/* To be read with cgroup_refused() and closed; -errno. */
+int cgroup_refused_open(const struct cgroups *groups, const char *name);
+/* Processes and threads that were refused because of its limit; 0 when that is not known. */
+uint64_t cgroup_refused(int fd);
 /* Processes that were killed in it because memory.limit was used up; 0 when that is not known. */
 uint64_t cgroup_oom_kills(const struct cgroups *groups, const char *name);
 /*

@@ -197,6 +197,7 @@ void family_prepare(struct worker *w, struct rpc_spawn *m, struct buf *folder, s
     limits_choose(w);
     if (make_group(w, name))
         cgroup_entries(&f->groups, name, folder, tasks);
+    throttle_born(w);
     m->group = (struct span){folder->data ? folder->data : "", folder->len};
     m->tasks = (struct span){tasks->data ? tasks->data : "", tasks->len};
     limits_fill(w, m);
@@ -207,6 +208,7 @@ void family_kill(struct worker *w)
     char name[CGROUP_NAME_SIZE];
     if (w->pid <= 1)
         return;
+    throttle_end(w);
     kill(-w->pid, SIGKILL);
     kill(w->pid, SIGKILL); /* it may not have made its process group yet */
     if (!w->family.has_group)
@@ -219,6 +221,7 @@ void family_bury(struct worker *w, int wait_status)
 {
     const struct families *f = w->station->families;
     char name[CGROUP_NAME_SIZE];
+    throttle_end(w);
     sweeper_group_name(name, w->station->boot, w->ref.generation);
     if (w->family.has_group && w->blame == WORKER_BLAME_NONE && WIFSIGNALED(wait_status) &&
         WTERMSIG(wait_status) == SIGKILL && cgroup_oom_kills(&f->groups, name) > 0)

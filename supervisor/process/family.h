@@ -11,6 +11,7 @@
 
 #include "supervisor/objects/endpoint.h"
 #include "supervisor/process/cgroup.h"
+#include "supervisor/process/throttle.h"
 
 #include <sys/types.h>
 
@@ -25,6 +26,7 @@ struct family {
     bool is_declared;                 /* its object is loaded and has said its limits */
     struct endpoint_limits born_with; /* until then */
     struct endpoint_limits limits;    /* in force */
+    struct throttle throttle;         /* less of the processors, for a while */
 };
 
 /*

@@ -175,7 +175,7 @@ static const char *rlimit_of_processes(void)
     return geteuid() == 0 ? "none" : "rlimit"; /* it does not bind root */
 }
 
-static void put_ways(struct buf *json, unsigned groups)
+static void put_ways(struct buf *json, const struct station *station, unsigned groups)
 {
     json_put_member(json, "memory", way(groups & cgroup_bit(CGROUP_MEMORY), "rlimit"));
     json_put_member(json, "processes",
@@ -183,6 +183,7 @@ static void put_ways(struct buf *json, unsigned groups)
     json_put_member(json, "open_files", "rlimit");
     json_put_member(json, "cpu_seconds", "clock");
     json_put_member(json, "cpu_share", way(groups & cgroup_bit(CGROUP_CPU), "none"));
+    json_put_member(json, "throttle", way(groups && throttle_is_possible(station), "none"));
     json_put_member(json, "family", way(groups & cgroup_bit(CGROUP_FAMILY), "mark"));
 }
 
@@ -200,7 +201,7 @@ void limits_status(const struct station *station, struct buf *json)
     const char *why_not = families_why_not(station->families);
     json_put_key(json, "limits");
     buf_putc(json, '{');
-    put_ways(json, parts_in_use(station));
+    put_ways(json, station, parts_in_use(station));
     if (*why_not)
         json_put_member(json, "why_no_cgroup", why_not);
     buf_putc(json, '}');
@@ -216,6 +217,6 @@ void limits_put(const struct worker *w, struct buf *json)
     json_put_number(json, "processes", l->processes);
     json_put_key(json, "in_force");
     buf_putc(json, '{');
-    put_ways(json, w->family.has_group ? parts_in_use(w->station) : 0);
+    put_ways(json, w->station, w->family.has_group ? parts_in_use(w->station) : 0);
     buf_puts(json, "}}");
 }

@@ -44,6 +44,7 @@ static void send_exit(struct worker *w)
     if (has_work(w) || w->exit_sent)
         return;
     w->exit_sent = true;
+    throttle_end(w);
     channel_end(&w->channel, channel_begin(&w->channel, RPC_EXIT, 0), NULL, 0);
     worker_touch(w);
     loop_timer_set(w->station->loop, &w->timer, EXIT_GRACE_NS, on_exit_late, w);

@@ -74,8 +74,10 @@ static bool on_log(struct worker *w, const struct frame *f, const char **reason)
     struct buf fields = BUF_INIT;
     if (w->is_test)
         m.fields = mark_as_test(m.fields, &fields);
+    uint64_t *dropped = &object_logs_stats(w->station->logs)->dropped, before = *dropped;
     object_log_write(w->object->log, m.level, m.wall_us, m.message, span_of(request_id),
                      w->object->version, m.fields);
+    throttle_dropped(w, *dropped - before);
     buf_free(&fields);
     return true;
 }

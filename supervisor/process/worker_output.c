@@ -74,7 +74,9 @@ static bool read_chunk(struct worker *w, int i)
     if (n > 0) {
         if (i == 1)
             output_tail_add(&w->stderr_tail, chunk, (size_t)n);
+        uint64_t *dropped = &object_logs_stats(w->station->logs)->dropped, before = *dropped;
         object_log_output(w->object->log, stream_of(w, i), chunk, (size_t)n);
+        throttle_dropped(w, *dropped - before);
         count_bytes(w, (size_t)n);
     } else if (n == 0 || (errno != EAGAIN && errno != EINTR))
         close_stream(w, i);

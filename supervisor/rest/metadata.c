@@ -12,15 +12,26 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+static json_t *throttled_json(const struct worker *w)
+{
+    struct buf text = BUF_INIT;
+    if (w)
+        throttle_put(w, &text);
+    json_t *json = json_loads(buf_str(&text), JSON_DECODE_ANY, NULL);
+    buf_free(&text);
+    return json ? json : json_null();
+}
+
 static json_t *worker_json(const struct object *o)
 {
     struct worker *w = worker_get(o->station->workers, o->worker);
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "state",
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "state",
                      w ? worker_state_name(w->state) : "none", "phase", object_phase_name(o->phase),
                      "pid", (json_int_t)(w ? w->pid : 0), "generation",
                      (json_int_t)(w ? w->ref.generation : 0), "restarts", (json_int_t)o->restarts,
                      "turns", (json_int_t)o->turns, "errors", (json_int_t)o->errors, "rss_bytes",
-                     (json_int_t)(w ? memory_rss_bytes(w->pid) : 0));
+                     (json_int_t)(w ? memory_rss_bytes(w->pid) : 0), "throttled",
+                     throttled_json(w));
 }
 
 /* Each worker that serves: the owner first. */
@@ -32,11 +43,12 @@ static json_t *workers_json(const struct object *o)
         if (w)
             json_array_append_new(
                 list,
-                json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "role", i ? "replica" : "owner",
-                          "state", worker_state_name(w->state), "pid", (json_int_t)w->pid,
-                          "generation", (json_int_t)w->ref.generation, "turns",
+                json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "role",
+                          i ? "replica" : "owner", "state", worker_state_name(w->state), "pid",
+                          (json_int_t)w->pid, "generation", (json_int_t)w->ref.generation, "turns",
                           (json_int_t)w->turns, "inflight", (json_int_t)w->inflight.count,
-                          "rss_bytes", (json_int_t)memory_rss_bytes(w->pid)));
+                          "rss_bytes", (json_int_t)memory_rss_bytes(w->pid), "throttled",
+                          throttled_json(w)));
     }
     return list;
 }

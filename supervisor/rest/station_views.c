@@ -98,6 +98,8 @@ static void put_worker(struct worker *w, void *arg)
     json_put_number(json, "inflight", w->inflight.count);
     json_put_number(json, "restarts", w->object->restarts);
     json_put_number(json, "rss_bytes", memory_rss_bytes(w->pid));
+    json_put_key(json, "throttled");
+    throttle_put(w, json);
     buf_putc(json, '}');
 }
 
@@ -213,6 +215,7 @@ void view_metrics(struct station *station, struct exchange *x)
     metric_counter(&text, "rollbacks_total", "Versions that failed and were rolled back.",
                    probation_rollbacks());
     crashes_metrics(station->crashes, &text);
+    throttle_metrics(&text);
     log_metrics(station->logs, &text);
     slots_metrics(station->slots, &text);
     turn_metrics(station->turns, &text);

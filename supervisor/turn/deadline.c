@@ -188,6 +188,7 @@ static void tick(void *arg)
     uint64_t now = clock_mono_ns();
     for (struct worker *w = worker_first_busy(station->workers), *next; w; w = next) {
         next = w->next_busy;
+        throttle_look(w);
         check_sent(turns, w, now);
         check_worker(w, &station->config, now);
     }

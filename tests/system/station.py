@@ -266,7 +266,7 @@ def descriptors(pid):
 
 
 # What one worker, and one object with a log, may keep open in the supervisor.
-PER_WORKER = {"socket": 2, "pipe": 2, "anon_inode:[pidfd]": 1, "memfd": 1}
+PER_WORKER = {"socket": 2, "pipe": 2, "anon_inode:[pidfd]": 1, "memfd": 1, "file": 1}
 
 ROLE_PATTERNS = (
     ("nursery", re.compile(r"objectd-worker\b.*nursery|objectd-nursery")),

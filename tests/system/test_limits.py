@@ -7,7 +7,9 @@ Bombs are run only where the station says that a group holds them.
 import contextlib
 import glob
 import os
+import re
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -66,6 +68,16 @@ def metadata(station, name):
     return station.get(f"/objects/{name}?metadata=true").json()["metadata"]
 
 
+def throttles(station):
+    return int(re.search(r"^objectd_throttles_total (\d+)", station.get("/metrics").text, re.M).group(1))
+
+
+def throttled(station):
+    """Why, by the object; of all workers that are."""
+    return {w["object_id"]: w["throttled"]["reason"]
+            for w in station.status()["processes"]["workers"] if w["throttled"]}
+
+
 def is_alive(pid):
     process = ProcessInfo.of(pid)
     return process is not None and process.state != "Z"
@@ -98,7 +110,8 @@ def test_limits_are_shown_and_declared(station):
     assert own == {"memory_mb": 900, "cpu_seconds": 5, "open_files": 2000, "processes": 400}
     status = in_force(station)
     assert ways == {k: v for k, v in status.items() if k != "why_no_cgroup"}
-    assert set(ways) == {"memory", "processes", "open_files", "cpu_seconds", "cpu_share", "family"}
+    assert set(ways) == {"memory", "processes", "open_files", "cpu_seconds", "cpu_share", "throttle",
+                         "family"}
     assert ways["open_files"] == "rlimit"
     done = station.objectctl("status")
     assert done.returncode == 0 and "open_files" in done.stdout
@@ -120,7 +133,7 @@ def test_a_worker_is_in_its_group_before_its_object_is(station):
 def test_groups_can_be_switched_off(station):
     status = in_force(station)
     assert status["why_no_cgroup"] == "workers.cgroups is off"
-    assert (status["memory"], status["family"]) == ("rlimit", "mark")
+    assert (status["memory"], status["throttle"], status["family"]) == ("rlimit", "none", "mark")
     assert status["processes"] == ("none" if os.geteuid() == 0 else "rlimit")
     assert station.logged("no control groups, limits are best effort: workers.cgroups is off")
 
@@ -168,6 +181,20 @@ def test_memory(station):
     assert station.get("/objects/hoard").json() != first
     assert station.get("/objects/neighbour").json() == neighbour
     assert station.rss() < rss + ROOM
+    if in_force(station)["throttle"] == "cgroup":
+        second_death_throttles(station)
+
+
+def second_death_throttles(station):
+    """The next worker, from its birth; not one that has another source."""
+    station.allow("hoard is throttled to 10 % .* runs out of memory again and again")
+    assert throttles(station) == 0
+    assert station.post("/objects/hoard").json()["limit"] == "memory_mb"
+    worker = station.get("/objects/hoard").json()
+    assert throttles(station) == 1
+    station.deploy("hoard.py", MEMORY + "# another\n")
+    wait_until(lambda: station.get("/objects/hoard").json() != worker)
+    assert throttles(station) == 1
 
 
 @pytest.mark.skipif(SANITIZED, reason="ASan ends a process that gets no memory")
@@ -265,6 +292,7 @@ def POST(request):
                                                          "output_max": "1M"}}}], indirect=True)
 def test_output(station):
     """Floods with and without lines: memory stays flat, drops are counted, the reader's rate holds."""
+    station.allow("floods is throttled")
     station.deploy("neighbour.py", HELLO)
     station.deploy("floods.py", FLOOD)
     assert station.get("/objects/neighbour").status == 200
@@ -276,6 +304,87 @@ def test_output(station):
     dropped = station.status()["logs"]["dropped"]
     assert 1000 < dropped < 10e6 / 61 * PATIENCE  # what was read, not what was printed
     assert station.get("/objects/floods?logs=true&level=WARNING").json()["logs"]
+
+
+# --- what goes on beyond a limit ---
+
+# Not with fork(), which ASan makes slow.
+FORKS = """
+__endpoint__ = {"limits": {"processes": 2}, "timeout": 600}
+import os
+def attempt():
+    try:
+        os.posix_spawn("/bin/sleep", ["sleep", "1000"], {})
+    except BlockingIOError:
+        pass
+def GET(request):
+    while not os.path.exists(request["until"]):
+        attempt()
+def POST(request):
+    while True:
+        try:
+            while True:
+                attempt()
+        except TimeoutError:
+            pass
+"""
+PRINTS = """
+__endpoint__ = {"timeout": 600}
+import os
+def GET(request):
+    while not os.path.exists(request["until"]):
+        os.write(1, b"\\n" * 65536)
+"""
+
+
+@pytest.mark.parametrize("station", [{"config": {"log": {"object_lines_per_s": 100}}}], indirect=True)
+def test_who_goes_on_is_throttled_until_it_is_calm(station):
+    need_groups(station, "processes", "throttle", "family")
+    station.allow("is throttled to 10 %")
+    station.deploy("forks.py", FORKS)
+    station.deploy("prints.py", PRINTS)
+    end = station.folder / "end"
+    calls = [threading.Thread(target=station.get, args=(f"/objects/{name}?until={end}",),
+                              kwargs={"timeout": 100}) for name in ("forks", "prints")]
+    for call in calls:
+        call.start()
+    wait_until(lambda: throttled(station) == {"forks": "processes", "prints": "output"},
+               what=lambda: throttled(station))
+    shown = metadata(station, "forks")["worker"]["throttled"]
+    assert (shown["reason"], shown["cpu_percent"]) == ("processes", 10) and shown["seconds"] >= 0
+    assert "\nobjectd_throttled_workers 2\n" in station.get("/metrics").text
+    end.touch()
+    for call in calls:
+        call.join()
+    wait_until(lambda: not throttled(station), what=lambda: throttled(station))
+    assert "\nobjectd_throttled_workers 0\n" in station.get("/metrics").text
+    assert metadata(station, "forks")["worker"]["throttled"] is None
+    for said in ("is throttled to 10 %", "is not throttled any more"):  # once, however long it lasts
+        assert len(station.logged(said)) == throttles(station)
+    told = [e["message"] for e in station.get("/objects/forks?logs=true").json()["logs"]]
+    assert "throttled to 10 % of a processor: it goes on forking beyond limits.processes = 2" in told
+    assert any(message.startswith("not throttled any more") for message in told)
+
+
+@pytest.mark.parametrize("station", [{"config": {"workers": {"timeout_grace": 0.1}}}], indirect=True)
+def test_who_is_throttled_dies_in_time(station):
+    need_groups(station, "processes", "throttle", "family")
+    station.allow("is throttled to 10 %")
+    station.deploy("forks.py", FORKS.replace("600", "0.6"))
+    wait_until(lambda: station.get(f"/objects/forks?until={station.folder}").status == 204)
+    worker = metadata(station, "forks")["worker"]["pid"]
+    replies = []
+    call = threading.Thread(target=lambda: replies.append(station.post("/objects/forks")))
+    call.start()
+    wait_until(lambda: descendants(worker) or replies)
+    family = [worker, *(p.pid for p in descendants(worker))]
+    call.join()
+    assert replies[0].status == 504 and replies[0].json()["limit"] == "timeout", replies
+    assert throttles(station) == 1
+    wait_until(lambda: not any(is_alive(pid) for pid in family))
+    assert not throttled(station)
+    report = station.get("/objects/forks?crashes=true").json()["crashes"][0]
+    assert report["reason"].startswith("a call ran past its deadline"), report
 
 
 # --- what a worker leaves behind ---

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: supervisor/process/cgroup.c supervisor/process/cgroup_find.c common/buf.c common/fd_io.c */
+/* links: supervisor/process/cgroup.c supervisor/process/cgroup_find.c common/buf.c common/fd_io.c
+ */
 /*
  * A made-up tree stands for cgroupfs: its files hold what was written last. (What the kernel makes
  * of it, tests/system/test_limits.py sees, in the hierarchies that the machine has.)
@@ -303,6 +304,45 @@ START_TEST(limits_of_v1)
 }
 END_TEST
 
+static const struct {
+    unsigned version;
+    const char *file, *limited, *not_limited;
+} quotas[] = {{1, "g/cpu.cfs_quota_us", "10000", "-1"}, {2, "g/cpu.max", "10000", "max"}};
+
+START_TEST(limits_the_processor)
+{
+    one_root(quotas[_i].version, 1u << CGROUP_CPU);
+    folder("g");
+    ck_assert_int_eq(cgroup_limit_cpu(&groups, "g", 10), -ENOENT); /* a kernel without */
+    file(quotas[_i].file, "\n");
+    ck_assert_int_eq(cgroup_limit_cpu(&groups, "g", 10), 0);
+    check_begins(quotas[_i].file, quotas[_i].limited);
+    cgroup_kill(&groups, "g"); /* dying needs a processor */
+    check_begins(quotas[_i].file, quotas[_i].not_limited);
+    groups.count = 0;
+    ck_assert_int_eq(cgroup_limit_cpu(&groups, "g", 10), 0); /* no such part: nothing */
+}
+END_TEST
+
+START_TEST(counts_what_was_refused)
+{
+    one_root(1, 1u << CGROUP_PROCESSES);
+    folder("g");
+    ck_assert_int_eq(cgroup_refused_open(&groups, "g"), -ENOENT);
+    file("g/pids.events", "max 0\n");
+    int fd = cgroup_refused_open(&groups, "g");
+    ck_assert_int_ge(fd, 0);
+    ck_assert_uint_eq(cgroup_refused(fd), 0);
+    file("g/pids.events", "max 4711\n");
+    ck_assert_uint_eq(cgroup_refused(fd), 4711);
+    file("g/pids.events", "none of it\n");
+    ck_assert_uint_eq(cgroup_refused(fd), 0);
+    close(fd);
+    groups.roots[0].parts = 1u << CGROUP_CPU;
+    ck_assert_int_eq(cgroup_refused_open(&groups, "g"), -ENOENT);
+}
+END_TEST
+
 START_TEST(kills_with_one_write_on_v2)
 {
     one_root(2, 1u << CGROUP_FAMILY | 1u << CGROUP_PROCESSES);
@@ -371,6 +411,8 @@ int main(void)
     tcase_add_test(tc, says_how_to_get_in);
     tcase_add_test(tc, limits_of_v2);
     tcase_add_test(tc, limits_of_v1);
+    tcase_add_loop_test(tc, limits_the_processor, 0, sizeof(quotas) / sizeof(quotas[0]));
+    tcase_add_test(tc, counts_what_was_refused);
     tcase_add_test(tc, kills_with_one_write_on_v2);
     tcase_add_test(tc, kills_one_by_one_without);
     tcase_add_test(tc, lists_groups_by_their_beginning);

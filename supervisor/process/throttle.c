@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/process/throttle.h"
+
+#include "common/clock.h"
+#include "common/json_text.h"
+#include "common/log.h"
+#include "supervisor/metric.h"
+#include "supervisor/objects/object.h"
+#include "supervisor/objects/source.h"
+#include "supervisor/process/sweeper.h"
+#include "supervisor/station.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOOK_NS (250 * NS_PER_MS) /* at one that is throttled */
+
+static struct {
+    uint64_t begun;
+    uint64_t now;
+} total;
+
+void throttle_init(struct throttle *t)
+{
+    t->refused_fd = -1;
+}
+
+static const struct cgroups *groups_of(const struct worker *w)
+{
+    return families_groups(w->station->families);
+}
+
+static void name_of(const struct worker *w, char name[CGROUP_NAME_SIZE])
+{
+    sweeper_group_name(name, w->station->boot, w->ref.generation);
+}
+
+static int set_quota(const struct worker *w, uint64_t percent)
+{
+    char name[CGROUP_NAME_SIZE];
+    name_of(w, name);
+    return cgroup_limit_cpu(groups_of(w), name, percent);
+}
+
+/* --- begin and end --- */
+
+static void on_time(void *arg);
+
+static void say_begin(const struct worker *w)
+{
+    const struct throttle *t = &w->family.throttle;
+    char why[128];
+    switch (t->rule.reason) {
+    case THROTTLE_PROCESSES:
+        snprintf(why, sizeof(why), "it goes on forking beyond limits.processes = %u",
+                 w->family.limits.processes);
+        break;
+    case THROTTLE_OUTPUT:
+        snprintf(why, sizeof(why), "it goes on printing beyond log.object_lines_per_s = %llu",
+                 (unsigned long long)w->station->config.object_lines_per_s);
+        break;
+    default: /* its limits are not declared yet */
+        snprintf(why, sizeof(why), "it runs out of memory again and again (limits.memory_mb)");
+    }
+    log_warn("%s is throttled to %llu %% of a processor: %s", w->object->id,
+             (unsigned long long)t->percent, why);
+    object_note(w->object, "WARNING", "throttled to %llu %% of a processor: %s",
+                (unsigned long long)t->percent, why);
+}
+
+static void begin(struct worker *w, uint64_t percent)
+{
+    struct throttle *t = &w->family.throttle;
+    int err = set_quota(w, percent);
+    if (err) {
+        log_warn("%s cannot be throttled: %s", w->object->id, strerror(-err));
+        t->rule = (struct throttle_rule){0};
+        t->is_over = true;
+        return;
+    }
+    t->percent = percent;
+    total.begun++;
+    total.now++;
+    loop_timer_set(w->station->loop, &t->timer, LOOK_NS, on_time, w);
+    say_begin(w);
+}
+
+static void lift(struct worker *w)
+{
+    int err = set_quota(w, 0);
+    total.now--;
+    loop_timer_cancel(&w->family.throttle.timer);
+    if (err && err != -ENOENT)
+        log_warn("%s stays throttled: %s", w->object->id, strerror(-err));
+}
+
+static void say_end(const struct worker *w)
+{
+    double seconds = (double)(clock_mono_ns() - w->family.throttle.rule.since_ns) / 1e9;
+    log_info("%s is not throttled any more, after %.1f s", w->object->id, seconds);
+    object_note(w->object, "INFO", "not throttled any more, after %.1f s", seconds);
+}
+
+/* --- looks --- */
+
+static uint64_t refused(struct worker *w)
+{
+    struct throttle *t = &w->family.throttle;
+    char name[CGROUP_NAME_SIZE];
+    if (!t->has_looked) {
+        t->has_looked = true;
+        name_of(w, name);
+        t->refused_fd = cgroup_refused_open(groups_of(w), name);
+    }
+    return t->refused_fd < 0 ? 0 : cgroup_refused(t->refused_fd);
+}
+
+void throttle_look(struct worker *w)
+{
+    struct throttle *t = &w->family.throttle;
+    if (t->is_over || !w->family.has_group || !cgroup_root_of(groups_of(w), CGROUP_CPU))
+        return;
+    struct throttle_seen seen = {
+        .now_ns = clock_mono_ns(),
+        .percent = w->station->config.throttled_cpu,
+        .counts = {[THROTTLE_PROCESSES] = refused(w),
+                   [THROTTLE_OUTPUT] = t->dropped,
+                   [THROTTLE_MEMORY] = t->deaths},
+    };
+    switch (throttle_rule_step(&t->rule, &seen)) {
+    case THROTTLE_KEEP:
+        break;
+    case THROTTLE_BEGIN:
+        begin(w, seen.percent);
+        break;
+    case THROTTLE_END:
+        lift(w);
+        say_end(w);
+    }
+}
+
+static void on_time(void *arg)
+{
+    struct worker *w = arg;
+    loop_timer_set(w->station->loop, &w->family.throttle.timer, LOOK_NS, on_time, w);
+    throttle_look(w);
+}
+
+void throttle_dropped(struct worker *w, uint64_t lines)
+{
+    if (lines == 0)
+        return;
+    w->family.throttle.dropped += lines;
+    throttle_look(w);
+}
+
+/* Only of the source that it runs: another one is not to blame. */
+void throttle_born(struct worker *w)
+{
+    const struct object *o = w->object;
+    bool is_same = o->accepted && !w->is_test &&
+                   memcmp(&o->accepted->hash, &w->source_hash, sizeof(w->source_hash)) == 0;
+    w->family.throttle.deaths = is_same ? o->outage->memory_deaths : 0;
+    if (w->family.throttle.deaths)
+        throttle_look(w);
+}
+
+void throttle_end(struct worker *w)
+{
+    struct throttle *t = &w->family.throttle;
+    t->is_over = true;
+    if (t->refused_fd >= 0)
+        close(t->refused_fd);
+    t->refused_fd = -1;
+    if (!t->rule.reason)
+        return;
+    t->rule.reason = THROTTLE_NONE;
+    lift(w);
+}
+
+/* --- what is said --- */
+
+bool throttle_is_possible(const struct station *station)
+{
+    return station->config.throttled_cpu &&
+           cgroup_root_of(families_groups(station->families), CGROUP_CPU);
+}
+
+void throttle_put(const struct worker *w, struct buf *json)
+{
+    const struct throttle *t = &w->family.throttle;
+    if (!t->rule.reason) {
+        buf_puts(json, "null");
+        return;
+    }
+    buf_putc(json, '{');
+    json_put_member(json, "reason", throttle_reason_name(t->rule.reason));
+    json_put_number(json, "cpu_percent", t->percent);
+    json_put_key(json, "seconds");
+    buf_printf(json, "%.1f}", (double)(clock_mono_ns() - t->rule.since_ns) / 1e9);
+}
+
+void throttle_metrics(struct buf *text)
+{
+    metric_gauge(text, "throttled_workers", "Workers that are throttled now.", (double)total.now);
+    metric_counter(text, "throttles_total", "Workers that ran into a limit without end.",
+                   total.begun);
+}

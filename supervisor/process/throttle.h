@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * throttle - a family that keeps running into one of its limits gets little of the processors
+ * (limits.throttled_cpu) until it is calm: a loop that forks, prints or allocates without end is
+ * kept within its limits by the kernel and the supervisor, but every attempt costs others time.
+ *
+ * throttle_rule.h decides; here is what it looks at, and what is done: a quota of the family's
+ * control group. Without such a group nothing happens. How many processes were refused is looked at
+ * while turns run (every tick of turn/deadline.c) and else every second (objects/idle.c).
+ */
+#ifndef SUPERVISOR_PROCESS_THROTTLE_H
+#define SUPERVISOR_PROCESS_THROTTLE_H
+
+#include "supervisor/loop.h"
+#include "supervisor/process/throttle_rule.h"
+
+struct buf;
+struct station;
+struct worker;
+
+/* In struct family. */
+struct throttle {
+    struct throttle_rule rule;
+    struct loop_timer timer; /* runs while it is throttled */
+    int refused_fd;          /* of its group; negative: not opened, or there is none */
+    bool has_looked;         /* that was tried */
+    uint64_t dropped;        /* lines */
+    uint64_t deaths;         /* by memory, in a row, of its object before it was born */
+    uint64_t percent;        /* that it is throttled to */
+    bool is_over;            /* it is being ended, or cannot be throttled */
+};
+
+void throttle_init(struct throttle *throttle);
+/* Its group is made: one whose object keeps dying of its memory is throttled from its birth. */
+void throttle_born(struct worker *w);
+void throttle_look(struct worker *w);
+/* It printed or logged so many lines that were dropped. */
+void throttle_dropped(struct worker *w, uint64_t lines);
+/* It is about to die, or dead: that is not to be slow. For good. */
+void throttle_end(struct worker *w);
+
+/* Can families be throttled here? */
+bool throttle_is_possible(const struct station *station);
+/* null, or {"reason","cpu_percent","seconds"} of one that is. */
+void throttle_put(const struct worker *w, struct buf *json);
+void throttle_metrics(struct buf *text);
+
+#endif

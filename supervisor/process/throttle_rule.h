@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * throttle_rule - when a family is to be throttled, and when no more: a pure function of what was
+ * counted and of now.
+ *
+ * One that runs into a limit a few times does no harm. One that within a second has so many
+ * processes refused, or lines dropped, that it can only be a loop without end begins; so does a
+ * worker whose object died of its memory before and before that. It ends when for THROTTLE_CALM_NS
+ * nothing was refused or dropped, or throttling is switched off.
+ */
+#ifndef SUPERVISOR_PROCESS_THROTTLE_RULE_H
+#define SUPERVISOR_PROCESS_THROTTLE_RULE_H
+
+#include <stdint.h>
+
+#define THROTTLE_CALM_NS   2000000000ull
+#define THROTTLE_WINDOW_NS 1000000000ull /* in which so many have to be met: */
+
+enum {
+    THROTTLE_REFUSALS = 100, /* of processes */
+    THROTTLE_DROPS = 10000,  /* of lines of output */
+    THROTTLE_DEATHS = 2,     /* in a row, of the object, by memory */
+};
+
+enum throttle_reason {
+    THROTTLE_NONE,
+    THROTTLE_PROCESSES,
+    THROTTLE_OUTPUT,
+    THROTTLE_MEMORY,
+    THROTTLE_REASONS,
+};
+
+enum throttle_step { THROTTLE_KEEP, THROTTLE_BEGIN, THROTTLE_END };
+
+/* What is known at one look. */
+struct throttle_seen {
+    uint64_t now_ns;  /* monotonic */
+    uint64_t percent; /* what a throttled family gets; 0: none is throttled */
+    uint64_t
+        counts[THROTTLE_REASONS]; /* since the worker was born; a smaller one is not believed */
+};
+
+/* Zeroed: nothing was seen yet. */
+struct throttle_rule {
+    enum throttle_reason reason;       /* NONE: it is not throttled */
+    uint64_t since_ns;                 /* it is */
+    uint64_t trouble_ns;               /* the newest look at which a count had grown */
+    uint64_t window_ns;                /* begin of the window */
+    uint64_t before[THROTTLE_REASONS]; /* the counts then */
+    uint64_t seen[THROTTLE_REASONS];   /* at the newest look */
+};
+
+/* What follows from this look; the rule takes it as done. */
+enum throttle_step throttle_rule_step(struct throttle_rule *rule, const struct throttle_seen *seen);
+/* "processes", "output", "memory"; "" of NONE. */
+const char *throttle_reason_name(enum throttle_reason reason);
+
+#endif
