@@ -265,7 +265,8 @@ def test_stop_from_another_task_while_it_is_busy():
     async def main():
         spine = Spine([chain(10**9)], InMemoryBackend(), max_steps=10**9)
         task = asyncio.create_task(spine.run(Event("STEP", {"n": 0})))
-        await asyncio.sleep(0.01)
+        while spine.get_stats().events_processed <= 100:
+            await asyncio.sleep(0)
         spine.stop()
         return await task
 
