@@ -70,6 +70,8 @@ static struct event *ring_take(struct memory_backend *m)
     /* A burst that has passed does not keep its memory; without memory to shrink it may. */
     if (m->capacity > RING_FIRST && m->size <= m->capacity / 8)
         (void)ring_resize(m, m->capacity / 4 > RING_FIRST ? m->capacity / 4 : RING_FIRST);
+    /* Of many that waited, each was last looked at long ago. */
+    __builtin_prefetch(*ring_place(m, 0));
     return event;
 }
 
@@ -153,11 +155,15 @@ static int memory_ack(struct backend *b, const struct delivery *handled, size_t 
     (void)handled;
     (void)call;
     struct memory_backend *m = of(b);
-    int error = add_events(m, emitted, emitted_count);
-    if (error)
-        return error;
+    if (m->closed)
+        return -ESHUTDOWN;
+    if (emitted_count) {
+        int error = add_events(m, emitted, emitted_count);
+        if (error)
+            return error;
+        feed_waiting(m);
+    }
     m->backend.counters.acked += count;
-    feed_waiting(m);
     return 0;
 }
 

@@ -127,6 +127,57 @@ def test_sync_and_async_handlers_and_everything_they_may_return():
     assert (stats.events_processed, stats.events_emitted, stats.handler_errors) == (6, 5, 0)
 
 
+@pytest.mark.parametrize("kind", [list, type("Listlike", (list,), {})])
+@pytest.mark.parametrize("keeps", [True, False])
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_list_belongs_to_whoever_holds_it(kind, keeps, waits):
+    """One that its handler keeps is what it was; of the others nothing stays, and nothing is missing."""
+    class Seen(Event):
+        pass
+
+    emitted, kept, seen = weakref.WeakSet(), [], []
+
+    def several():
+        events = kind(Seen("B", {"n": n}) for n in range(2000))
+        emitted.update(events)
+        if keeps:
+            kept.append(events)
+        return events
+
+    async def later():
+        await asyncio.sleep(0)
+        return several()
+
+    organs = [organ("A")(lambda event: later() if waits else several()),
+              organ("B")(lambda event: seen.append(event.payload["n"]))]
+    stats = run(Spine(organs, InMemoryBackend()).run(Event("A")))
+    assert seen == list(range(2000)) and stats.events_emitted == 2000
+    gc.collect()
+    assert len(emitted) == (2000 if keeps else 0)
+    if keeps:
+        assert [event.payload["n"] for event in kept[0]] == seen
+        del organs, several, later
+        assert {sys.getrefcount(event) for event in kept[0]} == {3}  # the list's, ours, the call's
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_list_with_something_else_in_it_emits_nothing(keeps):
+    store, kept = InMemoryFailedEventStore(), []
+
+    def several(event):
+        events = [Event("B"), Event("C"), 4, Event("D")]
+        kept.extend([events] if keeps else [])
+        return events
+
+    organs = [organ("A")(several), organ("B", "C", "D")(pytest.fail)]
+    stats = run(Spine(organs, InMemoryBackend(), failed_event_store=store,
+                      handler_failure_mode=HandlerFailureMode.STORE).run(Event("A")))
+    assert (stats.events_emitted, stats.handler_errors) == (0, 1)
+    assert str(store.get_all()[0][1]) == "handler returned a list with int, expected Event, list of Events or None"
+    for events in kept:
+        assert [getattr(event, "event_type", event) for event in events] == ["B", "C", 4, "D"]
+
+
 def test_the_payload_and_the_event_are_the_ones_that_were_made():
     seen, made = [], Event("B", {"deep": [1, {"x": None}]})
     organs = [organ("A")(lambda event: made), organ("B")(seen.append)]

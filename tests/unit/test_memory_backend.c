@@ -185,11 +185,14 @@ END_TEST
 START_TEST(what_is_given_back_comes_first)
 {
     struct puller p = {0}, waiting = {0};
+    struct backend_call call = {0};
     ck_assert_int_eq(enqueue(0, 3), 0); /* full */
     ck_assert_int_eq(pull(&p, 2, 0), 0);
     ck_assert_int_eq(enqueue(3, 2), 0); /* full again */
     backend_give_back(backend, &p.got[1]);
     backend_give_back(backend, &p.got[0]);
+    /* More than max_size: who emits nothing is not refused for that. */
+    ck_assert_int_eq(backend_ack(backend, p.got, 1, NULL, 0, &call), 0);
     event_release(p.got[0].event);
     event_release(p.got[1].event);
     ck_assert_uint_eq(backend->counters.pulled, 0);

@@ -24,12 +24,9 @@ struct spine_ack {
 static struct spine_ack *take_spare(struct spine_acks *acks)
 {
     struct spine_ack *ack = acks->spare;
-    if (ack)
-        LL_DELETE(acks->spare, ack);
-    else
-        ack = PyMem_New(struct spine_ack, 1);
-    if (ack)
-        memset(ack, 0, sizeof(*ack));
+    if (!ack)
+        return PyMem_New(struct spine_ack, 1);
+    acks->spare = ack->next;
     return ack;
 }
 
@@ -84,7 +81,7 @@ int spine_acks_send(struct spine_run *run)
         spine_run_raise_errno(run, run->bridge->backend ? ENOMEM : ESHUTDOWN);
         return spine_acks_failed(run, run->event);
     }
-    ack->call.done = ack_done;
+    ack->call = (struct backend_call){.done = ack_done};
     ack->run = run;
     ack->event = Py_NewRef(run->event);
     ack->delivery = run->delivery;

@@ -58,56 +58,79 @@ static int make_room(struct spine_run *run, size_t extra)
     return 0;
 }
 
-static int check_event(const struct spine_run *run, PyObject *object, const char *where)
+static int not_an_event(PyObject *object, const char *where)
 {
-    if (!py_event_check(object)) {
-        PyErr_Format(PyExc_TypeError,
-                     "handler returned %s%.100s, expected Event, list of Events or None", where,
-                     Py_TYPE(object)->tp_name);
-        return -1;
-    }
-    return run->spine->kind && run->spine->kind->writes ? py_event_ready(object) : 0;
+    PyErr_Format(PyExc_TypeError,
+                 "handler returned %s%.100s, expected Event, list of Events or None", where,
+                 Py_TYPE(object)->tp_name);
+    return -1;
 }
 
-static void collect(struct spine_run *run, PyObject *event)
+static int collect_event(struct spine_run *run, PyObject *event)
 {
-    Py_INCREF(event);
-    run->emitted[run->emitted_count++] = py_event_of(event);
-}
-
-static int collect_all(struct spine_run *run, PyObject *events)
-{
-    Py_ssize_t count = PyTuple_GET_SIZE(events);
-    for (Py_ssize_t i = 0; i < count; i++)
-        if (check_event(run, PyTuple_GET_ITEM(events, i), "a list with "))
-            return -1;
-    if (make_room(run, (size_t)count))
+    if (!py_event_check(event))
+        return not_an_event(event, "");
+    if (make_room(run, 1))
         return -1;
-    for (Py_ssize_t i = 0; i < count; i++)
-        collect(run, PyTuple_GET_ITEM(events, i));
+    run->emitted[run->emitted_count++] = py_event_of(Py_NewRef(event));
     return 0;
 }
 
-/* All of a list or nothing. As it is now: what a payload has become may run code when it is looked
- * at, which may change the list. */
+/* A list that nobody else has hands its references over: thousands of events are then not looked at
+ * once more to count one up, and again to count it down. */
+static void take_items(PyObject *list)
+{
+    if (PyList_CheckExact(list) && Py_REFCNT(list) == 1) {
+        Py_SET_SIZE((PyVarObject *)list, 0);
+        return;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++)
+        Py_INCREF(PyList_GET_ITEM(list, i));
+}
+
+/* All of a list or nothing; no code of anybody's runs meanwhile. */
 static int collect_list(struct spine_run *run, PyObject *list)
 {
-    PyObject *events = PyList_AsTuple(list);
-    int failed = events ? collect_all(run, events) : -1;
-    Py_XDECREF(events);
-    return failed;
+    Py_ssize_t count = PyList_GET_SIZE(list);
+    struct event **into;
+    if (make_room(run, (size_t)count))
+        return -1;
+    into = run->emitted + run->emitted_count;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *event = PyList_GET_ITEM(list, i);
+        if (!py_event_check(event))
+            return not_an_event(event, "a list with ");
+        into[i] = py_event_of(event);
+    }
+    take_items(list);
+    run->emitted_count += (size_t)count;
+    return 0;
+}
+
+/* What somebody has put into a payload may run code when it is looked at, so this comes when the
+ * references are ours. */
+static int make_ready(struct spine_run *run, size_t first)
+{
+    size_t ready = first;
+    if (!run->spine->kind || !run->spine->kind->writes)
+        return 0;
+    while (ready < run->emitted_count && py_event_ready(spine_run_emitted(run, ready)) == 0)
+        ready++;
+    if (ready == run->emitted_count)
+        return 0;
+    while (run->emitted_count > first)
+        event_release(run->emitted[--run->emitted_count]);
+    return -1;
 }
 
 static int collect_result(struct spine_run *run, PyObject *result)
 {
+    size_t first = run->emitted_count;
     if (result == Py_None)
         return 0;
-    if (PyList_Check(result))
-        return collect_list(run, result);
-    if (check_event(run, result, "") || make_room(run, 1))
+    if (PyList_Check(result) ? collect_list(run, result) : collect_event(run, result))
         return -1;
-    collect(run, result);
-    return 0;
+    return make_ready(run, first);
 }
 
 static int log_emitted(struct spine_run *run, size_t first)

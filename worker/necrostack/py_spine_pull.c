@@ -64,6 +64,7 @@ void spine_pull_ahead(struct spine_run *run)
     spine_run_prepare(run, &run->pull);
     run->pull.call.pull.into = &run->next;
     run->pull.call.pull.room = 1;
+    run->pull.call.pull.count = 0;
     run->pull.call.pull.wait_ns = run->ends_when_empty ? 0 : UINT64_MAX;
     run->pull.result = backend_pull(run->bridge->backend, &run->pull.call.pull);
     run->pull.under_way = run->pull.result == -EINPROGRESS;
@@ -195,7 +196,9 @@ enum spine_step spine_pull_use(struct spine_run *run, PyObject *value)
 enum spine_step spine_pull_take(struct spine_run *run, PyObject *value)
 {
     struct py_spine *spine = run->spine;
+    struct py_event *event = (struct py_event *)run->event;
     (void)value;
+    __builtin_prefetch(((PyDictObject *)event->payload)->ma_keys);
     if (!run->unlimited && run->steps >= spine->max_steps) {
         PyErr_SetString(PyExc_RuntimeError, "Max steps exceeded");
         return SPINE_FAILED;
@@ -203,7 +206,7 @@ enum spine_step spine_pull_take(struct spine_run *run, PyObject *value)
     run->steps++;
     run->acks = true;
     run->organ = 0;
-    run->organs = PyDict_GetItemWithError(spine->routes, ((struct py_event *)run->event)->type);
+    run->organs = PyDict_GetItemWithError(spine->routes, event->type);
     if (run->organs)
         return spine_run_on(run, SPINE_HANDLE);
     if (PyErr_Occurred())

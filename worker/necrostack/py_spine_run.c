@@ -128,9 +128,10 @@ static void call_done(struct backend_call *plain, int result)
 
 void spine_run_prepare(struct spine_run *run, struct spine_call *call)
 {
-    memset(call, 0, sizeof(*call));
     call->run = run;
-    call->call.plain.done = call_done;
+    call->under_way = false;
+    call->result = 0;
+    call->call.plain = (struct backend_call){.done = call_done};
 }
 
 /* --- the event in hand -------------------------------------------------------------------- */
@@ -138,7 +139,7 @@ void spine_run_prepare(struct spine_run *run, struct spine_call *call)
 void spine_run_forget_event(struct spine_run *run)
 {
     for (size_t i = 0; i < run->emitted_count; i++)
-        event_release(run->emitted[i]);
+        Py_DECREF(spine_run_emitted(run, i));
     run->emitted_count = run->published = run->publishing = 0;
     run->singly = run->acknowledged = false;
     run->attempts = 0;
