@@ -178,12 +178,26 @@ int py_event_fill(PyObject *event, const struct py_event_values *values, PyObjec
     return result ? -1 : 0;
 }
 
+/* Event itself is no matter of the cycle collector's, which makes that simple. */
+static struct py_event *plain_event(void)
+{
+    struct py_event *e = PyObject_New(struct py_event, &py_event_type);
+    if (e) {
+        e->event = (struct event){0};
+        e->type = e->payload = NULL;
+        e->json = NULL;
+        e->json_len = 0;
+    }
+    return e;
+}
+
 static PyObject *empty_event(PyTypeObject *type)
 {
-    PyObject *self = type->tp_alloc(type, 0);
-    if (self)
-        as_event(self)->event.ops = &ops;
-    return self;
+    struct py_event *e =
+        type == &py_event_type ? plain_event() : (struct py_event *)type->tp_alloc(type, 0);
+    if (e)
+        e->event.ops = &ops;
+    return (PyObject *)e;
 }
 
 PyObject *py_event_make(PyTypeObject *type, const struct py_event_values *values, PyObject *faults)

@@ -65,9 +65,23 @@ static PyObject *stripped(PyObject *text)
     return PyUnicode_Substring(text, from, to);
 }
 
+/* The common case. No white space of ASCII comes after the blank. */
+static bool is_fine_as_it_is(PyObject *text)
+{
+    if (!PyUnicode_CheckExact(text) || !PyUnicode_IS_COMPACT_ASCII(text))
+        return false;
+    Py_ssize_t length = PyUnicode_GET_LENGTH(text);
+    const Py_UCS1 *data = PyUnicode_1BYTE_DATA(text);
+    return length > 0 && data[0] > ' ' && data[length - 1] > ' ';
+}
+
 int py_event_field_type(PyObject *value, PyObject **type, PyObject **faults)
 {
     *type = NULL;
+    if (is_fine_as_it_is(value)) {
+        *type = Py_NewRef(value);
+        return 0;
+    }
     if (!PyUnicode_Check(value))
         return fault(faults, FIELD_TYPE, "string_type", "Event type should be a string", value);
     PyObject *plain = PyUnicode_FromObject(value); /* of a subclass the plain str */

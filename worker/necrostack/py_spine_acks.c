@@ -21,12 +21,12 @@ struct spine_ack {
     struct spine_ack *next, *previous;
 };
 
-static struct spine_ack *take_spare(struct spine_acks *acks)
+/* It stays among the spares as long as no call is under way with it. */
+static struct spine_ack *find_spare(struct spine_acks *acks)
 {
     struct spine_ack *ack = acks->spare;
-    if (!ack)
-        return PyMem_New(struct spine_ack, 1);
-    acks->spare = ack->next;
+    if (!ack && (ack = PyMem_New(struct spine_ack, 1)))
+        LL_PREPEND(acks->spare, ack);
     return ack;
 }
 
@@ -75,7 +75,7 @@ int spine_acks_failed(struct spine_run *run, PyObject *event)
 int spine_acks_send(struct spine_run *run)
 {
     struct spine_acks *acks = &run->acks_under_way;
-    struct spine_ack *ack = run->bridge->backend ? take_spare(acks) : NULL;
+    struct spine_ack *ack = run->bridge->backend ? find_spare(acks) : NULL;
     int result;
     if (!ack) {
         spine_run_raise_errno(run, run->bridge->backend ? ENOMEM : ESHUTDOWN);
@@ -83,15 +83,15 @@ int spine_acks_send(struct spine_run *run)
     }
     ack->call = (struct backend_call){.done = ack_done};
     ack->run = run;
-    ack->event = Py_NewRef(run->event);
     ack->delivery = run->delivery;
     result = backend_ack(run->bridge->backend, &ack->delivery, 1, NULL, 0, &ack->call);
     if (result == -EINPROGRESS) {
+        LL_DELETE(acks->spare, ack);
+        ack->event = Py_NewRef(run->event);
         DL_APPEND2(acks->under_way, ack, previous, next);
         acks->count++;
         return 0;
     }
-    put_away(acks, ack);
     if (result == 0)
         return 0;
     spine_run_raise_errno(run, -result);

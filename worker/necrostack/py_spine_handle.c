@@ -259,7 +259,7 @@ static PyObject *call_handler(struct spine_run *run)
 static enum spine_step all_handled(struct spine_run *run)
 {
     run->spine->stats.processed++;
-    return spine_run_on(run, SPINE_PUBLISH);
+    return run->emitted_count ? spine_run_on(run, SPINE_PUBLISH) : spine_publish_ack(run, Py_None);
 }
 
 enum spine_step spine_handle_call(struct spine_run *run, PyObject *value)

@@ -243,9 +243,10 @@ static bool has_foreign_keys(PyObject *dict)
 
 static bool is_good_key(struct walk *w, const struct place *at, PyObject *key)
 {
-    if (!is_ready(key))
+    bool is_ascii = PyUnicode_IS_COMPACT_ASCII(key);
+    if (!is_ascii && !is_ready(key))
         return false;
-    if (has_surrogate(key)) {
+    if (!is_ascii && has_surrogate(key)) {
         fault(w, at->outer, "string_unicode", "Keys should have no lone surrogates", key);
         return false;
     }
