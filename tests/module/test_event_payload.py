@@ -321,3 +321,33 @@ def test_lists_are_read_for_what_they_hold(kind):
             raise AssertionError("its own __getitem__ was asked")
 
     assert Event("T", {"a": Endless([1, [2]]), "b": Endless()}).payload == {"a": [1, [2]], "b": []}
+
+
+def test_payloads_of_events_that_are_gone_leave_no_trace():
+    """While many events live, the dicts of those that go are used again, but for what others hold."""
+    def many(count):
+        return [Event("A", {"n": n, f"k{n % 7}": n, "text": "x" * (n % 3)}) for n in range(count)]
+
+    for odd in (None, Event("B", {"inner": 1}), [], {"a": []}):  # what nobody checks any more
+        events = many(3000)
+        held = [event.payload for event in events[::50]]
+        for event in events[::3]:
+            event.payload["odd"] = odd
+        expected = [dict(payload) for payload in held]
+        events.reverse()
+        while events:
+            events.pop()
+        again = many(3000)
+        assert held == expected
+        assert [event.payload["n"] for event in again] == list(range(3000))
+        assert all(len(event.payload) == 3 for event in again)
+        assert len({id(event.payload) for event in again} | set(map(id, held))) == 3000 + len(held)
+
+
+def test_an_event_in_the_payload_of_another_goes_with_it():
+    outer = [Event("A", {"n": n}) for n in range(3000)]
+    for event in outer:
+        event.payload["inner"] = Event("B", {"n": 1})
+    assert all(event.payload["inner"].payload == {"n": 1} for event in outer)
+    del event, outer
+    assert [Event("A", {"n": n}).payload for n in range(100)] == [{"n": n} for n in range(100)]

@@ -9,6 +9,7 @@
 #include "worker/necrostack/py_event_class.h"
 #include "worker/necrostack/py_event_json.h"
 #include "worker/necrostack/py_event_model.h"
+#include "worker/necrostack/py_spare_dict.h"
 #include "worker/necrostack/py_validation_error.h"
 #include "worker/necrostack/py_value.h"
 
@@ -178,6 +179,10 @@ int py_event_fill(PyObject *event, const struct py_event_values *values, PyObjec
     return result ? -1 : 0;
 }
 
+enum { FEW = 64 /* so many dicts Python keeps for the next ones itself */ };
+
+static size_t alive;
+
 /* Event itself is no matter of the cycle collector's, which makes that simple. */
 static struct py_event *plain_event(void)
 {
@@ -195,8 +200,10 @@ static PyObject *empty_event(PyTypeObject *type)
 {
     struct py_event *e =
         type == &py_event_type ? plain_event() : (struct py_event *)type->tp_alloc(type, 0);
-    if (e)
+    if (e) {
         e->event.ops = &ops;
+        alive++;
+    }
     return (PyObject *)e;
 }
 
@@ -317,7 +324,10 @@ static void event_dealloc(PyObject *self)
 {
     struct py_event *e = as_event(self);
     Py_XDECREF(e->type);
-    Py_XDECREF(e->payload);
+    if (--alive < FEW)
+        Py_XDECREF(e->payload);
+    else if (e->payload)
+        py_spare_dict_put(e->payload);
     free(e->json);
     Py_TYPE(self)->tp_free(self);
 }

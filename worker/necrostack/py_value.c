@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "common/events/event.h"
+#include "worker/necrostack/py_spare_dict.h"
 #include "worker/necrostack/py_validation_error.h"
 #include "worker/necrostack/py_value_write.h"
 
@@ -280,7 +281,7 @@ static PyObject *checked_dict(struct walk *w, const struct place *outer, PyObjec
     struct place at = {outer, dict, NULL, 0, outer ? outer->depth + 1 : 1};
     if (!may_enter(w, outer, dict))
         return NULL;
-    PyObject *copy = w->own ? Py_NewRef(dict) : PyDict_Copy(dict);
+    PyObject *copy = w->own ? Py_NewRef(dict) : py_spare_dict_copy(dict);
     if (copy && has_foreign_keys(copy))
         Py_SETREF(copy, with_plain_keys(w, &at, copy));
     if (copy && !check_members(w, &at, copy))
