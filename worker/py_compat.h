@@ -8,6 +8,8 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <stdbool.h>
+
 /* The exception being raised as one normalised object with its traceback; NULL when there is none.
  */
 static inline PyObject *py_take_exception(void)
@@ -37,6 +39,16 @@ static inline void py_raise_again(PyObject *exception)
     PyObject *type = (PyObject *)Py_TYPE(exception);
     Py_INCREF(type);
     PyErr_Restore(type, exception, PyException_GetTraceback(exception));
+#endif
+}
+
+/* Is the interpreter on its way out? A thread that then asks for the GIL ends, or later crashes. */
+static inline bool py_is_finalizing(void)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    return Py_IsFinalizing();
+#else
+    return _Py_IsFinalizing();
 #endif
 }
 

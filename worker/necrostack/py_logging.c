@@ -80,8 +80,9 @@ static PyObject *extra_of(const struct py_logging_line *line)
     return extra;
 }
 
-static PyObject *exc_info_of(PyObject *exception)
+static PyObject *exc_info_of(const struct py_logging_line *line)
 {
+    PyObject *exception = line->exception;
     if (!exception)
         return Py_NewRef(Py_None);
     PyObject *traceback = PyException_GetTraceback(exception);
@@ -89,6 +90,17 @@ static PyObject *exc_info_of(PyObject *exception)
         PyTuple_Pack(3, Py_TYPE(exception), exception, traceback ? traceback : Py_None);
     Py_XDECREF(traceback);
     return exc_info;
+}
+
+static PyObject *name_of(const struct py_logging_line *line)
+{
+    (void)line;
+    return PyObject_GetAttrString(logger, "name");
+}
+
+static PyObject *msg_of(const struct py_logging_line *line)
+{
+    return line->text ? Py_NewRef(line->text) : PyUnicode_FromString(line->format);
 }
 
 static PyObject *args_of(const struct py_logging_line *line)
@@ -99,23 +111,26 @@ static PyObject *args_of(const struct py_logging_line *line)
                          : PyTuple_Pack(1, line->args[0]);
 }
 
+/* The first part that cannot be made is the last one tried: nothing is called while an exception is
+ * set. */
 static PyObject *record_of(const struct py_logging_line *line)
 {
-    PyObject *msg = line->text ? Py_NewRef(line->text) : PyUnicode_FromString(line->format);
-    PyObject *args = args_of(line);
-    PyObject *exc_info = exc_info_of(line->exception);
-    PyObject *extra = extra_of(line);
-    PyObject *name = PyObject_GetAttrString(logger, "name");
-    PyObject *record = NULL;
-    if (msg && args && exc_info && extra && name)
+    enum { NAME, MSG, ARGS, EXC_INFO, EXTRA, PARTS };
+    static PyObject *(*const make[PARTS])(const struct py_logging_line *) = {
+        [NAME] = name_of,         [MSG] = msg_of,     [ARGS] = args_of,
+        [EXC_INFO] = exc_info_of, [EXTRA] = extra_of,
+    };
+    PyObject *parts[PARTS], *record = NULL;
+    int made = 0;
+    while (made < PARTS && (parts[made] = make[made](line)))
+        made++;
+    if (made == PARTS)
         record =
-            PyObject_CallMethod(logger, "makeRecord", "OOsiOOOOO", name, level_object(line->level),
-                                "necrostack/core/spine.py", 0, msg, args, exc_info, Py_None, extra);
-    Py_XDECREF(name);
-    Py_XDECREF(extra);
-    Py_XDECREF(exc_info);
-    Py_XDECREF(args);
-    Py_XDECREF(msg);
+            PyObject_CallMethod(logger, "makeRecord", "OOsiOOOOO", parts[NAME],
+                                level_object(line->level), "necrostack/core/spine.py", 0,
+                                parts[MSG], parts[ARGS], parts[EXC_INFO], Py_None, parts[EXTRA]);
+    while (made > 0)
+        Py_DECREF(parts[--made]);
     return record;
 }
 

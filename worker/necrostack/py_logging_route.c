@@ -145,7 +145,7 @@ static bool has_none_of(PyObject *parts, const enum name *which)
     for (; *which != NAMES; which++)
         if (part(parts, *which))
             return false;
-    return true;
+    return !PyErr_Occurred();
 }
 
 static bool has_no_filters(PyObject *parts)
@@ -250,7 +250,7 @@ static PyObject *only_handler(PyObject *logger)
         Py_SETREF(at, few ? next_above(at) : NULL);
     }
     Py_XDECREF(at);
-    return few ? Py_XNewRef(only) : NULL;
+    return few && !PyErr_Occurred() ? Py_XNewRef(only) : NULL;
 }
 
 PyObject *py_logging_route_find(PyObject *logger, PyObject *level)

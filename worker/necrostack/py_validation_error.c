@@ -33,7 +33,8 @@ int py_validation_error_field(PyObject **faults, const char *type, const char *f
 
 PyObject *py_validation_error_raise(PyObject **faults, const char *title)
 {
-    PyObject *exception = PyObject_CallFunction(py_validation_error, "sO", title, *faults);
+    PyObject *exception =
+        PyErr_Occurred() ? NULL : PyObject_CallFunction(py_validation_error, "sO", title, *faults);
     if (exception)
         PyErr_SetObject(py_validation_error, exception);
     Py_XDECREF(exception);

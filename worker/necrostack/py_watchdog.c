@@ -40,9 +40,12 @@ static uint64_t next_due(uint64_t now)
 }
 
 /* With the GIL, so that what was seen stays true: a stretch may have ended while we waited for it.
- * One that goes on in spite of it is measured anew. */
+ * One that goes on in spite of it is measured anew. At its end Python leaves daemon threads where
+ * they stand, and takes the GIL down with itself. */
 static void fire(void)
 {
+    if (py_is_finalizing())
+        pthread_exit(NULL);
     PyGILState_STATE state = PyGILState_Ensure();
     struct py_watch *watch;
     pthread_mutex_lock(&lock);
