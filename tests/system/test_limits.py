@@ -327,6 +327,10 @@ def POST(request):
                 attempt()
         except TimeoutError:
             pass
+def PUT(request):
+    if os.fork() == 0:
+        while True:
+            attempt()
 """
 PRINTS = """
 __endpoint__ = {"timeout": 600}
@@ -370,7 +374,7 @@ def test_who_goes_on_is_throttled_until_it_is_calm(station):
 def test_who_is_throttled_dies_in_time(station):
     need_groups(station, "processes", "throttle", "family")
     station.allow("is throttled to 10 %")
-    station.deploy("forks.py", FORKS.replace("600", "0.6"))
+    station.deploy("forks.py", FORKS.replace("600", "1"))
     wait_until(lambda: station.get(f"/objects/forks?until={station.folder}").status == 204)
     worker = metadata(station, "forks")["worker"]["pid"]
     replies = []
@@ -385,6 +389,14 @@ def test_who_is_throttled_dies_in_time(station):
     assert not throttled(station)
     report = station.get("/objects/forks?crashes=true").json()["crashes"][0]
     assert report["reason"].startswith("a call ran past its deadline"), report
+
+
+def test_what_a_turn_left_behind_is_throttled(station):
+    need_groups(station, "processes", "throttle", "family")
+    station.allow("is throttled to 10 %")
+    station.deploy("forks.py", FORKS)
+    assert station.request("PUT", "/objects/forks", {}).status == 204
+    wait_until(lambda: throttled(station) == {"forks": "processes"})
 
 
 # --- what a worker leaves behind ---
