@@ -11,6 +11,15 @@ from _pytest.runner import runtestprotocol
 from memory_usage import FIGURES, growth, usage
 
 WARM_UP = 3  # rounds in which caches fill
+ONCE = {  # what is in the ids of tests that are run once, and why
+    "test_leaks": "repeat for themselves",
+    "test_docs_events": "run programs",
+    "test_examples_events": "run programs",
+    "test_module.py": "run programs",
+    "test_process": "run programs",
+    "test_typing": "run programs",
+    "test_fastapi_takes_and_gives": "use FastAPI, which keeps memory without an event too",
+}
 
 
 def pytest_addoption(parser):
@@ -40,7 +49,7 @@ def run_again(item, nextitem):
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item, nextitem):
     rounds = item.config.option.leak_rounds
-    if not rounds or item.path.name.startswith("test_leaks"):  # it has its own
+    if not rounds or any(part in item.nodeid for part in ONCE):
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     reports = run_again(item, nextitem)
@@ -50,6 +59,13 @@ def pytest_runtest_protocol(item, nextitem):
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """What no verdict was given for."""
+    for part, reason in ONCE.items() if config.option.leak_rounds else ():
+        if any(part in report.nodeid for report in terminalreporter.stats.get("passed", ())):
+            terminalreporter.write_line(f"not repeated: tests of {part}, which {reason}")
 
 
 def look_for_growth(item, nextitem, rounds, reports):

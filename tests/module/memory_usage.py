@@ -3,6 +3,7 @@
 
 import ctypes
 import gc
+import re
 import sys
 
 FIGURES = 3  # of usage()
@@ -26,6 +27,7 @@ def malloc_bytes():
 
 def usage():
     """References (where they are counted), blocks of Python's allocator, bytes of malloc."""
+    re.purge()  # it keeps a pattern for each port that an error names
     gc.collect()
     clear = getattr(sys, "_clear_type_cache", None)
     if clear:  # it keeps a name for each class it has seen
