@@ -193,14 +193,33 @@ static void send_all(struct redis_backend *b, uint64_t now)
     redis_connection_flush(&b->tell.connection, now);
 }
 
+/* What was only just sent has no answer yet: the descriptor says when there is one. */
+static bool only_sends(struct redis_backend *b, uint64_t now)
+{
+    bool first = b->touched && !b->unread && redis_connection_is_ready(&b->work);
+    send_all(b, now);
+    b->unread = first && !b->touched && b->work.sent && now < redis_connection_deadline(&b->work);
+    return b->unread;
+}
+
+/* Whether a connection was closed on which nothing is expected can wait until nothing else comes.
+ */
+static void step_all(struct redis_backend *b, uint64_t now)
+{
+    bool came = redis_connection_step(&b->work, now);
+    struct redis_connection *const others[] = {&b->wait, &b->tell.connection};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (!came || !redis_connection_is_quiet(others[i]))
+            redis_connection_step(others[i], now);
+}
+
 static void progress(struct backend *backend)
 {
     struct redis_backend *b = redis_backend_of(backend);
     uint64_t now = clock_mono_ns();
-    send_all(b, now);
-    redis_connection_step(&b->work, now);
-    redis_connection_step(&b->wait, now);
-    redis_connection_step(&b->tell.connection, now);
+    if (only_sends(b, now))
+        return;
+    step_all(b, now);
     redis_task_expire(b, now);
     if (!redis_connection_is_ready(&b->work))
         end_unhealthy(b);

@@ -276,27 +276,31 @@ static void take_answers(struct redis_connection *c, uint64_t now)
 
 /* --- reading and writing -------------------------------------------------------------------- */
 
-static void read_some(struct redis_connection *c, uint64_t now)
+/* True: there was something. */
+static bool read_some(struct redis_connection *c, uint64_t now)
 {
     char bytes[READ_SIZE];
     ssize_t n;
+    bool came = false;
     do {
         uint64_t losses = c->lost;
         n = recv(c->fd, bytes, sizeof(bytes), 0);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
             redis_connection_drop(c, now, n == 0 ? "connection closed" : strerror(errno));
-            return;
+            return true;
         }
         if (n <= 0)
-            return;
+            return came;
+        came = true;
         if (redisReaderFeed(c->reader, bytes, (size_t)n) != REDIS_OK) {
             redis_connection_drop(c, now, strerror(ENOMEM));
-            return;
+            return true;
         }
         take_answers(c, now);
         if (c->lost != losses)
-            return;
+            return true;
     } while (n == READ_SIZE);
+    return true;
 }
 
 static void write_out(struct redis_connection *c, uint64_t now)
@@ -427,15 +431,17 @@ static void check_time(struct redis_connection *c, uint64_t now)
         redis_connection_drop(c, now, "no answer in time");
 }
 
-void redis_connection_step(struct redis_connection *c, uint64_t now)
+bool redis_connection_step(struct redis_connection *c, uint64_t now)
 {
+    bool came = false;
     if (is_wanted(c) && (c->state == REDIS_CONNECTION_IDLE ||
                          (c->state == REDIS_CONNECTION_PAUSED && now >= c->until_ns)))
         start(c, now);
     if (c->state == REDIS_CONNECTION_CONNECTING)
         go_on_connecting(c, now);
     if (c->state >= REDIS_CONNECTION_GREETING)
-        read_some(c, now);
+        came = read_some(c, now);
     check_time(c, now);
     redis_connection_flush(c, now);
+    return came;
 }

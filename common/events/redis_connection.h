@@ -126,8 +126,8 @@ void redis_connection_put_checked(struct redis_connection *c, struct redis_reque
 bool redis_connection_take_back(struct redis_connection *c, struct redis_request *request);
 /* Writes what waits, as far as the socket takes it. */
 void redis_connection_flush(struct redis_connection *c, uint64_t now);
-/* Connects, reads, times out and writes. */
-void redis_connection_step(struct redis_connection *c, uint64_t now);
+/* Connects, reads, times out and writes. True: something had come. */
+bool redis_connection_step(struct redis_connection *c, uint64_t now);
 /* Has to be given up. The words go to complain(); fails: the next one waits. */
 void redis_connection_drop(struct redis_connection *c, uint64_t now, const char *why);
 uint64_t redis_connection_deadline(const struct redis_connection *c);
@@ -135,6 +135,12 @@ uint64_t redis_connection_deadline(const struct redis_connection *c);
 static inline bool redis_connection_is_ready(const struct redis_connection *c)
 {
     return c->state == REDIS_CONNECTION_READY;
+}
+
+/* Ready, and nothing is expected on it. */
+static inline bool redis_connection_is_quiet(const struct redis_connection *c)
+{
+    return c->state == REDIS_CONNECTION_READY && !c->sent && !c->waiting && !c->out.len;
 }
 
 /* Ready, and all that was put has gone out. */

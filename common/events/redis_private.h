@@ -124,6 +124,7 @@ struct redis_backend {
     struct buf scratch;
     bool refreshing;       /* what was fetched ahead is being made sure of */
     bool closing, touched; /* touched: something may have to be sent */
+    bool unread;           /* the last progress sent, and left what had come to the next */
     char error[REDIS_ERROR_SIZE];
 };
 
