@@ -9,9 +9,10 @@
  * Operations only queue what they want sent; backend_progress() sends it, all in one write, and
  * backend_deadline() is in the past until then. So an ack with emitted events (one MULTI/EXEC) and
  * the pull after it are one round trip. Only a pull that finds something fetched ahead returns 0 at
- * once, after the writes that tell Redis and take along what was queued. backend_fd() is an epoll
- * set over three connections: one for all that does not wait, one for reading that does, and one
- * that tells what is handed out and is not answered (CLIENT REPLY OFF).
+ * once, after one write that tells Redis, also what was acknowledged meanwhile; whether that is
+ * done is asked for many at a time. backend_fd() is an epoll set over three connections: one for
+ * all that does not wait, one for reading that does, and one that tells what is handed out and
+ * handled and is not answered (CLIENT REPLY OFF).
  *
  * Attempts are hand-outs: a delivery counts when a pull returns it, whatever was fetched ahead and
  * whenever the process dies, also if Redis had not yet read what it was sent, or its answers were

@@ -40,6 +40,7 @@ struct redis_task {
     struct delivery_id after, before; /* between which a check looks for it */
     unsigned pages;
     size_t added, dead; /* events, dead letters */
+    size_t told;        /* of the ids: on the connection that is not answered */
     uint32_t attempts;  /* of the entries claimed */
     uint64_t losses;    /* of its connection, when it was put */
     bool looked;        /* the dead letters can be added to */
@@ -183,6 +184,9 @@ void redis_settle_bury(struct redis_backend *b, const struct redis_entry *entry,
                        const char *reason);
 /* Puts the acknowledgements gathered. */
 void redis_settle_flush(struct redis_backend *b);
+/* Puts those gathered on the connection that is not answered; whether they are done is asked with
+ * the next redis_settle_flush(). */
+void redis_settle_tell(struct redis_backend *b);
 
 /* --- redis_pull.c: who waits for events, and what is handed out --- */
 

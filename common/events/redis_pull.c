@@ -48,6 +48,7 @@ static void hand_out(struct redis_backend *b, struct pull_call *pull,
 static bool announce_at_work(struct redis_backend *b, size_t count, uint64_t now)
 {
     uint64_t losses = b->work.lost;
+    redis_settle_flush(b);
     redis_connection_flush(&b->work, now);
     if (!redis_connection_is_clear(&b->work))
         return false;
@@ -62,12 +63,13 @@ static bool announce_at_work(struct redis_backend *b, size_t count, uint64_t now
     return false;
 }
 
-/* Tells Redis what is about to be handed out, before it is. False: it cannot be told now. */
+/* Tells Redis what is about to be handed out, before it is, and in the same write what is handled;
+ * whether that is done is asked later, for many at a time. False: it cannot be told now. */
 static bool announce(struct redis_backend *b, size_t count, uint64_t now)
 {
-    redis_settle_flush(b);
     if (!redis_tell_may(b))
         return announce_at_work(b, count, now);
+    redis_settle_tell(b);
     if (!redis_tell_hand_over(b, count, now))
         return false;
     redis_read_plan(b, now);

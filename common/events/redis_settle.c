@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/events/redis_private.h"
 
+#include "common/clock.h"
 #include "common/events/event_json.h"
 #include "common/events/redis_command.h"
 
@@ -199,6 +200,15 @@ static const struct redis_request_kind bury = {.loss = REDIS_LOSS_CHECK,
 /* To acknowledge twice is as good as once. */
 static const struct redis_request_kind acknowledge = {.loss = REDIS_LOSS_REPEAT, .finish = finish};
 
+/* Where nothing is answered. */
+static void unheard(void *owner, struct redis_request *request, redisReply *last)
+{
+    (void)last;
+    redis_task_end(owner, redis_task_of(request), 0);
+}
+
+static const struct redis_request_kind tell = {.loss = REDIS_LOSS_DROP, .finish = unheard};
+
 /* --- building it ---------------------------------------------------------------------------- */
 
 static int add_events(struct redis_backend *b, struct redis_task *task, struct event *const *events,
@@ -294,9 +304,25 @@ void redis_settle_flush(struct redis_backend *b)
     if (!task)
         return;
     b->acks = NULL;
+    /* A handler may have taken long since they were gathered. */
+    task->expires_ns = clock_mono_ns() + b->timeout_ns;
     put_xack(b, task);
     task->request.replies = 1;
     (void)redis_task_put(b, &b->work, task); /* its calls are told */
+}
+
+void redis_settle_tell(struct redis_backend *b)
+{
+    struct redis_task *acks = b->acks;
+    size_t count = acks ? redis_task_id_count(acks) : 0;
+    struct redis_task *task = acks && acks->told < count ? redis_task_new(b, &tell) : NULL;
+    if (!task)
+        return;
+    for (; acks->told < count; acks->told++)
+        redis_task_add_id(task, redis_task_ids(acks)[acks->told]);
+    put_xack(b, task);
+    task->request.replies = 0;
+    (void)redis_task_put(b, &b->tell.connection, task);
 }
 
 int redis_settle_ack(struct redis_backend *b, const struct delivery *handled, size_t count,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * redis_tell - telling Redis what is handed out, on a connection that it does not answer on.
+ * redis_tell - telling Redis what is handed out, on a connection that it does not answer on;
+ * redis_settle_tell() adds what is handled.
  *
  * A server that fails to write an answer forgets what it has not read yet of that client. So what
  * a process tells it just before it is killed is only sure to be read where no answer is ever

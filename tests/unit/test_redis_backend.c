@@ -25,6 +25,7 @@
 
 static void flush(void)
 {
+    kill(driver.pid, SIGCONT);
     redis_driver_command("FLUSHALL");
 }
 
@@ -149,6 +150,36 @@ START_TEST(a_pull_waits_as_long_as_it_says)
     ck_assert_uint_eq(driver.got.attempt, 1);
     redis_driver_finish(a);
     backend_close(a);
+    backend_close(b);
+}
+END_TEST
+
+/* Redis knows it at once; whether it is done is asked when there is time, however late. */
+START_TEST(what_was_handled_is_told_with_the_next)
+{
+    struct backend *b = redis_driver_open((struct redis_driver_options){0});
+    struct redis_backend *redis = redis_backend_of(b);
+    struct delivery handled, following;
+    struct driven_call call;
+    struct driven_pull pull;
+    redis_driver_read_ahead(b, 100);
+    handled = driver.got;
+    driven_call_init(&call);
+    ck_assert_int_eq(backend_ack(b, &handled, 1, NULL, 0, &call.call), -EINPROGRESS);
+    ck_assert_int_eq(driven_pull_start(b, &pull, &following, WAIT), 0);
+    ck_assert_int_eq(redis_driver_n(&following), redis_driver_n(&handled) + 1);
+    ck_assert_int_eq(redis_driver_pending("a"), 1);
+    ck_assert(!call.done);
+    ck_assert_uint_eq(backend_deadline(b), 0);
+    redis->acks->expires_ns = redis->next_expiry_ns = 1; /* a handler took long */
+    redis_driver_freeze();
+    redis_driver_run(b, 5 * NS_PER_MS);
+    ck_assert(!call.done);
+    kill(driver.pid, SIGCONT);
+    ck_assert_int_eq(driven_call_wait(b, &call, -EINPROGRESS), 0);
+    event_release(handled.event);
+    driver.got = following;
+    redis_driver_finish(b);
     backend_close(b);
 }
 END_TEST
@@ -388,6 +419,7 @@ int main(void)
     tcase_add_test(tests, an_acknowledgement_adds_what_was_emitted);
     tcase_add_test(tests, a_chain_takes_one_write_an_event);
     tcase_add_test(tests, a_pull_waits_as_long_as_it_says);
+    tcase_add_test(tests, what_was_handled_is_told_with_the_next);
     tcase_add_test(tests, what_is_read_ahead_does_not_count);
     tcase_add_test(tests, foreign_entries_are_dead_letters);
     tcase_add_test(tests, refused_events_are_dead_letters);
