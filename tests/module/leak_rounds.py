@@ -16,7 +16,7 @@ ONCE = {  # what is in the ids of tests that are run once, and why
     "test_docs_events": "run programs",
     "test_examples_events": "run programs",
     "test_module.py": "run programs",
-    "test_process": "run programs",
+    "test_interpreter": "run programs",
     "test_typing": "run programs",
     "test_fastapi_takes_and_gives": "use FastAPI, which keeps memory without an event too",
 }
