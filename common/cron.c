@@ -326,8 +326,9 @@ static unsigned highest(uint64_t bits)
     return 63 - (unsigned)__builtin_clzll(bits);
 }
 
-/* Of a time that matches: how many do from it to the end of its day, itself included; it is moved
- * to the last. 1 where the clock is changed on the way, or not all of them are wanted. */
+/* Of a time that cron_next() found: how many there are from it to the end of its day, itself
+ * included; it is moved to the last. 1 where that is not to be told by counting bits: it stood in
+ * a missing hour, the clock is changed on the way, or not all of them are wanted. */
 static uint64_t rest_of_day(const struct cron *cron, int64_t *at, int64_t to, uint64_t room)
 {
     int64_t offset = offset_at(*at), wall = floor_div(*at + offset, MINUTE_S);
@@ -339,7 +340,8 @@ static uint64_t rest_of_day(const struct cron *cron, int64_t *at, int64_t to, ui
     uint64_t count =
         (uint64_t)__builtin_popcountll(this_hour) +
         (uint64_t)__builtin_popcountll(later) * (uint64_t)__builtin_popcountll(cron->minutes);
-    if (midnight > to || count > room || change_between(*at, midnight))
+    bool is_of_table = (cron->hours >> minute / 60 & 1) && (cron->minutes >> minute % 60 & 1);
+    if (!is_of_table || midnight > to || count > room || change_between(*at, midnight))
         return 1;
     wall = day * DAY_MINUTES + (later ? highest(later) * 60 + highest(cron->minutes)
                                       : minute / 60 * 60 + highest(this_hour));

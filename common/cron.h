@@ -34,8 +34,8 @@ enum { CRON_PROBLEM_SIZE = 160 };
 bool cron_parse(const char *text, struct cron *cron, char *problem, size_t problem_size);
 /* The first time after `after` (seconds since 1970). */
 int64_t cron_next(const struct cron *cron, int64_t after);
-/* How many times lie in (*at, to], counted up to `most`; *at is moved to the last one counted.
- * A few steps a day, however many of its minutes match. */
+/* How many times lie in (*at, to], counted up to `most`; *at is moved to the last one counted. A
+ * few steps a day, however many of its minutes match; those of the last day are gone through. */
 uint64_t cron_advance(const struct cron *cron, int64_t *at, int64_t to, uint64_t most);
 
 #endif

@@ -208,6 +208,36 @@ START_TEST(as_a_walk_finds_it)
 }
 END_TEST
 
+static void compare_advance(const struct cron *c, int64_t from, int64_t to, uint64_t most)
+{
+    int64_t at = from, walked = from;
+    uint64_t count = 0;
+    for (int64_t next; count < most && (next = cron_next(c, walked)) <= to; count++)
+        walked = next;
+    ck_assert_uint_eq(cron_advance(c, &at, to, most), count);
+    ck_assert_int_eq(at, walked);
+}
+
+/* Days on which the clock is changed: what stood in the missing hour comes when it is over. */
+START_TEST(over_a_change)
+{
+    static const char *const texts[] = {"15,45 2 * * *", "30 2-4 * * *", "0 2 * * *",
+                                        "*/10 1-3 * * *", "* * * * *"};
+    static const struct {
+        const char *zone, *day;
+    } changes[] = {{"Europe/Berlin", "2026-03-29 00:00:00"},
+                   {"Europe/Berlin", "2026-10-25 00:00:00"},
+                   {"America/New_York", "2026-03-08 05:00:00"},
+                   {"Australia/Lord_Howe", "2026-10-03 13:30:00"},
+                   {"Australia/Lord_Howe", "2026-04-04 13:00:00"}};
+    use_zone(changes[_i / 5].zone);
+    struct cron c = table(texts[_i % 5]);
+    int64_t day = utc(changes[_i / 5].day);
+    for (int64_t from = day - 86400; from < day + 43200; from += 1800)
+        compare_advance(&c, from, from + 3 * 86400, 100000);
+}
+END_TEST
+
 START_TEST(many_at_once)
 {
     static const char *const texts[] = {"* * * * *", "*/7 3-22 * * *", "11 */5 * * *", "0 2 * * *",
@@ -218,13 +248,9 @@ START_TEST(many_at_once)
     struct cron c = table(texts[_i % 5]);
     srandom((unsigned)_i);
     for (int i = 0; i < 40; i++) {
-        int64_t from = utc("2026-01-01 00:00:00") + random() % (365 * 86400), at = from;
-        int64_t to = from + random() % (9 * 86400), walked = from;
-        uint64_t most = random() % 3 ? 100000 : (uint64_t)random() % 3000, count = 0;
-        for (int64_t next; count < most && (next = cron_next(&c, walked)) <= to; count++)
-            walked = next;
-        ck_assert_uint_eq(cron_advance(&c, &at, to, most), count);
-        ck_assert_int_eq(at, walked);
+        int64_t from = utc("2026-01-01 00:00:00") + random() % (365 * 86400);
+        uint64_t most = random() % 3 ? 100000 : (uint64_t)random() % 3000;
+        compare_advance(&c, from, from + random() % (9 * 86400), most);
     }
 }
 END_TEST
@@ -238,6 +264,7 @@ int main(void)
     tcase_add_loop_test(t, bad, 0, (int)(sizeof(bad_tables) / sizeof(bad_tables[0])));
     tcase_add_loop_test(t, next, 0, (int)(sizeof(coming) / sizeof(coming[0])));
     tcase_add_loop_test(t, as_a_walk_finds_it, 0, 16);
+    tcase_add_loop_test(t, over_a_change, 0, 25);
     tcase_add_loop_test(t, many_at_once, 0, 20);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -179,7 +179,7 @@ int py_event_fill(PyObject *event, const struct py_event_values *values, PyObjec
     return result ? -1 : 0;
 }
 
-enum { FEW = 64 /* so many dicts Python keeps for the next ones itself */ };
+enum { FEW = 64 /* fewer than Python keeps dicts for the next ones itself */ };
 
 static size_t alive;
 

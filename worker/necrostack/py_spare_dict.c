@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/necrostack/py_spare_dict.h"
 
+#include <stdbool.h>
+
 enum { SPARES_MAX = 1024 };
 
 static PyObject *spares[SPARES_MAX];
@@ -17,11 +19,16 @@ PyObject *py_spare_dict_copy(PyObject *dict)
     return copy;
 }
 
-/* Clearing may let go of another event, whose dict comes here meanwhile. */
+/* Clearing may let go of another event, whose dict comes here meanwhile: that is left to Python,
+ * which bounds how deep a chain of them is gone into. */
 void py_spare_dict_put(PyObject *dict)
 {
-    if (Py_REFCNT(dict) == 1 && PyDict_CheckExact(dict) && !PyObject_GC_IsTracked(dict)) {
+    static bool clearing;
+    if (!clearing && Py_REFCNT(dict) == 1 && PyDict_CheckExact(dict) &&
+        !PyObject_GC_IsTracked(dict)) {
+        clearing = true;
         PyDict_Clear(dict);
+        clearing = false;
         if (count < SPARES_MAX) {
             spares[count++] = dict;
             return;
