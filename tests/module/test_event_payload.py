@@ -351,3 +351,13 @@ def test_an_event_in_the_payload_of_another_goes_with_it():
     assert all(event.payload["inner"].payload == {"n": 1} for event in outer)
     del event, outer
     assert [Event("A", {"n": n}).payload for n in range(100)] == [{"n": n} for n in range(100)]
+
+
+def test_a_long_chain_of_events_in_payloads_is_let_go_of():
+    others = [Event("A") for _ in range(100)]
+    event = Event("A")
+    for _ in range(200_000):
+        last, event = event, Event("A")
+        event.payload["before"] = last
+    del last, event
+    assert len({other.id for other in others}) == 100
