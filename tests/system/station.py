@@ -489,6 +489,10 @@ class Station:
 
     # --- looking at it ---
 
+    def metric(self, name):
+        text = self.get("/metrics").text
+        return float(re.search(rf"^{name} (\S+)$", text, re.M).group(1))
+
     def children(self, role=None):
         return [p for p in children_of(self.pid) if role is None or role_of(p) == role]
 

@@ -7,7 +7,6 @@ Bombs are run only where the station says that a group holds them.
 import contextlib
 import glob
 import os
-import re
 import signal
 import threading
 import time
@@ -66,10 +65,6 @@ def need_groups(station, *parts):
 
 def metadata(station, name):
     return station.get(f"/objects/{name}?metadata=true").json()["metadata"]
-
-
-def throttles(station):
-    return int(re.search(r"^objectd_throttles_total (\d+)", station.get("/metrics").text, re.M).group(1))
 
 
 def throttled(station):
@@ -188,13 +183,13 @@ def test_memory(station):
 def second_death_throttles(station):
     """The next worker, from its birth; not one that has another source."""
     station.allow("hoard is throttled to 10 % .* runs out of memory again and again")
-    assert throttles(station) == 0
+    assert station.metric("objectd_throttles_total") == 0
     assert station.post("/objects/hoard").json()["limit"] == "memory_mb"
     worker = station.get("/objects/hoard").json()
-    assert throttles(station) == 1
+    assert station.metric("objectd_throttles_total") == 1
     station.deploy("hoard.py", MEMORY + "# another\n")
     wait_until(lambda: station.get("/objects/hoard").json() != worker)
-    assert throttles(station) == 1
+    assert station.metric("objectd_throttles_total") == 1
 
 
 @pytest.mark.skipif(SANITIZED, reason="ASan ends a process that gets no memory")
@@ -356,15 +351,15 @@ def test_who_goes_on_is_throttled_until_it_is_calm(station):
                what=lambda: throttled(station))
     shown = metadata(station, "forks")["worker"]["throttled"]
     assert (shown["reason"], shown["cpu_percent"]) == ("processes", 10) and shown["seconds"] >= 0
-    assert "\nobjectd_throttled_workers 2\n" in station.get("/metrics").text
+    assert station.metric("objectd_throttled_workers") == 2
     end.touch()
     for call in calls:
         call.join()
     wait_until(lambda: not throttled(station), what=lambda: throttled(station))
-    assert "\nobjectd_throttled_workers 0\n" in station.get("/metrics").text
+    assert station.metric("objectd_throttled_workers") == 0
     assert metadata(station, "forks")["worker"]["throttled"] is None
     for said in ("is throttled to 10 %", "is not throttled any more"):  # once, however long it lasts
-        assert len(station.logged(said)) == throttles(station)
+        assert len(station.logged(said)) == station.metric("objectd_throttles_total")
     told = [e["message"] for e in station.get("/objects/forks?logs=true").json()["logs"]]
     assert "throttled to 10 % of a processor: it goes on forking beyond limits.processes = 2" in told
     assert any(message.startswith("not throttled any more") for message in told)
@@ -384,7 +379,7 @@ def test_who_is_throttled_dies_in_time(station):
     family = [worker, *(p.pid for p in descendants(worker))]
     call.join()
     assert replies[0].status == 504 and replies[0].json()["limit"] == "timeout", replies
-    assert throttles(station) == 1
+    assert station.metric("objectd_throttles_total") == 1
     wait_until(lambda: not any(is_alive(pid) for pid in family))
     assert not throttled(station)
     report = station.get("/objects/forks?crashes=true").json()["crashes"][0]

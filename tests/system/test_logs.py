@@ -56,11 +56,6 @@ def line(seconds, message, level="INFO", fields=""):
     return f"{seconds}\t{level}\t{message}\t\t\t{fields}\n"
 
 
-def metric(station, name):
-    text = station.get("/metrics").text
-    return float(re.search(rf"^{name} (\S+)$", text, re.M).group(1))
-
-
 class Follower:
     """One connection that follows a log, read in a thread of its own."""
 
@@ -319,7 +314,7 @@ def test_rotation_and_retention(station):
         assert station.post("/objects/r", {"from": start, "to": start + 100}).status == 200
         messages(station, "r")  # writes what has gathered
         count_of(station, "r")
-    wait_until(lambda: metric(station, "objectd_log_files_removed_total") > 0)
+    wait_until(lambda: station.metric("objectd_log_files_removed_total") > 0)
     wait_until(lambda: len(list(folder.glob("log-*.tsv"))) == 5)
     for path in folder.iterdir():
         assert re.fullmatch(r"log(-\d{8}-\d{6})?\.tsv", path.name)
@@ -351,7 +346,7 @@ def test_old_logs_of_idle_objects_go_at_the_start(new_station):
                sorted(names[:3]))
     assert messages(station, "alone") == ["current"]  # log.tsv stays, however old
     assert sorted(messages(station, "idle")) == sorted(names[:3])
-    assert metric(station, "objectd_log_files_removed_total") == 3
+    assert station.metric("objectd_log_files_removed_total") == 3
 
 
 def test_reopen(station):
@@ -401,7 +396,7 @@ def test_every_turn_is_counted(station):
         return len(single) + sum(e["turns"] for e in found if "turns" in e), len(single)
 
     wait_until(lambda: told()[0] == calls, what=told)
-    assert metric(station, "objectd_log_turns_summarised_total") == calls - told()[1]
+    assert station.metric("objectd_log_turns_summarised_total") == calls - told()[1]
     per_second = {}
     for e in logs(station, "q", limit=10000)["logs"]:
         if e["message"].startswith("GET "):
@@ -425,7 +420,7 @@ def test_drops_are_counted_everywhere(station):
         return len(kept) + sum(e["dropped"] for e in found if "dropped" in e)
 
     wait_until(lambda: told() == 2000, what=told)
-    dropped = metric(station, "objectd_log_lines_dropped_total")
+    dropped = station.metric("objectd_log_lines_dropped_total")
     assert dropped >= 1000 and dropped == station.status()["logs"]["dropped"]
 
 
@@ -453,7 +448,7 @@ def test_turns_go_on_while_lines_find_no_room(station):
     (station.data / "logs").write_text("in the way")
     station.deploy("t.py", LOUD)
     assert station.post("/objects/t", {"from": 0, "to": 5}).status == 200
-    wait_until(lambda: metric(station, "objectd_log_lines_lost_total") == 6)
+    wait_until(lambda: station.metric("objectd_log_lines_lost_total") == 6)
     with Follower(station, "t", "&limit=0") as follower:  # which needs no file
         wait_until(lambda: follower.comments)
         assert station.post("/objects/t", {"from": 5, "to": 6}).status == 200
@@ -495,7 +490,7 @@ def test_a_full_disk(small_logs, new_station):
     for start in range(100, 1100, 100):
         assert station.post("/objects/t", {"from": start, "to": start + 100}).status == 200
         messages(station, "t", limit=1)  # the log can be read all the same
-    lost = metric(station, "objectd_log_lines_lost_total")
+    lost = station.metric("objectd_log_lines_lost_total")
     assert 0 < lost <= 1010
     assert len(station.logged("log of t")) == 1
     filler.unlink()
@@ -597,8 +592,8 @@ def test_follow_shows_the_newest_and_what_comes(station):
         assert [m for m in follower.messages() if m[0] == "n"] == [f"n{n}" for n in range(3, 8)]
         shown = [data for _, _, data in follower.events][-4:]
         assert shown == [e for e in logs(station, "t")["logs"]][-len(shown):] or shown[0]["n"] == 5
-        assert metric(station, "objectd_log_followers") == 1
-    wait_until(lambda: metric(station, "objectd_log_followers") == 0)
+        assert station.metric("objectd_log_followers") == 1
+    wait_until(lambda: station.metric("objectd_log_followers") == 0)
 
 
 def test_follow_with_filters(station):
@@ -647,7 +642,7 @@ def test_no_line_is_lost_or_doubled_at_the_seam(station):
     finally:
         stop.set()
         writer.join()
-    assert metric(station, "objectd_log_lines_skipped_total") == 0
+    assert station.metric("objectd_log_lines_skipped_total") == 0
 
 
 @pytest.mark.parametrize("rotations", [0, 1, 3])
@@ -718,7 +713,7 @@ def test_a_slow_reader_is_told_what_it_missed(station):
     before = station.rss()
     with Follower(station, "t", "&limit=0&level=INFO", read=False) as follower:
         sent = 0
-        while metric(station, "objectd_log_lines_skipped_total") < 1000:
+        while station.metric("objectd_log_lines_skipped_total") < 1000:
             assert station.post("/objects/t", {"from": sent, "to": sent + 500}).status == 200
             sent += 500
         assert station.rss() < before + 30e6 * PATIENCE
@@ -733,7 +728,7 @@ def test_a_slow_reader_is_told_what_it_missed(station):
         wait_until(lambda: follower.messages()[-1] == last)
     skipped = sum(e["lines"] for e in follower.named("skipped"))
     assert follower.named("skipped")[0]["limit"] == "log.follow_buffer_max"
-    assert skipped == metric(station, "objectd_log_lines_skipped_total")
+    assert skipped == station.metric("objectd_log_lines_skipped_total")
     assert skipped == station.status()["logs"]["skipped"]
     seen = [data["n"] for event, _, data in follower.events if event is None and "n" in data]
     assert seen == sorted(seen)
@@ -748,9 +743,9 @@ def test_a_reader_that_takes_nothing_is_dropped(station):
     station.deploy("t.py", "def POST(request):\n    for n in range(500):\n"
                            "        _logger.info('x' * 1000, n=n)\n    return {}\n")
     with Follower(station, "t", read=False):
-        while metric(station, "objectd_log_lines_skipped_total") < 1000:
+        while station.metric("objectd_log_lines_skipped_total") < 1000:
             assert station.post("/objects/t").status == 200
-        wait_until(lambda: metric(station, "objectd_log_followers") == 0)
+        wait_until(lambda: station.metric("objectd_log_followers") == 0)
 
 
 def test_what_replicas_print_is_seen(station):
@@ -780,7 +775,7 @@ def test_followers_are_limited(station):
         reply = station.get("/objects/t?logs=true&follow=true")
         assert reply.status == 503 and reply.json()["limit"] == "log.followers_max"
         assert station.get("/objects/t?logs=true").status == 200
-    wait_until(lambda: metric(station, "objectd_log_followers") == 0)
+    wait_until(lambda: station.metric("objectd_log_followers") == 0)
     with Follower(station, "t") as again:
         wait_until(lambda: again.comments)
 
@@ -810,7 +805,7 @@ def test_a_reader_that_hangs_does_not_hold_the_stop_up(station):
     station.deploy("t.py", "def POST(request):\n    for n in range(500):\n"
                            "        _logger.info('x' * 1000, n=n)\n    return {}\n")
     with Follower(station, "t", read=False):
-        while metric(station, "objectd_log_lines_skipped_total") < 1000:
+        while station.metric("objectd_log_lines_skipped_total") < 1000:
             assert station.post("/objects/t").status == 200
         began = time.monotonic()
         assert station.stop() == 0
@@ -859,7 +854,7 @@ def test_a_search_that_nobody_waits_for_stops(station):
         for _ in range(5):
             with Follower(station, "big", "&nobody=x") as follower:
                 wait_until(lambda f=follower: f.comments)
-        wait_until(lambda: metric(station, "objectd_log_followers") == 0)
+        wait_until(lambda: station.metric("objectd_log_followers") == 0)
         assert station.status()["logs"]["searches"] == 5
     finally:
         os.kill(scribe, signal.SIGCONT)

@@ -90,11 +90,6 @@ def one(station, object_id):
     return found[0]
 
 
-def metric(station, name):
-    text = station.get("/metrics").text
-    return int(re.search(rf"^objectd_{name} (\d+)$", text, re.M).group(1))
-
-
 def at(text):
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
@@ -597,16 +592,16 @@ def test_times_missed_are_counted_once_however_often_it_is_tried(new_station, po
     shutil.rmtree(station.data / "versions" / object_id)  # else the one before would serve
     station.allow("not yet")
     station.start()
-    wait_until(lambda: metric(station, "ticks_total") >= 3)
-    assert one(station, object_id)["runs"] == metric(station, "ticks_skipped_total") == 0
+    wait_until(lambda: station.metric("objectd_ticks_total") >= 3)
+    assert one(station, object_id)["runs"] == station.metric("objectd_ticks_skipped_total") == 0
     source.write_text(good)
     wait_until(lambda: one(station, object_id)["runs"] == runs)
     found = one(station, object_id)
     first = at("2026-01-01T00:00:00Z")
     times = (at(found["last_run"]) - first) // 300 + 1
     assert found["skipped"] + runs in (times, times + 1)
-    assert metric(station, "ticks_skipped_total") == found["skipped"]
-    assert metric(station, "ticks_late_total") <= runs
+    assert station.metric("objectd_ticks_skipped_total") == found["skipped"]
+    assert station.metric("objectd_ticks_late_total") <= runs
 
 
 def test_kill_9_loses_no_tick_and_commits_none_twice(new_station):
