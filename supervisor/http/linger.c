@@ -38,20 +38,27 @@ static void end(void *arg)
 
 enum input { INPUT_DROPPED, INPUT_NONE, INPUT_OVER };
 
-static enum input drop_input(struct lingering *l)
+static enum input drop_input(int fd, size_t *drained)
 {
     char dropped[16 * 1024];
-    ssize_t n = recvfrom(l->fd, dropped, sizeof(dropped), MSG_DONTWAIT, NULL, NULL);
+    ssize_t n = recvfrom(fd, dropped, sizeof(dropped), MSG_DONTWAIT, NULL, NULL);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return INPUT_NONE;
-    return n > 0 && (l->drained += (size_t)n) < LINGER_BYTES_MAX ? INPUT_DROPPED : INPUT_OVER;
+    return n > 0 && (*drained += (size_t)n) < LINGER_BYTES_MAX ? INPUT_DROPPED : INPUT_OVER;
 }
 
 static void on_readable(void *arg, uint32_t events)
 {
     (void)events;
-    if (drop_input(arg) == INPUT_OVER)
-        end(arg);
+    struct lingering *l = arg;
+    if (drop_input(l->fd, &l->drained) == INPUT_OVER)
+        end(l);
+}
+
+static void drop_all_input(int fd, size_t drained)
+{
+    while (drop_input(fd, &drained) == INPUT_DROPPED)
+        ;
 }
 
 void linger_start(struct lingers *all, int fd)
@@ -62,6 +69,7 @@ void linger_start(struct lingers *all, int fd)
         l->source = loop_watch(all->loop, fd, EPOLLIN, on_readable, l);
     if (!l || !l->source) {
         free(l);
+        drop_all_input(fd, 0);
         shutdown(fd, SHUT_RDWR);
         close(fd);
         return;
@@ -89,8 +97,7 @@ void linger_start_dup(struct lingers *all, int fd)
 void lingers_free(struct lingers *all)
 {
     while (all->first) {
-        while (drop_input(all->first) == INPUT_DROPPED)
-            ;
+        drop_all_input(all->first->fd, all->first->drained);
         end(all->first);
     }
 }

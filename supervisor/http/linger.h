@@ -22,7 +22,7 @@ struct lingering;
 struct lingers {
     struct loop *loop;
     struct lingering *first;
-    size_t count; /* beyond LINGERS_MAX sockets are closed at once */
+    size_t count; /* beyond LINGERS_MAX only what has come is read */
 };
 
 void lingers_init(struct lingers *all, struct loop *loop);
