@@ -221,7 +221,6 @@ void family_bury(struct worker *w, int wait_status)
 {
     const struct families *f = w->station->families;
     char name[CGROUP_NAME_SIZE];
-    throttle_end(w);
     sweeper_group_name(name, w->station->boot, w->ref.generation);
     if (w->family.has_group && w->blame == WORKER_BLAME_NONE && WIFSIGNALED(wait_status) &&
         WTERMSIG(wait_status) == SIGKILL && cgroup_oom_kills(&f->groups, name) > 0)

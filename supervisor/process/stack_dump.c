@@ -11,7 +11,7 @@
 static void ask(struct worker *w)
 {
     w->dumped_ns = clock_mono_ns();
-    throttle_end(w); /* it is to be killed, and its stacks need a processor */
+    throttle_pause(w);
     kill(w->pid, SIGCONT);
     kill(w->pid, SIGUSR2);
 }

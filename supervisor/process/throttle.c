@@ -15,7 +15,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOOK_NS (250 * NS_PER_MS) /* at one that is throttled */
+#define LOOK_NS  (250 * NS_PER_MS) /* at one that is throttled */
+#define PAUSE_NS (1 * NS_PER_S) /* in which stacks are dumped and, mostly, their process killed */
+enum { LOOK_DROPS = THROTTLE_DROPS / 10 /* a look costs more than to drop a line */ };
 
 static struct {
     uint64_t begun;
@@ -122,8 +124,11 @@ void throttle_look(struct worker *w)
     struct throttle *t = &w->family.throttle;
     if (t->is_over || !w->family.has_group || !cgroup_root_of(groups_of(w), CGROUP_CPU))
         return;
+    uint64_t now_ns = clock_mono_ns();
+    if (now_ns < t->paused_until_ns)
+        return;
     struct throttle_seen seen = {
-        .now_ns = clock_mono_ns(),
+        .now_ns = now_ns,
         .percent = w->station->config.throttled_cpu,
         .counts = {[THROTTLE_PROCESSES] = refused(w),
                    [THROTTLE_OUTPUT] = t->dropped,
@@ -150,10 +155,10 @@ static void on_time(void *arg)
 
 void throttle_dropped(struct worker *w, uint64_t lines)
 {
-    if (lines == 0)
-        return;
-    w->family.throttle.dropped += lines;
-    throttle_look(w);
+    struct throttle *t = &w->family.throttle;
+    t->dropped += lines;
+    if (!t->rule.reason && t->dropped - t->rule.seen[THROTTLE_OUTPUT] >= LOOK_DROPS)
+        throttle_look(w);
 }
 
 /* Only of the source that it runs: another one is not to blame. */
@@ -167,6 +172,23 @@ void throttle_born(struct worker *w)
         throttle_look(w);
 }
 
+static bool stop(struct worker *w)
+{
+    struct throttle_rule *rule = &w->family.throttle.rule;
+    if (!rule->reason)
+        return false;
+    rule->reason = THROTTLE_NONE;
+    lift(w);
+    return true;
+}
+
+void throttle_pause(struct worker *w)
+{
+    w->family.throttle.paused_until_ns = clock_mono_ns() + PAUSE_NS;
+    if (stop(w))
+        say_end(w);
+}
+
 void throttle_end(struct worker *w)
 {
     struct throttle *t = &w->family.throttle;
@@ -174,10 +196,7 @@ void throttle_end(struct worker *w)
     if (t->refused_fd >= 0)
         close(t->refused_fd);
     t->refused_fd = -1;
-    if (!t->rule.reason)
-        return;
-    t->rule.reason = THROTTLE_NONE;
-    lift(w);
+    stop(w);
 }
 
 /* --- what is said --- */

@@ -21,13 +21,14 @@ struct worker;
 /* In struct family. */
 struct throttle {
     struct throttle_rule rule;
-    struct loop_timer timer; /* runs while it is throttled */
-    int refused_fd;          /* of its group; negative: not opened, or there is none */
-    bool has_looked;         /* that was tried */
-    uint64_t dropped;        /* lines */
-    uint64_t deaths;         /* by memory, in a row, of its object before it was born */
-    uint64_t percent;        /* that it is throttled to */
-    bool is_over;            /* it is being ended, or cannot be throttled */
+    struct loop_timer timer;  /* runs while it is throttled */
+    int refused_fd;           /* of its group; negative: not opened, or there is none */
+    bool has_looked;          /* that was tried */
+    uint64_t dropped;         /* lines */
+    uint64_t deaths;          /* by memory, in a row, of its object before it was born */
+    uint64_t percent;         /* that it is throttled to */
+    uint64_t paused_until_ns; /* it is not throttled before */
+    bool is_over;             /* it is being ended, or cannot be throttled */
 };
 
 void throttle_init(struct throttle *throttle);
@@ -36,6 +37,8 @@ void throttle_born(struct worker *w);
 void throttle_look(struct worker *w);
 /* It printed or logged so many lines that were dropped. */
 void throttle_dropped(struct worker *w, uint64_t lines);
+/* Its stacks are asked for, which takes a processor. Then it is killed, or has answered in time. */
+void throttle_pause(struct worker *w);
 /* It is about to die, or dead: that is not to be slow. For good. */
 void throttle_end(struct worker *w);
 

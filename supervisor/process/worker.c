@@ -116,6 +116,7 @@ void worker_exited(struct worker *w, int wait_status, const struct rusage *usage
     if (usage)
         w->usage = *usage;
     worker_event(w, WORKER_EV_EXITED); /* first: nothing it still says can change its state */
+    throttle_end(w);                   /* nor throttle it */
     if (w->blame != WORKER_BLAME_PROTOCOL)
         receive_rest(w);
     worker_read_output(w);
@@ -123,4 +124,3 @@ void worker_exited(struct worker *w, int wait_status, const struct rusage *usage
     table->hooks.dead(w, wait_status);
     worker_slot_free(w);
 }
-

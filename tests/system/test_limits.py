@@ -386,6 +386,34 @@ def test_who_is_throttled_dies_in_time(station):
     assert report["reason"].startswith("a call ran past its deadline"), report
 
 
+ESCAPES = FORKS.replace("600", "0.2") + """
+import signal, threading, time
+def PATCH(request):  # ends once its stacks are asked for, which are not given
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+    threading.Thread(target=POST, args=[request], daemon=True).start()
+    try:
+        time.sleep(1000)
+    except TimeoutError:
+        while signal.SIGUSR2 not in signal.sigpending():
+            time.sleep(0.001)
+"""
+
+
+@pytest.mark.parametrize("station", [{"config": {"workers": {"timeout_grace": 0.1}}}], indirect=True)
+def test_who_escapes_its_end_is_throttled_again(station):
+    need_groups(station, "processes", "throttle", "family")
+    station.allow("is throttled to 10 %")
+    station.deploy("forks.py", ESCAPES)
+
+    def escapes():  # unless it takes half a second
+        worker = station.worker_pid("forks")
+        station.request("PATCH", "/objects/forks", {})
+        return station.worker_pid("forks") == worker
+
+    wait_until(escapes)
+    wait_until(lambda: throttled(station) == {"forks": "processes"})
+
+
 def test_what_a_turn_left_behind_is_throttled(station):
     need_groups(station, "processes", "throttle", "family")
     station.allow("is throttled to 10 %")
