@@ -240,6 +240,8 @@ static void be_lost(void *owner, struct redis_connection *c)
     struct redis_backend *b = owner;
     if (c == &b->tell.connection)
         redis_tell_note_loss(b);
+    else if (c == &b->work)
+        redis_tell_hang_up(b);
     b->touched = true;
 }
 
@@ -304,6 +306,7 @@ static void close_backend(struct backend *backend)
         redis_settle_flush(b);
         redis_owner_release(b);
         redis_connection_flush(&b->work, clock_mono_ns());
+        redis_connection_flush(&b->tell.connection, clock_mono_ns());
     }
     redis_task_fail_all(b, -ESHUTDOWN);
     redis_pull_fail(b, -ESHUTDOWN);

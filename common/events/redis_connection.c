@@ -128,7 +128,8 @@ void redis_connection_drop(struct redis_connection *c, uint64_t now, const char 
     c->lost++;
     c->failures++;
     c->until_ns = now + pause_ns(c->failures);
-    complain(c, why);
+    if (why)
+        complain(c, why);
     sort_out_sent(c);
     if (was_ready)
         c->hooks->lost(c->owner, c);
@@ -170,6 +171,7 @@ static void be_ready(struct redis_connection *c)
 {
     c->state = REDIS_CONNECTION_READY;
     c->lost_id = 0;
+    c->unasked = false;
     c->made++;
     redis_socket_forget_addresses(c);
     c->hooks->ready(c->owner, c);
@@ -230,6 +232,7 @@ static void answered(struct redis_connection *c, redisReply *reply, uint64_t now
 {
     struct redis_request *request = c->sent;
     if (!request) {
+        c->unasked = true;
         redis_connection_drop(c, now, "an answer to no question");
         return;
     }

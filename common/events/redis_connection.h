@@ -109,6 +109,7 @@ struct redis_connection {
     long long id,
         lost_id;    /* of this connection at the server, and of the last one that was ready */
     bool ends_lost; /* it has been told to */
+    bool unasked;   /* the last one was lost by an answer to no question */
     char run[REDIS_RUN_SIZE], lost_run[REDIS_RUN_SIZE]; /* of the server; "": not known */
 };
 
@@ -128,7 +129,7 @@ bool redis_connection_take_back(struct redis_connection *c, struct redis_request
 void redis_connection_flush(struct redis_connection *c, uint64_t now);
 /* Connects, reads, times out and writes. True: something had come. */
 bool redis_connection_step(struct redis_connection *c, uint64_t now);
-/* Has to be given up. The words go to complain(); fails: the next one waits. */
+/* Has to be given up. The words, if there are any, go to complain(); the next one may wait. */
 void redis_connection_drop(struct redis_connection *c, uint64_t now, const char *why);
 uint64_t redis_connection_deadline(const struct redis_connection *c);
 

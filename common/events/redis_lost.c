@@ -5,7 +5,7 @@
 
 #include "common/events/redis_command.h"
 
-enum { PAGE = 1000 /* more than are ever read ahead */ };
+enum { PAGE = 1000 /* the others come when they were idle for long enough */ };
 
 void redis_lost_note(struct redis_backend *b)
 {
@@ -42,7 +42,7 @@ static void found(void *owner, struct redis_request *request, redisReply *last)
     struct delivery_id told[PAGE];
     size_t count = 0, told_count = 0;
     bool listed = !request->error && last->type == REDIS_REPLY_ARRAY;
-    for (size_t i = 0; listed && i < last->elements && count < PAGE; i++) {
+    for (size_t i = 0; listed && i < last->elements && count + told_count < PAGE; i++) {
         if (!redis_pending_parse(last->element[i], &lines[count]) || is_here(b, lines[count].id))
             continue;
         if (redis_tell_has_told(b, lines[count].id))

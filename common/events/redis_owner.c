@@ -150,8 +150,10 @@ struct redis_task *redis_owner_begin_return(struct redis_backend *b)
     return redis_task_new(b, &to_ahead);
 }
 
-void redis_owner_return(struct redis_backend *b, struct redis_task *task)
+void redis_owner_return(struct redis_backend *b, struct redis_task *task, bool was_told)
 {
+    if (was_told && redis_tell_may(b))
+        task->request.kind = &told;
     put_claim(b, task, b->ahead_consumer, false);
 }
 
@@ -164,11 +166,14 @@ static bool claim_all(struct redis_backend *b, const struct redis_request_kind *
 
 void redis_owner_refresh(struct redis_backend *b)
 {
-    b->refreshing = claim_all(b, &refresh, false);
+    if (!b->refreshing)
+        b->refreshing = claim_all(b, &refresh, false);
 }
 
 void redis_owner_release(struct redis_backend *b)
 {
-    claim_all(b, &to_ahead, true);
+    /* Then nothing comes after it; what was given back is told there before it. */
+    bool last = b->closing && !b->refreshing && redis_tell_may(b);
+    claim_all(b, last ? &told : &to_ahead, true);
     redis_ahead_clear(&b->ahead);
 }

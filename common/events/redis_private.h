@@ -19,8 +19,9 @@
 #include "common/events/redis_entry.h"
 
 enum {
-    REDIS_PAGE = 64,   /* entries looked at in one step of the recovery */
-    REDIS_TOLD = 1024, /* more hand-overs than a server ever has before it unread */
+    REDIS_PAGE = 64,                /* entries looked at in one step of the recovery */
+    REDIS_TOLD = 1024,              /* as many may be told and not read */
+    REDIS_AT_ONCE = REDIS_TOLD / 2, /* handed out, at most */
     REDIS_ERROR_SIZE = 512,
     REDIS_REASON_SIZE = 256
 };
@@ -80,7 +81,8 @@ struct redis_pending_line {
     uint64_t idle_ms;
 };
 
-/* An answer with entries for us was lost: nothing is read or handed out until they are found. */
+/* An answer with entries for us was lost, or the connection on which Redis is told what is handed
+ * out: nothing is read or handed out until it is known who has which. */
 struct redis_lost_state {
     bool any;
     bool failed;       /* has to begin again */
@@ -206,6 +208,8 @@ uint64_t redis_pull_deadline(const struct redis_backend *b);
 
 /* --- redis_read.c: fetching --- */
 
+/* How many it is given at once. */
+size_t redis_read_most(const struct pull_call *pull);
 /* Asks for what the pulls want. */
 void redis_read_plan(struct redis_backend *b, uint64_t now);
 /* Keeps what was claimed or fetched; buries what is no event. */
@@ -222,7 +226,8 @@ bool redis_owner_tell(struct redis_backend *b, size_t count);
 void redis_owner_tell_again(struct redis_backend *b, const struct delivery_id *ids, size_t count);
 /* Some that were handed out were not after all: add their ids between the two. */
 struct redis_task *redis_owner_begin_return(struct redis_backend *b);
-void redis_owner_return(struct redis_backend *b, struct redis_task *task);
+/* was_told: that they were handed out, on the connection that is not answered. */
+void redis_owner_return(struct redis_backend *b, struct redis_task *task, bool was_told);
 /* All those fetched stay ours, */
 void redis_owner_refresh(struct redis_backend *b);
 /* or are forgotten, and whoever wants may claim them at once. */
@@ -238,10 +243,12 @@ bool redis_tell_is_coming(const struct redis_backend *b);
 /* The first `count` of those fetched pass to the handler. False: it is not known whether. */
 bool redis_tell_hand_over(struct redis_backend *b, size_t count, uint64_t now);
 bool redis_tell_has_told(struct redis_backend *b, struct delivery_id id);
-/* It is not with the handler any more. */
-void redis_tell_take_back(struct redis_backend *b, struct delivery_id id);
+/* It is not with the handler any more. True: Redis was told here that it is. */
+bool redis_tell_take_back(struct redis_backend *b, struct delivery_id id);
 /* The connection was lost. */
 void redis_tell_note_loss(struct redis_backend *b);
+/* Gives the connection up, if there is one. */
+void redis_tell_hang_up(struct redis_backend *b);
 
 /* --- redis_pending.c: what nobody finished --- */
 
@@ -252,7 +259,7 @@ void redis_pending_claim(struct redis_backend *b, struct redis_pending_line *lin
                          uint64_t min_idle_ns, bool finding);
 uint64_t redis_pending_deadline(const struct redis_backend *b);
 
-/* --- redis_lost.c: entries of which the answer was lost --- */
+/* --- redis_lost.c: who has which entry, after a loss --- */
 
 void redis_lost_plan(struct redis_backend *b, uint64_t now);
 void redis_lost_note(struct redis_backend *b);

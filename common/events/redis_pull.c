@@ -89,7 +89,8 @@ static bool may_serve(const struct redis_backend *b)
 static bool serve(struct redis_backend *b, struct pull_call *pull, uint64_t now)
 {
     drop_stale(b, now);
-    size_t count = pull->room < b->ahead.count ? pull->room : b->ahead.count;
+    size_t most = redis_read_most(pull);
+    size_t count = most < b->ahead.count ? most : b->ahead.count;
     if (count == 0 || !may_serve(b) || !announce(b, count, now))
         return false;
     while (pull->count < count) {
@@ -122,10 +123,11 @@ void redis_pull_give_back(struct redis_backend *b, const struct delivery *unhand
                                     .attempts = unhandled->attempt ? unhandled->attempt - 1 : 0,
                                     .owned_ns = clock_mono_ns()};
     struct redis_task *task = redis_owner_begin_return(b);
-    redis_tell_take_back(b, fetched.id);
+    bool was_told = redis_tell_take_back(b, fetched.id);
     if (task && redis_ahead_put_first(&b->ahead, &fetched) == 0) {
         redis_task_add_id(task, fetched.id);
-        redis_owner_return(b, task);
+        redis_owner_return(b, task, was_told);
+        redis_connection_flush(&b->tell.connection, fetched.owned_ns);
         return;
     }
     event_release(fetched.event); /* pending, until somebody claims it */

@@ -241,12 +241,17 @@ static void plan_blocked(struct redis_backend *b, uint64_t now)
     b->reading.blocked = put_read(b, &blocked, count, block);
 }
 
+size_t redis_read_most(const struct pull_call *pull)
+{
+    return pull->room < REDIS_AT_ONCE ? pull->room : REDIS_AT_ONCE;
+}
+
 /* For a pull that finds nothing fetched. */
 static void plan_direct(struct redis_backend *b, uint64_t now)
 {
     struct redis_reading *r = &b->reading;
     const struct pull_call *pull = (const struct pull_call *)r->pulls;
-    r->direct = put_read(b, &direct, pull->room, 0);
+    r->direct = put_read(b, &direct, redis_read_most(pull), 0);
     if (r->skip > 0)
         r->skip--;
     else

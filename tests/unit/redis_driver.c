@@ -150,15 +150,28 @@ long long redis_driver_number(const char *format, ...)
     return reply->integer;
 }
 
-long long redis_driver_deliveries(const struct delivery *delivery, char *owner, size_t size)
+/* NULL: it is not pending. */
+static redisReply *line_of(const struct delivery *delivery)
 {
     char id[64];
     snprintf(id, sizeof(id), "%lu-%lu", delivery->id.high, delivery->id.low);
     redisReply *reply = redis_driver_command("XPENDING s g %s %s 1", id, id);
-    if (reply->elements == 0)
+    return reply->elements > 0 ? reply->element[0] : NULL;
+}
+
+long long redis_driver_deliveries(const struct delivery *delivery, char *owner, size_t size)
+{
+    redisReply *line = line_of(delivery);
+    if (!line)
         return -1;
-    snprintf(owner, size, "%s", reply->element[0]->element[1]->str);
-    return reply->element[0]->element[3]->integer;
+    snprintf(owner, size, "%s", line->element[1]->str);
+    return line->element[3]->integer;
+}
+
+long long redis_driver_idle_ms(const struct delivery *delivery)
+{
+    redisReply *line = line_of(delivery);
+    return line ? line->element[2]->integer : -1;
 }
 
 long long redis_driver_pending(const char *consumer)

@@ -42,6 +42,7 @@ redisReply *redis_driver_command(const char *format, ...);
 long long redis_driver_number(const char *format, ...);
 /* The second number of the line of XPENDING, or -1: how often `id` was delivered; its owner. */
 long long redis_driver_deliveries(const struct delivery *delivery, char *owner, size_t size);
+long long redis_driver_idle_ms(const struct delivery *delivery);
 /* How many entries a consumer has pending. */
 long long redis_driver_pending(const char *consumer);
 

@@ -154,6 +154,23 @@ START_TEST(a_pull_waits_as_long_as_it_says)
 }
 END_TEST
 
+START_TEST(a_pull_is_given_so_many_at_once)
+{
+    static struct delivery into[2 * REDIS_AT_ONCE];
+    struct backend *b = redis_driver_open((struct redis_driver_options){0});
+    struct driven_pull pull;
+    ck_assert_int_eq(redis_driver_enqueue(b, 0, REDIS_AT_ONCE + 50), 0);
+    ck_assert_int_eq(driven_pull_start(b, &pull, into, WAIT), -EINPROGRESS);
+    pull.pull.room = 2 * REDIS_AT_ONCE;
+    ck_assert_int_eq(driven_pull_wait(b, &pull, -EINPROGRESS), REDIS_AT_ONCE);
+    for (int i = 0; i < REDIS_AT_ONCE; i++) {
+        ck_assert_int_eq(redis_driver_n(&into[i]), i);
+        event_release(into[i].event);
+    }
+    backend_close(b);
+}
+END_TEST
+
 /* Redis knows it at once; whether it is done is asked when there is time, however late. */
 START_TEST(what_was_handled_is_told_with_the_next)
 {
@@ -419,6 +436,7 @@ int main(void)
     tcase_add_test(tests, an_acknowledgement_adds_what_was_emitted);
     tcase_add_test(tests, a_chain_takes_one_write_an_event);
     tcase_add_test(tests, a_pull_waits_as_long_as_it_says);
+    tcase_add_test(tests, a_pull_is_given_so_many_at_once);
     tcase_add_test(tests, what_was_handled_is_told_with_the_next);
     tcase_add_test(tests, what_is_read_ahead_does_not_count);
     tcase_add_test(tests, foreign_entries_are_dead_letters);

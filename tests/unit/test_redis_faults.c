@@ -351,6 +351,46 @@ START_TEST(a_read_only_server_is_waited_for)
 }
 END_TEST
 
+/* What is handed out is told where no refusal is heard. */
+START_TEST(what_a_read_only_server_was_told_counts)
+{
+    struct backend *b = redis_driver_open((struct redis_driver_options){0});
+    struct redis_backend *redis = redis_backend_of(b);
+    struct driven_call acked;
+    char owner[64] = "";
+    uint64_t until = clock_mono_ns() + WAIT;
+    driven_call_init(&acked);
+    redis_driver_read_ahead(b, 100);
+    redis->reading.ahead_full = false; /* nothing more is asked for */
+    while (!redis_connection_is_quiet(&redis->work)) {
+        redis_driver_run(b, NS_PER_MS);
+        ck_assert_uint_lt(clock_mono_ns(), until);
+    }
+    struct delivery first = driver.got;
+    redis_driver_command("REPLICAOF 127.0.0.1 1");
+    ck_assert_int_eq(redis->tell.state, REDIS_TELL_SILENT);
+    redis_driver_next(b);
+    ck_assert(redis_connection_is_quiet(&redis->work));
+    uint64_t losses = redis->work.lost;
+    int ack = backend_ack(b, &first, 1, NULL, 0, &acked.call);
+    while (redis->work.lost == losses) {
+        redis_driver_run(b, NS_PER_MS);
+        ck_assert_uint_lt(clock_mono_ns(), until);
+    }
+    ck_assert_ptr_nonnull(strstr(backend_error(b), "READONLY"));
+    redis_driver_command("REPLICAOF NO ONE");
+    ck_assert_int_eq(driven_call_wait(b, &acked, ack), 0);
+    while (redis_driver_deliveries(&driver.got, owner, sizeof(owner)) != 1 || strcmp(owner, "a")) {
+        redis_driver_run(b, NS_PER_MS);
+        ck_assert_msg(clock_mono_ns() < until, "it is %s's", owner);
+    }
+    event_release(first.event);
+    redis_driver_finish(b);
+    ck_assert_int_eq(redis_driver_pending("a"), 0);
+    backend_close(b);
+}
+END_TEST
+
 START_TEST(a_key_of_another_kind_is_an_error)
 {
     struct backend *b = redis_driver_open((struct redis_driver_options){0});
@@ -427,6 +467,7 @@ int main(void)
     tcase_add_loop_test(tests, what_vanishes_is_made_again, 0, 3);
     tcase_add_loop_test(tests, passwords_are_needed_and_not_shown, 0, 2);
     tcase_add_test(tests, a_read_only_server_is_waited_for);
+    tcase_add_test(tests, what_a_read_only_server_was_told_counts);
     tcase_add_test(tests, a_key_of_another_kind_is_an_error);
     tcase_add_test(tests, dead_letters_are_not_lost_in_a_key_of_another_kind);
     tcase_add_test(tests, the_same_event_again_is_another_entry);

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -281,6 +282,14 @@ START_TEST(what_was_not_read_is_told_again)
 }
 END_TEST
 
+static void wait_for_owner(const struct delivery *delivery, const char *name)
+{
+    char owner[64] = "";
+    uint64_t until = clock_mono_ns() + WAIT;
+    while (redis_driver_deliveries(delivery, owner, sizeof(owner)) != 1 || strcmp(owner, name) != 0)
+        ck_assert_msg(clock_mono_ns() < until, "it is %s's", owner);
+}
+
 /* Given back, it is with nobody: it is not told again. */
 START_TEST(what_was_given_back_is_not_told_again)
 {
@@ -289,14 +298,73 @@ START_TEST(what_was_given_back_is_not_told_again)
     struct redis_connection *tell = &redis_backend_of(b)->tell.connection;
     redis_driver_read_ahead(b, 100);
     int n = redis_driver_n(&driver.got);
+    wait_for_owner(&driver.got, "a");
     backend_give_back(b, &driver.got);
+    wait_for_owner(&driver.got, "a:ahead");
     event_release(driver.got.event);
-    redis_driver_run(b, NS_PER_MS);
     redis_owner_release(redis_backend_of(b));
     redis_connection_drop(tell, clock_mono_ns(), "for a test");
     ck_assert_int_eq(redis_driver_next(b), n);
     ck_assert_uint_eq(driver.got.attempt, 1);
     redis_driver_finish(b);
+    backend_close(b);
+}
+END_TEST
+
+/* Handed out and given back is told in this order, though Redis reads another connection first. */
+START_TEST(what_was_given_back_is_left_to_others_at_the_end)
+{
+    struct redis_driver_options options = {.claim_min_idle_ns = IDLE_NS};
+    size_t clients = count_clients();
+    struct backend *b = redis_driver_open(options);
+    struct event *event = redis_driver_event("{\"n\":1000}");
+    struct driven_call call;
+    char owner[64];
+    driven_call_init(&call);
+    redis_driver_read_ahead(b, 100);
+    redis_driver_finish(b);
+    redis_driver_freeze();
+    ck_assert_int_eq(backend_enqueue(b, &event, 1, &call.call), -EINPROGRESS);
+    backend_progress(b);
+    ck_assert_ptr_nonnull(redis_backend_of(b)->work.sent);
+    redis_driver_next(b);
+    struct delivery taken = driver.got;
+    backend_give_back(b, &taken);
+    event_release(taken.event);
+    backend_close(b);
+    kill(driver.pid, SIGCONT);
+    for (uint64_t until = clock_mono_ns() + WAIT; count_clients() != clients;)
+        ck_assert_uint_lt(clock_mono_ns(), until);
+    ck_assert_int_eq(redis_driver_deliveries(&taken, owner, sizeof(owner)), 1);
+    ck_assert_str_eq(owner, "a:ahead");
+    ck_assert_int_ge(redis_driver_idle_ms(&taken), (long long)(IDLE_NS / NS_PER_MS));
+    ck_assert_int_eq(redis_driver_pending("a"), 0);
+    event_release(event);
+}
+END_TEST
+
+/* As behind a proxy that takes the command for itself. */
+START_TEST(works_where_silence_is_not_kept)
+{
+    static const char loud[] = "CLIENT REPLY ON\r\n";
+    struct backend *b = redis_driver_open((struct redis_driver_options){0});
+    struct redis_tell *tell = &redis_backend_of(b)->tell;
+    redis_driver_read_ahead(b, 100);
+    redis_driver_finish(b);
+    ck_assert_int_eq(tell->state, REDIS_TELL_SILENT);
+    ck_assert_int_eq(send(tell->connection.fd, loud, strlen(loud), 0), strlen(loud));
+    for (uint64_t until = clock_mono_ns() + WAIT; tell->state == REDIS_TELL_SILENT;) {
+        redis_driver_run(b, NS_PER_MS);
+        ck_assert_uint_lt(clock_mono_ns(), until);
+    }
+    ck_assert_int_eq(tell->state, REDIS_TELL_REFUSED);
+    for (int i = 0; i < 3; i++) {
+        redis_driver_next(b);
+        ck_assert_int_eq(tell->connection.state, REDIS_CONNECTION_PAUSED);
+        ck_assert_int_eq(redis_driver_pending("a"), 1);
+        redis_driver_finish(b);
+    }
+    ck_assert_uint_eq(tell->connection.made, 1);
     backend_close(b);
 }
 END_TEST
@@ -309,6 +377,7 @@ START_TEST(works_where_silence_is_not_allowed)
     struct backend *b = redis_driver_open((struct redis_driver_options){.url = url});
     redis_driver_read_ahead(b, 100);
     ck_assert_int_eq(redis_backend_of(b)->tell.state, REDIS_TELL_REFUSED);
+    ck_assert_int_eq(redis_backend_of(b)->tell.connection.state, REDIS_CONNECTION_PAUSED);
     ck_assert_int_eq(redis_driver_pending("a"), 1);
     redis_driver_finish(b);
     backend_close(b);
@@ -328,7 +397,9 @@ int main(void)
     tcase_add_test(tests, what_was_handed_out_counts_though_redis_has_not_read_it);
     tcase_add_test(tests, what_was_not_read_is_told_again);
     tcase_add_test(tests, what_was_given_back_is_not_told_again);
+    tcase_add_test(tests, what_was_given_back_is_left_to_others_at_the_end);
     tcase_add_test(tests, works_where_silence_is_not_allowed);
+    tcase_add_test(tests, works_where_silence_is_not_kept);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
