@@ -131,9 +131,8 @@ def test_a_task_that_nobody_keeps_goes_on(redis):
         others = asyncio.all_tasks()
         begin()
         await until(lambda: redis.client.exists(STREAM))
-        for _ in range(3):
-            await asyncio.sleep(0.01)
-            gc.collect()
+        await until(lambda: any("b" in client["flags"] for client in redis.client.client_list()))
+        gc.collect()
         redis.client.xadd(STREAM, {"event": Event("A").model_dump_json()})
         await until(lambda: seen)
         await until(lambda: asyncio.all_tasks() == others)
