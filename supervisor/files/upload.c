@@ -11,6 +11,7 @@
 #include "supervisor/files/files.h"
 #include "supervisor/http/exchange.h"
 #include "supervisor/objects/lifecycle.h"
+#include "supervisor/objects/slots.h"
 #include "supervisor/scribe/scribe_rpc.h"
 #include "supervisor/station.h"
 
@@ -435,11 +436,22 @@ static void on_gone(void *context)
 
 /* --- the beginning --- */
 
+static void fail_no_worker(struct upload *u)
+{
+    char extra[64], problem[SLOTS_PROBLEM_SIZE];
+    snprintf(extra, sizeof(extra), "\"limit\":\"%s\"", slots_limit(u->object));
+    slots_problem(u->object, problem);
+    u->is_ordinary = false;
+    fail(u, 503, extra, "%s cannot be started now: %s", u->object->id, problem);
+}
+
 static void decide(struct upload *u)
 {
     const struct endpoint *e = &u->object->endpoint;
     /* one that does not load is told so by the usual way */
     u->is_ordinary = !e->metadata || e->uploads || u->object->station->stopping;
+    if (!e->metadata && slots_limit(u->object))
+        fail_no_worker(u);
 }
 
 static void on_loaded(void *arg)

@@ -30,7 +30,8 @@ struct deploy_result {
     enum deploy_outcome outcome;
     uint64_t version;
     bool created;
-    int err; /* -ENOSPC, -ENOENT (the object is gone), -EEXIST (two files with its id), … */
+    int err; /* -ENOSPC, -ENOENT (the object is gone), -EEXIST (two files with its id), -EBUSY (it
+                waits for a slot: slots_limit()), … */
     const char *message;
     uint32_t line;
     const char *traceback; /* NULL: none */
@@ -73,6 +74,8 @@ uint64_t deploy_served(struct object *o);
 void deploy_failed(struct object *o);
 /* What was written for it, or by it, could not be kept: the object's file is looked at again. */
 void deploy_try_later(struct object *o, int err);
+/* There is no worker for it, and was none for as long as it waits: all orders fail, with -EBUSY. */
+void deploy_unstarted(struct object *o);
 /* A newer file takes the place of the one that is loading, or the object has gone. */
 void deploy_drop(struct object *o);
 /* Nothing is under way any more: goes on with what waits, soon. */

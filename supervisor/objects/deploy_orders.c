@@ -7,6 +7,7 @@
 
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/objects/saved.h"
+#include "supervisor/objects/slots.h"
 #include "supervisor/station.h"
 
 #include <errno.h>
@@ -171,6 +172,20 @@ static void on_next(void *arg)
         LL_DELETE(o->orders, d);
         begin(d);
     }
+}
+
+void deploy_unstarted(struct object *o)
+{
+    struct deploy *d = o->deploy, *orders = o->orders, *next;
+    char problem[SLOTS_PROBLEM_SIZE];
+    slots_problem(o, problem);
+    o->orders = NULL;
+    if (d && d->stage == DEPLOY_LOADING) {
+        o->deploy = NULL;
+        deploy_fail(d, -EBUSY, problem);
+    }
+    LL_FOREACH_SAFE (orders, d, next)
+        deploy_fail(d, -EBUSY, problem);
 }
 
 void deploy_next(struct object *o)

@@ -321,6 +321,15 @@ void lifecycle_demand(struct object *o)
         lifecycle_event(o, OBJECT_EV_DEMAND);
 }
 
+void lifecycle_waited(struct object *o)
+{
+    bool was_created = deploy_creates(o);
+    deploy_unstarted(o);
+    waiters_run(&o->waiters);
+    if (was_created) /* there never was a file */
+        lifecycle_event(o, OBJECT_EV_REMOVED);
+}
+
 void lifecycle_proven(struct object *o)
 {
     if (!o->outage->lasts)

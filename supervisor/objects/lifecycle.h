@@ -17,12 +17,16 @@ void lifecycle_passed(const struct object *o, const char *step);
 void lifecycle_demand(struct object *o);
 /* It has no worker, and somebody waits for it. */
 bool lifecycle_is_wanted(const struct object *o);
+/* It has waited for a slot as long as anybody should: whoever waits is told. Calls count for
+ * themselves (turn/deadline.c). */
+void lifecycle_waited(struct object *o);
 /* The worker has answered a turn, or lived for a while: an outage is over. */
 void lifecycle_proven(struct object *o);
 
 /*
  * Runs fn(arg) once the object has loaded and its metadata is there, or has failed to (metadata is
- * NULL then, load_error says why): at once or later. Starts it where needed. 0 or -ENOMEM.
+ * NULL then, load_error says why, or slots_limit()): at once or later. Starts it where needed. 0 or
+ * -ENOMEM.
  */
 int lifecycle_when_loaded(struct object *o, void (*fn)(void *arg), void *arg);
 
@@ -34,7 +38,7 @@ int lifecycle_when_started(struct object *o, void (*fn)(void *arg), void *arg);
 
 /*
  * Runs fn(arg) once the object has taken up its file, where that may have changed while it had no
- * worker; else at once. 0 or -ENOMEM.
+ * worker, or gets none (slots_limit()); else at once. 0 or -ENOMEM.
  */
 int lifecycle_when_settled(struct object *o, void (*fn)(void *arg), void *arg);
 

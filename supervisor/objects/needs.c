@@ -177,12 +177,9 @@ static void on_check(void *arg)
     }
 }
 
-static void on_limit(void *arg)
+/* Whom it waits for in vain; NULL: it is there just now. */
+static const char *missed_one(const struct object *o)
 {
-    struct needs *n = arg;
-    struct object *o = n->object;
-    if (!is_held(n))
-        return;
     const struct depends *list = &o->next_endpoint.depends;
     const char *id = depends_next(list, NULL);
     for (; id; id = depends_next(list, id)) {
@@ -190,9 +187,24 @@ static void on_limit(void *arg)
         if (!need || (need->phase != OBJECT_SERVING && need->phase != OBJECT_DEPLOYING))
             break;
     }
+    return id;
+}
+
+static void on_limit(void *arg)
+{
+    struct needs *n = arg;
+    struct object *o = n->object;
+    if (!is_held(n))
+        return;
+    const char *id = missed_one(o);
+    const struct object *need = id ? existing(o->station, id) : NULL;
+    const char *limit = need ? slots_limit(need) : NULL;
     load_error_note(o, 0, LOAD_ERROR_NO_TRACEBACK,
-                    "it depends on %s, which has not started within workers.start_timeout (%.3g s)",
-                    id ? id : "?", (double)o->station->config.start_timeout_ns / 1e9);
+                    "it depends on %s, which has not started within workers.start_timeout (%.3g "
+                    "s)%s%s%s",
+                    id ? id : "?", (double)o->station->config.start_timeout_ns / 1e9,
+                    limit ? ": no other object is idle (" : "", limit ? limit : "",
+                    limit ? ")" : "");
     fail(o, id);
 }
 

@@ -95,7 +95,8 @@ struct object {
     struct object *next_gone;                   /* list of those that may be freed */
     struct object *next_waiting, *prev_waiting; /* list of objects that wait for a slot */
     bool waits_for_slot;
-    bool is_lent; /* a turn waits for its start: it needs no slot (slots.h) */
+    uint64_t waits_since_ns; /* or since those who waited were told; monotonic */
+    bool is_lent;            /* a turn waits for its start: it needs no slot (slots.h) */
     struct outage *outage;
     struct loop_timer retry_timer;   /* end of the backoff; then of the probe */
     struct loop_timer removal_timer; /* the file is missing */

@@ -124,6 +124,12 @@ void replicas_fill(struct object *o)
     }
 }
 
+bool replicas_wait(const struct object *o)
+{
+    return are_wanted(o) && o->replicas.count + 1 < o->endpoint.workers &&
+           !slots_have_room(o->station);
+}
+
 void replicas_drain(struct object *o)
 {
     loop_timer_cancel(&o->replicas.start_timer);

@@ -30,6 +30,8 @@ struct replicas {
 
 /* Starts what is missing, with the accepted source. */
 void replicas_fill(struct object *o);
+/* Some are missing, and there is no room for them. */
+bool replicas_wait(const struct object *o);
 /* Takes them all out of service: they finish what they have and exit. */
 void replicas_drain(struct object *o);
 void replicas_free(struct replicas *r);

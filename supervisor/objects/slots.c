@@ -10,15 +10,19 @@
 #include "supervisor/process/worker_memory.h"
 #include "supervisor/station.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <utlist.h>
 
 #define TICK_NS      (5 * NS_PER_MS) /* while objects wait */
 #define COMPLAINT_NS (60 * NS_PER_S) /* between two lines in the log */
 
+enum { LOOKS = 128 /* at objects that wait, a tick */ };
+
 struct slots {
     struct station *station;
     struct object *waiting; /* oldest first */
+    struct object *look;    /* the next of them whose time is looked at; NULL: the first */
     size_t waiting_count;
     struct loop_timer timer, memory_timer;
     uint64_t evicted, lent, refused;
@@ -99,7 +103,7 @@ static void complain(struct slots *s, const struct object *o)
         return;
     s->complained_ns = now;
     log_warn("%s waits for a worker: none of the %zu is idle (%s)", o->id, workers_now(s->station),
-             is_full(s->station) ? "workers.max" : "workers.memory_max");
+             slots_short_of(s->station));
 }
 
 static void wait_for_slot(struct slots *s, struct object *o)
@@ -108,6 +112,7 @@ static void wait_for_slot(struct slots *s, struct object *o)
         return;
     complain(s, o);
     o->waits_for_slot = true;
+    o->waits_since_ns = clock_mono_ns();
     DL_APPEND2(s->waiting, o, prev_waiting, next_waiting);
     s->waiting_count++;
     if (!loop_timer_armed(&s->timer))
@@ -120,6 +125,8 @@ void slots_forget(struct object *o)
     if (!o->waits_for_slot)
         return;
     o->waits_for_slot = false;
+    if (s->look == o)
+        s->look = o->next_waiting;
     DL_DELETE2(s->waiting, o, prev_waiting, next_waiting);
     s->waiting_count--;
 }
@@ -147,6 +154,25 @@ bool slots_lend(struct object *o)
     return o->is_lent;
 }
 
+static void look_at(struct slots *s, struct object *o, uint64_t now)
+{
+    s->look = o->next_waiting;
+    if (now - o->waits_since_ns < s->station->config.queue_timeout_ns)
+        return;
+    o->waits_since_ns = now; /* who comes from now on has as long */
+    lifecycle_waited(o);
+    if (!lifecycle_is_wanted(o))
+        slots_forget(o);
+}
+
+static void tell_the_late(struct slots *s)
+{
+    uint64_t now = clock_mono_ns();
+    size_t count = s->waiting_count < LOOKS ? s->waiting_count : LOOKS;
+    while (count-- && s->waiting)
+        look_at(s, s->look ? s->look : s->waiting, now);
+}
+
 /* Oldest first; the next one has no better chances. Nobody may ask for it any more. */
 static void on_tick(void *arg)
 {
@@ -157,15 +183,26 @@ static void on_tick(void *arg)
         if (lifecycle_is_wanted(o))
             lifecycle_demand(o);
     }
+    tell_the_late(s);
     if (s->waiting)
         loop_timer_set(s->station->loop, &s->timer, TICK_NS, on_tick, s);
 }
 
+const char *slots_short_of(const struct station *station)
+{
+    return is_full(station) ? "workers.max" : "workers.memory_max";
+}
+
 const char *slots_limit(const struct object *o)
 {
-    if (!o->waits_for_slot)
-        return NULL;
-    return is_full(o->station) ? "workers.max" : "workers.memory_max";
+    return o->waits_for_slot ? slots_short_of(o->station) : NULL;
+}
+
+void slots_problem(const struct object *o, char *text)
+{
+    snprintf(text, SLOTS_PROBLEM_SIZE,
+             "it has waited %.3g s (workers.queue_timeout) for a worker: no other is idle (%s)",
+             (double)o->station->config.queue_timeout_ns / 1e9, slots_short_of(o->station));
 }
 
 /* --- memory --- */
@@ -199,6 +236,21 @@ void slots_free(struct slots *s)
 }
 
 /* --- figures --- */
+
+static void put_wait(struct buf *json, const char *key, const char *limit)
+{
+    char text[48];
+    snprintf(text, sizeof(text), "a worker (%s)", limit);
+    json_put_member(json, key, text);
+}
+
+void slots_put(const struct object *o, struct buf *json)
+{
+    if (o->waits_for_slot)
+        put_wait(json, "waits_for", slots_short_of(o->station));
+    if (replicas_wait(o))
+        put_wait(json, "replicas_wait_for", slots_short_of(o->station));
+}
 
 void slots_status(const struct slots *s, struct buf *json)
 {

@@ -8,6 +8,7 @@
 #include "supervisor/objects/load_error.h"
 #include "supervisor/rest/json_reply.h"
 #include "supervisor/rest/management.h"
+#include "supervisor/rest/no_worker.h"
 #include "supervisor/scribe/scribe.h"
 #include "supervisor/scribe/scribe_rpc.h"
 #include "supervisor/station.h"
@@ -93,7 +94,7 @@ static void answer_failed(struct exchange *x, const struct object *o, const stru
     if (r->err == -EEXIST && o->conflict)
         exchange_error(x, 409, NULL, "two files have the object id %s: %s and %s", o->id, o->file,
                        o->conflict);
-    else
+    else if (r->err != -EBUSY || !no_worker_answer(x, o))
         exchange_error(x, status_of(r->err), NULL, "%s was not deployed: %s", o->id, r->message);
 }
 

@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "supervisor/objects/needs.h"
+#include "supervisor/objects/slots.h"
 #include "supervisor/process/limits.h"
 #include "supervisor/process/memory.h"
 #include "supervisor/state/store.h"
@@ -100,6 +101,20 @@ static json_t *last_rollback(const struct object *o)
     return json;
 }
 
+/* The members that `put` adds to a status. */
+static void set_members(json_t *m, const struct object *o,
+                        void (*put)(const struct object *o, struct buf *json))
+{
+    struct buf text = BUF_INIT;
+    buf_putc(&text, '{');
+    put(o, &text);
+    buf_putc(&text, '}');
+    json_t *members = json_loads(buf_str(&text), 0, NULL);
+    json_object_update(m, members);
+    json_decref(members);
+    buf_free(&text);
+}
+
 static void set_known(json_t *m, const struct object *o)
 {
     json_object_set_new(m, "object_id", json_string(o->id));
@@ -117,6 +132,7 @@ static void set_known(json_t *m, const struct object *o)
         json_object_set_new(m, "dependencies", needs_json(o));
     json_object_set_new(m, "needed_by", needs_users_json(o));
     json_object_set_new(m, "owner", json_string(o->station->config.station_id));
+    set_members(m, o, slots_put);
     if (o->phase == OBJECT_BACKOFF)
         json_object_set_new(m, "backoff", backoff_json(o));
     if (o->probation->to)

@@ -12,6 +12,7 @@
 #include "supervisor/rest/log_view.h"
 #include "supervisor/rest/management.h"
 #include "supervisor/rest/metadata.h"
+#include "supervisor/rest/no_worker.h"
 #include "supervisor/rest/query.h"
 #include "supervisor/rest/restart_view.h"
 #include "supervisor/rest/status_view.h"
@@ -96,7 +97,10 @@ static void send_metadata(void *arg, int err, uint64_t log_lines)
 static void count_log(void *arg)
 {
     struct pending *p = arg;
-    if (object_log_count(p->object->log, send_metadata, p) < 0)
+    bool is_known = p->object->endpoint.metadata;
+    if (!is_known && no_worker_answer(p->exchange, p->object))
+        free(p);
+    else if (object_log_count(p->object->log, send_metadata, p) < 0)
         send_metadata(p, -ENOMEM, 0);
 }
 

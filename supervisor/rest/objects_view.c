@@ -5,6 +5,7 @@
 #include "supervisor/objects/object.h"
 #include "supervisor/objects/object_index.h"
 #include "supervisor/objects/probation.h"
+#include "supervisor/objects/slots.h"
 #include "supervisor/rest/json_reply.h"
 #include "supervisor/rest/query.h"
 #include "supervisor/station.h"
@@ -65,6 +66,7 @@ static void put_object(struct buf *json, const struct object *o)
     json_put_number(json, "turns", o->turns);
     if (o->load_error)
         json_put_member(json, "load_error", o->load_error);
+    slots_put(o, json);
     probation_put_remark(o, json);
     if (o->phase == OBJECT_BACKOFF) {
         json_put_member(json, "reason", o->outage->reason);

@@ -6,6 +6,7 @@
 #include "supervisor/objects/load_error.h"
 #include "supervisor/objects/renew.h"
 #include "supervisor/rest/json_reply.h"
+#include "supervisor/rest/no_worker.h"
 #include "supervisor/station.h"
 
 #include <stdlib.h>
@@ -54,7 +55,7 @@ static void on_started(void *arg)
     const struct worker *w = worker_get(o->station->workers, o->worker);
     if (w && w->ref.generation != r->before.generation)
         answer_restarted(o, w, r->exchange);
-    else
+    else if (!no_worker_answer(r->exchange, o))
         answer_failed(o, r->exchange);
     free(r);
 }

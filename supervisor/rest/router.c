@@ -8,6 +8,7 @@
 #include "supervisor/rest/early.h"
 #include "supervisor/rest/management.h"
 #include "supervisor/rest/missing.h"
+#include "supervisor/rest/no_worker.h"
 #include "supervisor/rest/object_views.h"
 #include "supervisor/rest/objects_view.h"
 #include "supervisor/rest/reload_view.h"
@@ -91,7 +92,9 @@ static void call_object(struct object *o, struct exchange *x, struct span name)
 static void decide(void *arg)
 {
     struct undecided *u = arg;
-    call_object(u->object, u->exchange, u->name);
+    bool is_known = u->object->endpoint.metadata;
+    if (is_known || !no_worker_answer(u->exchange, u->object))
+        call_object(u->object, u->exchange, u->name);
     free(u);
 }
 

@@ -4,6 +4,7 @@
 #include "common/json_text.h"
 #include "supervisor/objects/needs.h"
 #include "supervisor/objects/probation.h"
+#include "supervisor/objects/slots.h"
 #include "supervisor/rest/json_reply.h"
 #include "supervisor/schedules/schedules.h"
 #include "supervisor/state/store.h"
@@ -70,6 +71,7 @@ void view_object_status(struct object *o, struct exchange *x)
     json_put_member(&json, "phase", object_phase_name(o->phase));
     if (o->load_error)
         json_put_member(&json, "load_error", o->load_error);
+    slots_put(o, &json);
     probation_put_remark(o, &json);
     if (o->phase == OBJECT_BACKOFF) {
         json_put_key(&json, "backoff");

@@ -76,6 +76,7 @@ void schedule_free(struct schedule *s)
     free(s->payload);
     free(s->status);
     free(s->suspended);
+    free(s->delayed);
     free(s->proposal.when_text);
     free(s->proposal.status);
     free(s->proposal.suspended);

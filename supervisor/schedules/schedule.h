@@ -50,6 +50,7 @@ struct schedule {
     size_t heap_at;             /* place in the heap, from 1; 0: it is not there */
     unsigned attempts;          /* of the tick that is due, whose workers died */
     unsigned waits;             /* it could not begin so often */
+    char *delayed;              /* why, the last time; NULL: it was not refused */
     struct schedule_tick *tick; /* queued or running */
 
     bool is_new, is_doomed, is_dead; /* dead: removed, but for its tick */

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/objects/object.h"
+#include "supervisor/objects/slots.h"
 #include "supervisor/objects/source.h"
 #include "supervisor/schedules/schedules_private.h"
 #include "supervisor/station.h"
@@ -46,20 +47,32 @@ static bool names_schedules(const struct object *o)
     return found;
 }
 
-/* Only so that somebody waits for it: an object that nobody wants gets no slot when there is one. */
+/*
+ * Somebody has to wait for it: an object that nobody wants gets no slot when there is one. While
+ * there is none it waits on, and is seen to (slots.h).
+ */
+static void wait_for_start(struct object *o);
+
 static void on_started(void *arg)
 {
-    (void)arg;
+    struct object *o = arg;
+    if (slots_limit(o))
+        wait_for_start(o);
+}
+
+static void wait_for_start(struct object *o)
+{
+    int err = lifecycle_when_started(o, on_started, o);
+    if (err)
+        log_warn("object %s is not started for its schedules: %s", o->id, strerror(-err));
 }
 
 static void look(void *arg)
 {
     struct object *o = arg;
-    if (o->phase != OBJECT_COLD || o->station->stopping || is_known(o) || !names_schedules(o))
-        return;
-    int err = lifecycle_when_started(o, on_started, o);
-    if (err)
-        log_warn("object %s is not started for its schedules: %s", o->id, strerror(-err));
+    bool may_wait = o->phase == OBJECT_COLD && !o->station->stopping;
+    if (may_wait && !is_known(o) && names_schedules(o))
+        wait_for_start(o);
 }
 
 void schedules_look_into(struct object *o)

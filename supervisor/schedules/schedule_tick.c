@@ -145,6 +145,21 @@ static void after_crash(struct schedule_tick *tick, const char *status)
                 s->function, status, (int)backoff_ms(s->attempts - 1));
 }
 
+static void note_delay(struct schedule *s, const char *why)
+{
+    free(s->delayed);
+    s->delayed = why ? strdup(why) : NULL;
+}
+
+static void delay(struct schedule_tick *tick, const char *why)
+{
+    struct schedule *s = tick->schedule;
+    if (s->waits++ == 0)
+        object_note(tick->object, "WARNING", "tick of %s could not begin, it is tried again: %s",
+                    s->function, why);
+    note_delay(s, why);
+}
+
 /* Not to be told from one that did nothing: it is run again. */
 static void after_error(struct schedule_tick *tick, unsigned http_status, const char *status,
                         bool is_too_much)
@@ -155,13 +170,14 @@ static void after_error(struct schedule_tick *tick, unsigned http_status, const 
     else if (ran_too_long || wrote_too_much || is_too_much)
         give_up(tick, status);
     else
-        tick->schedule->waits++;
+        delay(tick, status);
 }
 
 static void rearm(struct schedules *all, struct schedule *s, bool is_settled)
 {
     if (is_settled) {
         s->waits = 0;
+        note_delay(s, NULL);
         schedules_arm(all, s);
     } else if (s->attempts) {
         wait_for(all, s, backoff_ms(s->attempts - 1));

@@ -60,6 +60,8 @@ static void put_schedule(struct buf *json, const struct schedule *s)
     json_put_member(json, "misfire", rpc_misfire_names[s->misfire]);
     put_flag(json, "declared", s->origin == SCHEDULE_BY_DEPLOY);
     put_flag(json, "running", s->tick != NULL);
+    if (s->delayed)
+        json_put_member(json, "delayed", s->delayed);
     if (*s->suspended)
         json_put_member(json, "suspended", s->suspended);
     json_put_key(json, "payload");

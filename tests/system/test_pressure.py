@@ -2,9 +2,10 @@
 """How many workers there may be, who goes first, who waits; idle objects."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from station import wait_until
+from station import PATIENCE, wait_until
 
 ECHO = "import os\ndef GET(request):\n    return {'pid': os.getpid()}\n"
 SLOW = """
@@ -190,6 +191,124 @@ def test_what_declares_schedules_waits_for_its_slot(station, tmp_path):
         assert pressure(station)["objects_waiting"] == 1
     assert held.end().status == 200
     wait_until(lambda: station.get("/objects/timed?status=true").json()["schedules"])
+
+
+def shown(station, object_id):
+    """What the list of objects says of it: nobody waits for that."""
+    found = station.get("/objects").json()["objects"]
+    return next(o for o in found if o["object_id"] == object_id)
+
+
+FULL = {"workers": {"max": 1, "queue_timeout": 0.3}}
+LIMITED = "a worker (workers.max)"
+
+
+@pytest.fixture
+def full(new_station, tmp_path):
+    """A station whose only worker runs one call until the test is over."""
+    station = new_station(config=FULL)
+    station.put("slow.py", SLOW)
+    station.put("cold.py", "def GET(request): return 1\n")
+    station.start()
+    station.allow("waits for a worker")
+    wait_until(lambda: station.get("/objects/slow?begun=/dev/null&until=/").status == 200)
+    held = Held(station, "slow", tmp_path)
+    yield station, held
+    held.end()
+
+
+FORM = ('--b\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\nx\r\n--b--\r\n',
+        {"Content-Type": "multipart/form-data; boundary=b"})
+CODE = {"code": "def GET(request): return 2"}
+
+
+def ask_all(station, asks):
+    with ThreadPoolExecutor(len(asks)) as pool:
+        return list(pool.map(lambda ask: station.request(*ask), asks))
+
+
+def test_what_asks_for_a_start_waits_no_longer_than_a_call(full):
+    """Nothing is left of an object that would have been created."""
+    station, held = full
+    asks = [("GET", "/objects/cold?metadata=true"), ("GET", "/objects/cold?status=true"),
+            ("GET", "/objects/cold?test=true"), ("POST", "/objects/cold?restart=true"),
+            ("POST", "/objects/cold", *FORM), ("PUT", "/objects/cold?source=true", CODE),
+            ("PUT", "/objects/fresh?source=true", CODE), ("PUT", "/objects/fresh?source=true", CODE)]
+    for ask, reply in zip(asks, ask_all(station, asks)):
+        assert reply.status == 503 and reply.json()["limit"] == "workers.max", (ask, reply.text)
+        assert "workers.queue_timeout" in reply.json()["error"], (ask, reply.text)
+    wait_until(lambda: pressure(station)["objects_waiting"] == 0)
+    assert "waits_for" not in shown(station, "cold")
+    assert "fresh" not in station.object_ids() and not (station.objects / "fresh.py").exists()
+    assert held.end().status == 200
+    assert wait_until(lambda: station.get("/objects/cold").json()) == 1
+    wait_until(lambda: station.request("PUT", "/objects/fresh?source=true", CODE).status == 201)
+
+
+def test_what_nobody_calls_waits_and_says_so(full):
+    """It declares schedules: it stays, whatever becomes of those who ask for it meanwhile."""
+    station, held = full
+    station.put("timed.py", '__endpoint__ = {"schedule": {"tick": 3600}}\ndef tick(): pass\n')
+    wait_until(lambda: "timed" in station.object_ids())
+    wait_until(lambda: shown(station, "timed").get("waits_for") == LIMITED)
+    assert LIMITED in station.objectctl("objects").stdout
+    for _ in range(2):
+        reply = station.get("/objects/timed?metadata=true")
+        assert reply.status == 503 and reply.json()["limit"] == "workers.max", reply.text
+        assert shown(station, "timed")["waits_for"] == LIMITED
+    held.end()
+    wait_until(lambda: station.get("/objects/timed?status=true").json()["schedules"])
+    assert "waits_for" not in shown(station, "timed")
+
+
+TICKING = """
+__endpoint__ = {"schedule": {"tick": 0.05}, "idle_timeout": 0.1}
+def tick(): pass
+def GET(request): return 1
+"""
+
+
+def test_a_tick_that_gets_no_worker_says_so(new_station, tmp_path):
+    station = new_station(config=FULL)
+    station.put("slow.py", SLOW)
+    station.start()
+    station.allow("waits for a worker")
+    station.deploy("ticking.py", TICKING)
+    wait_until(lambda: station.get("/objects/ticking").status == 200)
+
+    def schedule():
+        return station.get("/objects/ticking?status=true").json()["schedules"][0]
+
+    wait_until(lambda: schedule()["runs"])
+    held = Held(station, "slow", tmp_path)
+    reason = wait_until(lambda: schedule().get("delayed"))
+    assert "workers.max" in reason and "workers.queue_timeout" in reason
+    assert "could not begin" in str(station.get("/objects/ticking?logs=true").json())
+    runs = schedule()["runs"]
+    held.end()
+    wait_until(lambda: schedule()["runs"] > runs and "delayed" not in schedule())
+
+
+@capped(1)
+def test_replicas_wait_and_say_so(station):
+    station.deploy("many.py", ECHO + "__endpoint__ = {'workers': 2, 'stateless': True}\n")
+    assert station.get("/objects/many").status == 200
+    status = station.get("/objects/many?status=true").json()
+    assert status["replicas_wait_for"] == LIMITED and "waits_for" not in status
+    metadata = station.get("/objects/many?metadata=true").json()["metadata"]
+    assert metadata["replicas_wait_for"] == LIMITED
+
+
+@pytest.mark.parametrize("station", [{"config": {"workers": {
+    "max": 1, "start_timeout": PATIENCE}}}], indirect=True)
+def test_a_start_that_needs_more_than_there_is_names_the_limit(station):
+    """Its own worker, 16 of the reserve for what it depends on: one too few."""
+    station.allow("waits for a worker", "does not load")
+    needed = [f"n{i}" for i in range(17)]
+    put_all(station, "", *needed)
+    station.deploy("user.py", f"__endpoint__ = {{'depends': {needed}}}\n" + ECHO)
+    reply = wait_until(lambda: "(workers.max)" in (r := station.get("/objects/user")).text and r)
+    assert reply.status == 503 and "has not started within workers.start_timeout" in reply.text
 
 
 @pytest.mark.parametrize("station", [{"config": {"workers": {
