@@ -23,8 +23,7 @@ struct families;
 /* In struct worker. */
 struct family {
     bool has_group;
-    bool is_declared;                 /* its object is loaded and has said its limits */
-    struct endpoint_limits born_with; /* until then */
+    struct endpoint_limits born_with; /* until it has said its own */
     struct endpoint_limits limits;    /* in force */
     struct throttle throttle;         /* less of the processors, for a while */
 };

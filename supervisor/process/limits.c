@@ -3,7 +3,6 @@
 
 #include "common/clock.h"
 #include "common/json_text.h"
-#include "common/log.h"
 #include "common/rpc.h"
 #include "supervisor/objects/object.h"
 #include "supervisor/process/family.h"
@@ -135,23 +134,16 @@ bool limits_declare(struct worker *w, const struct endpoint_limits *own, char *p
         w->family.has_group && memcmp(&w->family.born_with, &w->family.limits, sizeof(*own)) != 0
             ? limits_set_group(w)
             : 0;
-    w->family.is_declared = true;
     if (err == -EBUSY)
         snprintf(problem, problem_size, "it uses more than limits.memory_mb = %u once it is loaded",
                  w->family.limits.memory_mb);
     else if (err && err != -ENOENT)
         snprintf(problem, problem_size, "its limits cannot be set: %s", strerror(-err));
-    else if (w->pid && !set_rlimits(w))
+    else if (!set_rlimits(w))
         snprintf(problem, problem_size, "its limits cannot be set: %s", strerror(errno));
     else
         return true;
     return false;
-}
-
-void limits_born(const struct worker *w)
-{
-    if (w->family.is_declared && !set_rlimits(w))
-        log_warn("limits of worker %d of %s: %m", (int)w->pid, w->object->id);
 }
 
 uint64_t limits_cpu_ns(const struct worker *w)

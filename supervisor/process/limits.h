@@ -31,8 +31,6 @@ void limits_fill(const struct worker *w, struct rpc_spawn *m);
 bool limits_declare(struct worker *w, const struct endpoint_limits *own, char *problem,
                     size_t problem_size);
 
-/* Its pid is known, perhaps only now that it is loaded. */
-void limits_born(const struct worker *w);
 /* Nanoseconds of processor that all threads of the worker have used; 0 when it is gone. */
 uint64_t limits_cpu_ns(const struct worker *w);
 

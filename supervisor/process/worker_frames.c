@@ -128,10 +128,21 @@ void worker_lose_channel(struct worker *w)
         worker_kill(w, w->blame);
 }
 
+/*
+ * The nursery's answer comes on another socket and may come later: who is not known by its pid is
+ * not heard. worker_spawned() watches again; until then each state of the socket is told once.
+ */
+static void hear_later(struct worker *w)
+{
+    loop_rewatch(w->channel_source, EPOLLET | (channel_has_output(&w->channel) ? EPOLLOUT : 0u));
+}
+
 static void on_channel(void *arg, uint32_t events)
 {
     struct worker *w = arg;
-    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+    if (w->pid == 0) {
+        hear_later(w);
+    } else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
         ssize_t n = channel_receive(&w->channel);
         if (n == -EAGAIN)
             return;

@@ -6,17 +6,14 @@
         WORKER_##next, WORKER_DO_##action \
     }
 
-/*
- * READY may overtake the nursery's SPAWNED (they are two sockets), so LOADED is legal in SPAWNED
- * and FORKED is legal everywhere.
- */
+/* In SPAWNED a worker says nothing: it is heard once the nursery has told its pid. */
 static const struct worker_step table[WORKER_STATES][WORKER_EVENTS] =
     {
         [WORKER_SPAWNED] =
             {
                 [WORKER_EV_FORKED] = STEP(LOADING, NOTHING),
-                [WORKER_EV_LOADED] = STEP(READY, ANNOUNCE),
-                [WORKER_EV_LOAD_FAILED] = STEP(DRAINING, REPORT),
+                [WORKER_EV_LOADED] = STEP(SPAWNED, BLAME),
+                [WORKER_EV_LOAD_FAILED] = STEP(SPAWNED, BLAME),
                 [WORKER_EV_CALL] = STEP(SPAWNED, NOTHING),
                 [WORKER_EV_ANSWERED] = STEP(SPAWNED, BLAME),
                 [WORKER_EV_DRAIN] = STEP(KILLED, KILL),

@@ -3,7 +3,6 @@
 #include "common/log.h"
 #include "common/shared_page.h"
 #include "supervisor/objects/object.h"
-#include "supervisor/process/limits.h"
 #include "supervisor/process/nursery.h"
 #include "supervisor/process/stack_dump.h"
 #include "supervisor/process/worker_output.h"
@@ -129,7 +128,7 @@ void worker_spawned(struct worker_table *table, struct worker_ref ref, pid_t pid
     if (!w || w->pid)
         return; /* its slot cannot be free before it was forked and reaped: gossip */
     worker_set_pid(w, pid);
-    limits_born(w);
+    worker_touch(w); /* it is heard from now on */
     worker_event(w, WORKER_EV_FORKED);
 }
 

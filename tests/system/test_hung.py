@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from station import PATIENCE, wait_until
+from station import BUILD, PATIENCE, wait_until
 
 HELLO = "def GET(request):\n    return {'message': 'hello'}\n"
 COUNTER = ("def GET(request):\n    return _state_manager.get('n', 0)\n"
@@ -149,6 +149,53 @@ def test_a_stopped_nursery_hides_no_death(station):
         assert reply.status == 502 and reply.json()["crash_id"], reply
         assert time.monotonic() - started < 5 * PATIENCE  # not only when the nursery is replaced
     assert calls.join()[0].status == 200
+
+
+# The real nursery, and between it and the supervisor a process that holds its answers back.
+LATE_ANSWERS = """#!/usr/bin/python3
+import os, socket, sys, threading, time
+worker, held = {worker!r}, {held!r}
+supervisor = socket.socket(fileno=os.dup(3))
+ours, theirs = socket.socketpair()
+if os.fork():
+    os.dup2(theirs.fileno(), 3)
+    os.execv(worker, ["objectd-worker", *sys.argv[1:]])
+os.close(3)
+theirs.close()
+
+def forward(source, to, is_answer):
+    while True:
+        data, fds, _, _ = socket.recv_fds(source, 65536, 100)
+        if not data:
+            os._exit(0)
+        while is_answer and os.path.exists(held):
+            time.sleep(0.005)
+        socket.send_fds(to, [data], fds)
+        for fd in fds:
+            os.close(fd)
+
+threading.Thread(target=forward, args=(supervisor, ours, False), daemon=True).start()
+forward(ours, supervisor, True)
+"""
+
+
+def test_who_serves_has_a_pid(new_station, tmp_path):
+    """What a worker says is held until the nursery has told who it is."""
+    program, held, loaded = tmp_path / "late-answers", tmp_path / "held", tmp_path / "loaded"
+    program.write_text(LATE_ANSWERS.format(worker=str(BUILD / "objectd-worker"), held=str(held)))
+    program.chmod(0o755)
+    station = new_station(config={"workers": {"program": str(program)}}).start()
+    station.deploy("hello.py", f"open({str(loaded)!r}, 'w').close()\n{HELLO}")
+    held.touch()
+    calls = Calls(station)
+    calls.ask("GET", "/objects/hello")
+    wait_until(loaded.exists)
+    calls.threads[0].join(0.2)
+    assert [(w["state"], w["pid"]) for w in station.status()["processes"]["workers"]] == [
+        ("spawned", 0)]
+    held.unlink()
+    assert calls.join()[0].status == 200
+    assert station.worker_pid("hello") > 1
 
 
 @pytest.mark.parametrize("station", [{"config": {"workers": {"stop_timeout": 0.5}}}], indirect=True)

@@ -39,10 +39,9 @@ def workers_of(station, object_id):
 
 
 def wait_for_workers(station, object_id, count):
-    """With their pids: a worker may be ready before the nursery has told its pid."""
     def all_there():
         found = workers_of(station, object_id)
-        return len(found) == count and all(pids(found)) and found
+        return len(found) == count and found
     return wait_until(all_there, what=lambda: workers_of(station, object_id))
 
 

@@ -13,8 +13,8 @@
  * DRAIN KILL EXITED. */
 static const struct worker_step expected[WORKER_STATES][WORKER_EVENTS] = {
     [WORKER_SPAWNED] = {{S(LOADING), A(NOTHING)},
-                        {S(READY), A(ANNOUNCE)},
-                        {S(DRAINING), A(REPORT)},
+                        {S(SPAWNED), A(BLAME)},
+                        {S(SPAWNED), A(BLAME)},
                         {S(SPAWNED), A(NOTHING)},
                         {S(SPAWNED), A(BLAME)},
                         {S(KILLED), A(KILL)},
