@@ -150,6 +150,13 @@ static bool is_alone(const char *folder)
     return strtol(text, &rest, 10) == getpid() && strspn(rest, "\n") == strlen(rest);
 }
 
+static bool has(const char *folder, const char *file, int mode)
+{
+    char path[FILE_PATH_SIZE];
+    int len = snprintf(path, sizeof(path), "%s/%s", folder, file);
+    return len > 0 && (size_t)len < sizeof(path) && access(path, mode) == 0;
+}
+
 /* Into station/supervisor; false when that cannot be. */
 static bool move_down(const char *own, const char *station)
 {
@@ -157,26 +164,44 @@ static bool move_down(const char *own, const char *station)
     snprintf(leaf, sizeof(leaf), "%s/" LEAF, station);
     if (!is_alone(own) || (mkdir(leaf, 0755) < 0 && errno != EEXIST))
         return false;
-    return put(leaf, "cgroup.procs", "0") == 0;
+    bool is_there = put(leaf, "cgroup.procs", "0") == 0;
+    if (!is_there)
+        rmdir(leaf);
+    return is_there;
+}
+
+/*
+ * First the move: while a process is in it, the kernel lets a group give on cpu and pids alone, and
+ * then no process may be in the groups below. The group of all groups is free of that, and has no
+ * cgroup.type.
+ */
+static void give_on_to_station(const char *own, const char *station)
+{
+    unsigned missing =
+        get_parts(own, "cgroup.controllers") & ~get_parts(own, "cgroup.subtree_control");
+    if (missing && (!has(own, "cgroup.type", F_OK) || move_down(own, station)))
+        give_on(own, missing);
+}
+
+/* Whether there may be processes in the groups below. */
+static bool is_domain(const char *station)
+{
+    char type[TEXT_SIZE];
+    get(station, "cgroup.type", type);
+    return strcmp(type, "domain\n") == 0;
 }
 
 static unsigned prepare_v2(const char *own, const char *station)
 {
-    char leaf[CGROUP_PATH_SIZE + CGROUP_NAME_SIZE];
-    unsigned wanted = get_parts(own, "cgroup.controllers");
-    give_on(own, wanted & ~get_parts(own, "cgroup.subtree_control"));
-    unsigned missing = wanted & ~get_parts(own, "cgroup.subtree_control");
-    if (missing && move_down(own, station))
-        give_on(own, missing);
+    give_on_to_station(own, station);
+    if (!is_domain(station))
+        return 0;
     give_on(station, get_parts(station, "cgroup.controllers") &
                          ~get_parts(station, "cgroup.subtree_control"));
     unsigned parts = get_parts(station, "cgroup.subtree_control");
-    snprintf(leaf, sizeof(leaf), "%s/" LEAF, station);
     if (parts & cgroup_bit(CGROUP_CPU))
-        put(leaf, "cpu.weight", SUPERVISOR_WEIGHT);
-    char kill_file[CGROUP_PATH_SIZE + CGROUP_NAME_SIZE];
-    snprintf(kill_file, sizeof(kill_file), "%s/cgroup.kill", station);
-    return parts | (access(kill_file, W_OK) == 0 ? cgroup_bit(CGROUP_FAMILY) : 0);
+        put(station, LEAF "/cpu.weight", SUPERVISOR_WEIGHT);
+    return parts | (has(station, "cgroup.kill", W_OK) ? cgroup_bit(CGROUP_FAMILY) : 0);
 }
 
 /*

@@ -141,7 +141,9 @@ static void make_v2(const char *enabled, const char *processes)
     file("cgroup.controllers", "cpuset cpu io memory pids\n");
     file("cgroup.subtree_control", enabled);
     file("cgroup.procs", processes);
+    file("cgroup.type", "domain\n");
     folder("st");
+    file("st/cgroup.type", "domain\n");
     file("st/cgroup.controllers", "cpu memory pids\n");
     file("st/cgroup.subtree_control", "cpu memory pids\n");
     file("st/cgroup.kill", "");
@@ -176,6 +178,41 @@ START_TEST(v2_moves_us_where_nobody_else_is)
 }
 END_TEST
 
+/* The kernel would give on cpu and pids alone, and let no process into the groups below. */
+START_TEST(v2_gives_nothing_on_from_where_it_stays)
+{
+    char me[32];
+    snprintf(me, sizeof(me), "%d\n", (int)getpid());
+    make_v2("\n", me);
+    ck_assert_int_eq(unlink(at("st/supervisor/cgroup.procs")), 0);
+    struct cgroups own = own_v2();
+    cgroup_prepare(&groups, &own, "st", why, sizeof(why));
+    check_begins("cgroup.subtree_control", "\n");
+}
+END_TEST
+
+START_TEST(v2_stays_in_the_group_of_all_groups)
+{
+    make_v2("memory pids\n", "1\n2\n");
+    ck_assert_int_eq(unlink(at("cgroup.type")), 0);
+    struct cgroups own = own_v2();
+    cgroup_prepare(&groups, &own, "st", why, sizeof(why));
+    check_begins("cgroup.subtree_control", "+cpu");
+    check_begins("st/supervisor/cgroup.procs", "");
+}
+END_TEST
+
+START_TEST(v2_is_not_used_where_no_process_may_be)
+{
+    make_v2("cpu pids\n", "1\n2\n");
+    file("st/cgroup.type", "domain invalid\n");
+    struct cgroups own = own_v2();
+    cgroup_prepare(&groups, &own, "st", why, sizeof(why));
+    ck_assert_uint_eq(groups.count, 0);
+    ck_assert_ptr_nonnull(strstr(why, "other processes"));
+}
+END_TEST
+
 START_TEST(v2_does_not_move_others)
 {
     char two[64];
@@ -186,6 +223,7 @@ START_TEST(v2_does_not_move_others)
     file("st/cgroup.controllers", "\n");
     cgroup_prepare(&groups, &own, "st", why, sizeof(why));
     check_begins("st/supervisor/cgroup.procs", "");
+    check_begins("cgroup.subtree_control", "\n");
     ck_assert_ptr_null(cgroup_root_of(&groups, CGROUP_MEMORY));
     ck_assert_ptr_nonnull(
         cgroup_root_of(&groups, CGROUP_FAMILY)); /* cgroup.kill works all the same */
@@ -403,6 +441,9 @@ int main(void)
     tcase_add_loop_test(tc, finds_our_own_groups, 0, sizeof(finds) / sizeof(finds[0]));
     tcase_add_test(tc, v2_has_every_part);
     tcase_add_test(tc, v2_moves_us_where_nobody_else_is);
+    tcase_add_test(tc, v2_gives_nothing_on_from_where_it_stays);
+    tcase_add_test(tc, v2_stays_in_the_group_of_all_groups);
+    tcase_add_test(tc, v2_is_not_used_where_no_process_may_be);
     tcase_add_test(tc, v2_does_not_move_others);
     tcase_add_test(tc, what_cannot_be_made_is_said);
     tcase_add_test(tc, makes_and_removes);
