@@ -11,16 +11,37 @@ enum { CYCLE_SHOWN = 16 /* objects of a circle that are named */ };
 
 /* --- lists --- */
 
+/* What is allocated for so many bytes: the order of a long chain is not copied for each of its ids.
+ */
+static size_t room_for(size_t bytes)
+{
+    size_t room = 16;
+    while (room < bytes)
+        room *= 2;
+    return room;
+}
+
+static int make_room(struct depends *list, size_t more)
+{
+    size_t room = room_for(list->bytes + more);
+    if (list->ids && room == room_for(list->bytes + 1))
+        return 0;
+    char *ids = realloc(list->ids, room);
+    if (!ids)
+        return -ENOMEM;
+    list->ids = ids;
+    return 0;
+}
+
 int depends_add(struct depends *list, const char *id)
 {
     size_t len = strlen(id) + 1;
-    char *ids = realloc(list->ids, list->bytes + len + 1);
-    if (!ids)
-        return -ENOMEM;
-    memcpy(ids + list->bytes, id, len);
+    int err = make_room(list, len + 1);
+    if (err)
+        return err;
+    memcpy(list->ids + list->bytes, id, len);
     list->bytes += len;
-    ids[list->bytes] = '\0'; /* an empty id ends the list */
-    list->ids = ids;
+    list->ids[list->bytes] = '\0'; /* an empty id ends the list */
     list->count++;
     return 0;
 }
