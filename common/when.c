@@ -97,6 +97,24 @@ int64_t when_next(const struct when *when, int64_t phase_us, int64_t now_us)
     }
 }
 
+int64_t when_next_after(const struct when *when, int64_t ran_us, int64_t now_us)
+{
+    int64_t again_us = (when->cron.any_hour ? WHEN_AGAIN_S : WHEN_AGAIN_TABLE_S) * (int64_t)US;
+    bool is_past = when->kind == WHEN_CRON && ran_us > now_us && ran_us - now_us <= again_us;
+    return when_next(when, ran_us, is_past ? ran_us : now_us);
+}
+
+int64_t when_step(const struct when *when, int64_t next_us, int64_t ran_us, int64_t by_us,
+                  int64_t now_us)
+{
+    if (when->kind == WHEN_EVERY)
+        return next_us + by_us;
+    if (when->kind == WHEN_ONCE || by_us > 0)
+        return next_us;
+    int64_t next = when_next_after(when, ran_us, now_us);
+    return next < next_us ? next : next_us;
+}
+
 static uint64_t intervals(int64_t every_us, int64_t *at_us, int64_t to_us, uint64_t most)
 {
     uint64_t count = to_us > *at_us ? (uint64_t)((to_us - *at_us) / every_us) : 0;

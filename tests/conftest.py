@@ -83,8 +83,14 @@ def station(new_station, request):
 
 
 @pytest.fixture(scope="module")
-def module_station(tmp_path_factory):
-    subject = station_module.Station(tmp_path_factory.mktemp("shared"))
+def module_settings():
+    """What the shared station of a module is made with: a module may say it by a fixture of its own."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def module_station(tmp_path_factory, module_settings):
+    subject = station_module.Station(tmp_path_factory.mktemp("shared"), **module_settings)
     subject.failures = 0
     subject.start()
     yield subject

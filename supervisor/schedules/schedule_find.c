@@ -5,6 +5,7 @@
  * that does not contain the word is left alone, and so is one that is no newer than the object's
  * history.
  */
+#include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/objects/object.h"
@@ -23,7 +24,8 @@ static bool is_after(struct timespec a, struct timespec b)
     return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);
 }
 
-/* A version is written after its file: what is older has been loaded. */
+/* A version is written after its file: what is older has been loaded. A time to come is that of a
+ * clock that was set back since, and says nothing. */
 static bool is_known(const struct object *o)
 {
     const struct config *c = &o->station->config;
@@ -33,7 +35,8 @@ static bool is_known(const struct object *o)
     if (stat(path, &history) < 0)
         return false;
     snprintf(path, sizeof(path), "%s/%s", c->objects_dir, o->file);
-    return stat(path, &file) == 0 && is_after(history.st_mtim, file.st_ctim);
+    return stat(path, &file) == 0 && is_after(history.st_mtim, file.st_ctim) &&
+           history.st_mtim.tv_sec * (int64_t)US_PER_S <= schedules_now_us();
 }
 
 static bool names_schedules(const struct object *o)

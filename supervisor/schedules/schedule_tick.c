@@ -33,6 +33,13 @@ struct schedule_tick {
     bool is_settled; /* its outcome is in a record, or will not be in any */
 };
 
+void schedule_tick_step(struct schedule_tick *tick, int64_t by_us, int64_t now_us)
+{
+    struct schedule_run *run = &tick->run;
+    run->following_us =
+        when_step(&tick->schedule->when, run->following_us, run->began_us, by_us, now_us);
+}
+
 struct span schedule_tick_function(const struct schedule_tick *tick)
 {
     return span_of(tick->schedule->function);
@@ -307,13 +314,13 @@ static bool plan(struct schedules *all, struct schedule *s, struct object *o, in
         skip(s, o, now_us);
         return false;
     }
-    if (s->misfire == RPC_MISFIRE_ALL) {
+    if (s->misfire == RPC_MISFIRE_ALL && s->next_us <= now_us) {
         int64_t first_us;
         run->skipped = shorten(s, most, now_us, &first_us);
         run->following_us = when_next(&s->when, first_us, first_us);
     } else {
         run->skipped = missed_by(s, now_us);
-        run->following_us = when_next(&s->when, s->next_us, now_us);
+        run->following_us = when_next_after(&s->when, s->next_us, now_us);
     }
     if (s->when.kind == WHEN_ONCE)
         run->following_us = WHEN_NEVER;

@@ -17,6 +17,8 @@ struct schedule_tick;
 
 /* Of a schedule that is due and not in the heap. */
 void schedule_tick_start(struct schedules *all, struct schedule *s, int64_t now_us);
+/* The wall clock was set by so much: what follows it is reckoned anew. */
+void schedule_tick_step(struct schedule_tick *tick, int64_t by_us, int64_t now_us);
 /* The function that it calls. */
 struct span schedule_tick_function(const struct schedule_tick *tick);
 /*

@@ -21,7 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STARTS_NS (2 * NS_PER_MS) /* of one round: missed times are counted one by one */
+#define STARTS_NS     (2 * NS_PER_MS) /* of one round: missed times are counted one by one */
+#define LEAST_STEP_US 1000            /* less is how long it takes to read two clocks */
 
 int64_t schedules_now_us(void)
 {
@@ -30,7 +31,12 @@ int64_t schedules_now_us(void)
 
 /* --- the timer --- */
 
-static void set_timer(struct schedules *all)
+static bool is_cancelled(int result)
+{
+    return result < 0 && errno == ECANCELED;
+}
+
+static int arm_timer(struct schedules *all)
 {
     const struct schedule *first = schedule_heap_first(&all->heap);
     struct itimerspec at = {.it_value = {0, 0}};
@@ -39,14 +45,67 @@ static void set_timer(struct schedules *all)
         at.it_value.tv_sec = first->due_us / (int64_t)US_PER_S;
         at.it_value.tv_nsec = first->due_us % (int64_t)US_PER_S * 1000 + 1; /* 0 would disarm */
     }
-    if (timerfd_settime(all->timer_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &at, NULL) <
-            0 &&
-        errno != ECANCELED)
+    return timerfd_settime(all->timer_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &at, NULL);
+}
+
+/* --- the wall clock --- */
+
+static int64_t clock_offset_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    return schedules_now_us() - t.tv_sec * (int64_t)US_PER_S - t.tv_nsec / 1000;
+}
+
+static void step(struct schedules *all, struct schedule *s, int64_t by_us, int64_t now_us)
+{
+    bool is_owed = s->tick || s->due_us != s->next_us; /* its time has come, and stays */
+    int64_t before = s->next_us;
+    if (s->when.kind == WHEN_EVERY || !is_owed)
+        s->next_us = when_step(&s->when, before, s->last_us, by_us, now_us);
+    s->due_us += is_owed ? by_us : s->next_us - before;
+    if (s->tick)
+        schedule_tick_step(s->tick, by_us, now_us);
+    if (s->heap_at)
+        schedule_heap_put(&all->heap, s);
+}
+
+static void follow_clock(struct schedules *all)
+{
+    int64_t offset = clock_offset_us(), by = offset - all->clock_offset_us;
+    int64_t now = schedules_now_us();
+    if (llabs(by) < LEAST_STEP_US)
+        return;
+    all->clock_offset_us = offset;
+    log_info("the clock was set by %+.3f s: schedules follow", (double)by / 1e6);
+    for (struct schedule *s = all->table.by_key; s; s = s->hh.next)
+        step(all, s, by, now);
+}
+
+/* The kernel tells once that the clock was set: whoever asks first. */
+static void set_timer(struct schedules *all)
+{
+    int err = arm_timer(all);
+    if (is_cancelled(err)) {
+        follow_clock(all);
+        err = arm_timer(all);
+    }
+    if (err < 0 && !is_cancelled(err))
         log_warn("the timer of the schedules cannot be set: %m");
 }
 
+static void hear_timer(struct schedules *all)
+{
+    uint64_t expirations;
+    if (is_cancelled((int)read(all->timer_fd, &expirations, sizeof(expirations))))
+        follow_clock(all);
+}
+
+/* --- what is due --- */
+
 void schedules_look(struct schedules *all)
 {
+    hear_timer(all);
     int64_t now = schedules_now_us();
     uint64_t until_ns = clock_mono_ns() + STARTS_NS;
     if (!all->is_started)
@@ -78,48 +137,10 @@ void schedules_arm(struct schedules *all, struct schedule *s)
         schedule_heap_put(&all->heap, s);
 }
 
-/* --- the wall clock --- */
-
-static int64_t clock_offset_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_BOOTTIME, &t);
-    return schedules_now_us() - t.tv_sec * (int64_t)US_PER_S - t.tv_nsec / 1000;
-}
-
-/* An interval is time that passes, whatever the clock says; a time table is what the clock says. */
-static void step(struct schedules *all, struct schedule *s, int64_t by_us, int64_t now_us)
-{
-    int64_t before = s->next_us;
-    if (s->when.kind == WHEN_EVERY) {
-        s->next_us += by_us;
-    } else if (s->when.kind == WHEN_CRON && by_us < 0) {
-        int64_t next = when_next(&s->when, s->next_us, now_us);
-        s->next_us = next < s->next_us ? next : s->next_us;
-    }
-    s->due_us += s->next_us - before;
-    if (s->heap_at)
-        schedule_heap_put(&all->heap, s);
-}
-
-static void clock_was_set(struct schedules *all)
-{
-    int64_t offset = clock_offset_us(), by = offset - all->clock_offset_us;
-    int64_t now = schedules_now_us();
-    all->clock_offset_us = offset;
-    log_info("the clock was set by %+.3f s: schedules follow", (double)by / 1e6);
-    for (struct schedule *s = all->table.by_key; s; s = s->hh.next)
-        step(all, s, by, now);
-}
-
 static void on_timer(void *arg, uint32_t events)
 {
-    struct schedules *all = arg;
-    uint64_t expirations;
     (void)events;
-    if (read(all->timer_fd, &expirations, sizeof(expirations)) < 0 && errno == ECANCELED)
-        clock_was_set(all);
-    schedules_look(all);
+    schedules_look(arg);
 }
 
 /* --- start and end --- */
@@ -127,7 +148,8 @@ static void on_timer(void *arg, uint32_t events)
 /* A clock or a zone that was another one then must not put it off. */
 static void correct_next(struct schedule *s, int64_t now_us)
 {
-    int64_t next = when_next(&s->when, s->next_us, now_us);
+    int64_t ran_us = s->when.kind == WHEN_EVERY ? s->next_us : s->last_us;
+    int64_t next = when_next_after(&s->when, ran_us, now_us);
     if (s->when.kind != WHEN_ONCE && s->next_us > next)
         s->next_us = s->due_us = next;
 }
@@ -192,6 +214,7 @@ static void look_into(struct object *o, void *arg)
 void schedules_start(struct schedules *all)
 {
     all->is_started = true;
+    follow_clock(all); /* nobody was told of a step before the timer was armed */
     object_each(all->station->objects, look_into, NULL);
     schedules_look(all);
 }
@@ -216,8 +239,11 @@ void schedules_wake(struct object *o)
     struct schedule_group *group = all ? schedule_group_find(&all->table, o->id) : NULL;
     if (!group)
         return;
+    hear_timer(all);
+    int64_t now = schedules_now_us();
     for (struct schedule *s = group->list; s; s = s->next) {
-        s->due_us = s->next_us;
+        if (s->due_us != s->next_us) /* it was put off; the clock may have been set back since */
+            s->due_us = s->next_us < now ? s->next_us : now;
         schedules_arm(all, s);
     }
     schedules_look(all);

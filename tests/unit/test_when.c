@@ -135,6 +135,60 @@ START_TEST(counting)
 }
 END_TEST
 
+static void again(const char *text, int64_t ran_s, int64_t now_s, int64_t next_s)
+{
+    struct when w = read_when(text);
+    int64_t ten = 1795341600; /* 2026-11-22 10:00 UTC */
+    ck_assert_int_eq(when_next_after(&w, (ten + ran_s) * US, (ten + now_s) * US),
+                     (ten + next_s) * US);
+}
+
+START_TEST(times_that_come_again)
+{
+    const char *daily = "0 11 * * *", *often = "*/5 * * * *"; /* 10:00 UTC */
+    const int64_t hour = 3600, day = 24 * hour;
+    again(daily, 1, 60, day);
+    again(daily, 0, 0, day);
+    again(daily, 1, -1, day);
+    again(daily, 1, 1 - 3 * hour, day);
+    again(daily, 1, -3 * hour, 0); /* further back: the clock is believed */
+    again(daily, 1, -day, 0);
+    again(often, 1, -1, 300);
+    again(often, 1, -59, 300);
+    again(often, 1, -60, 0);
+    again(often, 1, -hour, 300 - hour);
+    again("7", 0, 3, 7);
+    again("7", 0, -10, -7);
+}
+END_TEST
+
+static void set_clock(const char *text, int64_t next_s, int64_t ran_s, int64_t by_s, int64_t now_s,
+                      int64_t new_next_s)
+{
+    struct when w = read_when(text);
+    int64_t ten = 1795341600;
+    ck_assert_int_eq(
+        when_step(&w, (ten + next_s) * US, (ten + ran_s) * US, by_s * US, (ten + now_s) * US),
+        (ten + new_next_s) * US);
+}
+
+START_TEST(the_clock_is_set)
+{
+    const char *daily = "0 11 * * *", *often = "*/5 * * * *", *once = "2026-11-22T10:00:00Z";
+    const int64_t hour = 3600, day = 24 * hour;
+    set_clock("7", 7, 0, -hour, 3 - hour, 7 - hour);
+    set_clock("7", 7, 0, day, 3 + day, 7 + day);
+    set_clock(often, 300, 1, -hour, 10 - hour, 300 - hour);
+    set_clock(often, 300, 1, day, 10 + day, 300); /* it is late: a matter of its misfire */
+    set_clock(often, 300, 1, -9, 1, 300);
+    set_clock(daily, day, 1, -hour, 10 - hour, day);
+    set_clock(daily, day, 1, -4 * hour, 10 - 4 * hour, 0);
+    set_clock(daily, day, -day, -hour, -hour, 0);
+    set_clock(once, 0, -day, -hour, -2 * hour, 0);
+    set_clock(once, 0, -day, day, hour, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("when");
@@ -147,6 +201,8 @@ int main(void)
     tcase_add_test(t, interval_keeps_its_phase);
     tcase_add_test(t, one_run);
     tcase_add_test(t, counting);
+    tcase_add_test(t, times_that_come_again);
+    tcase_add_test(t, the_clock_is_set);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
