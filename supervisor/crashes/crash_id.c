@@ -39,6 +39,21 @@ bool crash_id_valid(const char *text, size_t len)
            take(&at, end, hex, 1, HEX_MAX) && at == end;
 }
 
+static unsigned long long boot_of(const char *id)
+{
+    unsigned long long boot = 0;
+    sscanf(id, "%*[0-9]-%*[0-9]-%llx", &boot);
+    return boot;
+}
+
+int crash_id_compare(const char *a, const char *b)
+{
+    unsigned long long x = boot_of(a), y = boot_of(b);
+    if (x != y)
+        return x < y ? -1 : 1;
+    return strcmp(a, b);
+}
+
 void crash_id_file(const char *id, char name[CRASH_NAME_SIZE])
 {
     snprintf(name, CRASH_NAME_SIZE, "%.*s" SUFFIX, CRASH_ID_SIZE, id);

@@ -63,7 +63,7 @@ static int is_report(const struct dirent *entry)
 
 static int newest_first(const struct dirent **a, const struct dirent **b)
 {
-    return strcmp((*b)->d_name, (*a)->d_name);
+    return crash_id_compare((*b)->d_name, (*a)->d_name);
 }
 
 static int put_all(struct document *d, int folder, uint64_t limit, uint64_t *shown)

@@ -118,7 +118,7 @@ static int is_report(const struct dirent *entry)
 
 static int oldest_first(const struct dirent **a, const struct dirent **b)
 {
-    return strcmp((*a)->d_name, (*b)->d_name);
+    return crash_id_compare((*a)->d_name, (*b)->d_name);
 }
 
 static void remove_report(int folder, const char *name, uint64_t *removed)
@@ -194,7 +194,7 @@ static bool add_folder(struct reports *all, int parent, char *object)
 
 static int by_id(const void *a, const void *b)
 {
-    return strcmp(((const struct report *)a)->id, ((const struct report *)b)->id);
+    return crash_id_compare(((const struct report *)a)->id, ((const struct report *)b)->id);
 }
 
 static void remove_oldest(int parent, struct reports *all, uint64_t max, uint64_t *removed)

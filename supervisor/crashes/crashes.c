@@ -21,6 +21,7 @@ struct crashes {
     struct station *station;
     size_t pending;
     uint64_t reported, lost;
+    uint64_t newest_us;     /* time in the newest id: ids stand in the order of the deaths */
     uint64_t complained_ns; /* when the operator was last told; 0: never, or it went well since */
 };
 
@@ -95,7 +96,9 @@ void crashes_report(struct crashes *c, struct worker *w, int wait_status)
     struct buf report = BUF_INIT;
     if (is_peaceful(w, wait_status))
         return;
-    crash_id_make(w->crash_id, wall_us, c->station->boot, w->ref.generation);
+    if (wall_us > c->newest_us)
+        c->newest_us = wall_us;
+    crash_id_make(w->crash_id, c->newest_us, c->station->boot, w->ref.generation);
     if (c->pending >= CRASHES_PENDING_MAX) {
         lose(c, w->object->id, "too many are being written");
         return;

@@ -49,8 +49,9 @@ START_TEST(made_ids_are_valid_and_sort)
     crash_id_make(id, 1763778224000000ull, 1, 0x2a);
     ck_assert_str_eq(id, "20251122-022344-1-0000002a");
     crash_id_make(later, 1763778224000000ull, 1, 0x100);
-    ck_assert_int_lt(strcmp(id, later), 0);
+    ck_assert_int_lt(crash_id_compare(id, later), 0);
     crash_id_make(later, 1763778225000000ull, 1, 1);
+    ck_assert_int_lt(crash_id_compare(id, later), 0);
     ck_assert(crash_id_valid(later, strlen(later)));
     crash_id_file(later, name);
     ck_assert(crash_id_of_file(name, back));
@@ -59,6 +60,20 @@ START_TEST(made_ids_are_valid_and_sort)
     ck_assert(!crash_id_of_file("notes.txt", back));
     ck_assert(!crash_id_of_file(ID, back));
     ck_assert(!crash_id_of_file(ID ".json.new", back));
+}
+END_TEST
+
+START_TEST(a_later_boot_is_later)
+{
+    char now[CRASH_ID_SIZE], then[CRASH_ID_SIZE], now_file[CRASH_NAME_SIZE],
+        then_file[CRASH_NAME_SIZE];
+    crash_id_make(then, 1763778224000000ull, 9, 0x2a);
+    crash_id_make(now, 1763770000000000ull, 10, 3); /* the clock was set back in between */
+    ck_assert_int_lt(crash_id_compare(then, now), 0);
+    crash_id_file(now, now_file);
+    crash_id_file(then, then_file);
+    ck_assert_int_gt(crash_id_compare(now_file, then_file), 0);
+    ck_assert_int_eq(crash_id_compare(now, now), 0);
 }
 END_TEST
 
@@ -139,6 +154,7 @@ int main(void)
     TCase *tc = tcase_create("text");
     tcase_add_test(tc, ids);
     tcase_add_test(tc, made_ids_are_valid_and_sort);
+    tcase_add_test(tc, a_later_boot_is_later);
     tcase_add_test(tc, reports);
     tcase_add_test(tc, stacks);
     suite_add_tcase(suite, tc);
