@@ -46,12 +46,13 @@ static bool is_overdue(const struct worker *w, const struct call *call)
 /*
  * May its client ask again without harm? The turn has committed nothing of its own, but what it did
  * outside, and to other objects, is done. So: where the method promises to change nothing, by HTTP
- * or by what the object declares.
+ * or by what the object declares; that it is stateless says nothing of the world outside.
  */
 static bool is_retryable(const struct call *call)
 {
     struct span method = exchange_request(call->exchange)->method;
-    return call->readonly || span_equal(method, "GET") || span_equal(method, "HEAD") ||
+    bool is_declared = call->readonly && !call->object->endpoint.stateless;
+    return is_declared || span_equal(method, "GET") || span_equal(method, "HEAD") ||
            span_equal(method, "OPTIONS");
 }
 

@@ -212,6 +212,14 @@ def test_a_safe_method_may_be_repeated(dying):
     assert seen == {"GET": True, "POST": True, "DELETE": False}
 
 
+def test_stateless_is_no_promise(dying):
+    """Who writes no state may have sent a letter."""
+    dying.deploy("letters.py", "import os\n__endpoint__ = {'stateless': True}\n"
+                               "def GET(request):\n    os._exit(1)\ndef POST(request):\n    os._exit(1)\n")
+    assert {m: dying.request(m, "/objects/letters").json()["retryable"] for m in ("GET", "POST")} == \
+        {"GET": True, "POST": False}
+
+
 # --- every kind of worker, every blame ---
 
 
