@@ -73,22 +73,30 @@ static void put_process(struct buf *json, const struct worker *w)
 
 /* --- what it was at --- */
 
-/*
- * As it was received; a long one is cut. Empty when its client has gone. A tick is named as in the
- * object's log, by its function.
- */
-static void put_request(struct buf *json, const struct call *call)
+static void put_method(struct buf *json, struct span method, struct span path)
 {
-    if (!call->exchange)
-        return;
-    const struct exchange_request *r = exchange_request(call->exchange);
-    const struct schedule_tick *tick = call->origin.tick;
-    struct span method = tick ? span_of("TICK") : r->method;
-    struct span path = tick ? schedule_tick_function(tick) : r->target;
     json_put_key(json, "method");
     json_put_string(json, method.data, method.len);
     json_put_key(json, "path");
     json_put_string(json, path.data, path.len < TARGET_MAX ? path.len : TARGET_MAX);
+}
+
+/*
+ * As it was received; a long one is cut. Empty when its client has gone. What no client asked for
+ * has a name of its own, and its function as path.
+ */
+static void put_request(struct buf *json, const struct call *call)
+{
+    const struct schedule_tick *tick = call->origin.tick;
+    if (call->origin.kind == RPC_CALL_HEALTH)
+        put_method(json, span_of("HEALTH"), span_of("health"));
+    else if (call->origin.kind == RPC_CALL_MIGRATE)
+        put_method(json, span_of("MIGRATE"), span_of("migrate_state"));
+    else if (call->exchange && tick)
+        put_method(json, span_of("TICK"), schedule_tick_function(tick));
+    else if (call->exchange)
+        put_method(json, exchange_request(call->exchange)->method,
+                   exchange_request(call->exchange)->target);
 }
 
 /* The objects whose turns wait for this one, nearest first. */
@@ -143,11 +151,13 @@ static void put_calls(struct buf *json, const struct worker *w)
     json_put_number(json, "calls_count", w->inflight.count + w->streams.count);
 }
 
-/* Of the list: the call that was running. */
+/* Of the list: the call that was running, else one whose reply was being streamed. */
 static void put_running(struct buf *json, const struct worker *w)
 {
     const struct call *call = w->inflight.head;
-    if (call && call->id <= turn_newest_begun(w))
+    if (!call || call->id > turn_newest_begun(w))
+        call = w->streams.head;
+    if (call)
         put_request(json, call);
 }
 

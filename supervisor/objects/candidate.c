@@ -179,5 +179,7 @@ void candidate_died(struct worker *w, int wait_status)
         return;
     }
     note_death(w, wait_status);
+    if (w->object->load_error && w->crash_id[0])
+        load_error_crash(w->object, w->crash_id);
     lifecycle_event(w->object, OBJECT_EV_CANDIDATE_FAILED);
 }

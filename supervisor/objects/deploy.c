@@ -28,6 +28,7 @@ static void free_deploy(struct deploy *d)
     free(d->problem);
     free(d->reason);
     free(d->traceback);
+    free(d->crash_id);
     free(d);
 }
 
@@ -62,6 +63,7 @@ void deploy_finish(struct deploy *d, enum deploy_outcome outcome)
                               : "",
         .line = d->line,
         .traceback = d->traceback,
+        .crash_id = d->crash_id,
     };
     if (d->done && d->object->station->front)
         d->done(d->arg, d->object, &result);
@@ -116,6 +118,7 @@ static void reject(struct deploy *d)
     buf_puts(&reason, o->load_error ? o->load_error : "it does not load");
     d->line = o->load_line;
     d->traceback = o->load_traceback ? strdup(o->load_traceback) : NULL;
+    d->crash_id = o->load_crash_id ? strdup(o->load_crash_id) : NULL;
     d->problem = strdup(o->load_error ? o->load_error : "it does not load");
     free(d->reason);
     d->reason = buf_take(&reason, NULL);

@@ -34,7 +34,7 @@ struct deploy_result {
                 waits for a slot: slots_limit()), … */
     const char *message;
     uint32_t line;
-    const char *traceback; /* NULL: none */
+    const char *traceback, *crash_id; /* NULL: none */
 };
 typedef void (*deploy_done_fn)(void *arg, struct object *o, const struct deploy_result *result);
 

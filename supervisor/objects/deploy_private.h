@@ -34,6 +34,7 @@ struct deploy {
     uint64_t version;
     int err;                            /* why it cannot be stored; its source is not to blame */
     char *problem, *reason, *traceback; /* reason: the problem and its line */
+    char *crash_id;                     /* of the worker that tried it; NULL */
     uint32_t line;
     struct loop_timer timer; /* the scribe takes too long */
     deploy_done_fn done;     /* NULL: nobody waits */

@@ -158,7 +158,8 @@ static void fail_start(struct object *o)
         lifecycle_event(o, OBJECT_EV_RETRY);
         return;
     }
-    outage_failed(o->outage, o->load_error ? o->load_error : "no worker could be started");
+    outage_failed(o->outage, o->load_error ? o->load_error : "no worker could be started",
+                  o->load_crash_id ? o->load_crash_id : "");
     wait_before_retry(o);
     turn_fail_queue(station->turns, o);
     waiters_run(&o->waiters);

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void load_error_keep(struct object *o, uint32_t line, struct span traceback, const char *text)
 {
@@ -35,11 +36,20 @@ void load_error_note(struct object *o, uint32_t line, struct span traceback, con
     log_warn("%s does not load%s: %s", o->file, where, why);
 }
 
-void load_error_put(struct buf *json, const struct object *o, uint32_t line, struct span traceback)
+void load_error_crash(struct object *o, const char *crash_id)
+{
+    free(o->load_crash_id);
+    o->load_crash_id = strdup(crash_id);
+}
+
+void load_error_put(struct buf *json, const struct object *o, uint32_t line, const char *crash_id,
+                    struct span traceback)
 {
     json_put_member(json, "object_id", o->id);
     if (line)
         json_put_number(json, "line", line);
+    if (crash_id)
+        json_put_member(json, "crash_id", crash_id);
     if (!traceback.len || !o->station->config.expose_tracebacks)
         return;
     json_put_key(json, "traceback");
@@ -50,6 +60,7 @@ void load_error_forget(struct object *o)
 {
     free(o->load_error);
     free(o->load_traceback);
-    o->load_error = o->load_traceback = NULL;
+    free(o->load_crash_id);
+    o->load_error = o->load_traceback = o->load_crash_id = NULL;
     o->load_line = 0;
 }

@@ -140,6 +140,7 @@ static void free_object(struct object *o)
     free(o->conflict);
     free(o->load_error);
     free(o->load_traceback);
+    free(o->load_crash_id);
     needs_free(o);
     endpoint_free(&o->endpoint);
     endpoint_free(&o->next_endpoint);

@@ -82,7 +82,7 @@ struct object {
     bool is_emptied;                /* it is waited for content */
     bool store_failed; /* the file's content cannot be stored now: the accepted version serves */
     char *load_error;  /* why nothing serves, or why the newest file does not; NULL */
-    char *load_traceback;
+    char *load_traceback, *load_crash_id; /* NULL: none */
     uint32_t load_line;
     uint64_t version;              /* what serves: its number in the history; 0: nothing yet */
     struct endpoint endpoint;      /* of what serves */

@@ -22,10 +22,10 @@ void outage_died(struct outage *outage, uint64_t lived_ns, bool by_memory, const
     begin(outage, reason, crash_id);
 }
 
-void outage_failed(struct outage *outage, const char *reason)
+void outage_failed(struct outage *outage, const char *reason, const char *crash_id)
 {
     backoff_failed(&outage->backoff, clock_mono_ns());
-    begin(outage, reason, "");
+    begin(outage, reason, crash_id);
 }
 
 uint64_t outage_wait(struct outage *outage)

@@ -38,7 +38,7 @@ struct outage {
 void outage_died(struct outage *outage, uint64_t lived_ns, bool by_memory, const char *reason,
                  const char *crash_id);
 /* No worker could be started, or it ended before it served. */
-void outage_failed(struct outage *outage, const char *reason);
+void outage_failed(struct outage *outage, const char *reason, const char *crash_id);
 /* Nanoseconds until the next attempt, which is noted. */
 uint64_t outage_wait(struct outage *outage);
 /* Nanoseconds that are left of it. */

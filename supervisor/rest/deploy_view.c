@@ -47,7 +47,7 @@ static void free_request(struct request *r)
 
 static void put_rejection(struct buf *extra, const struct object *o, const struct deploy_result *r)
 {
-    load_error_put(extra, o, r->line,
+    load_error_put(extra, o, r->line, r->crash_id,
                    r->traceback ? span_of(r->traceback) : LOAD_ERROR_NO_TRACEBACK);
     json_put_member(extra, "file", o->file);
     if (!r->line)

@@ -20,7 +20,7 @@ struct restart {
 static void answer_failed(const struct object *o, struct exchange *x)
 {
     struct buf extra = BUF_INIT;
-    load_error_put(&extra, o, o->load_line, LOAD_ERROR_NO_TRACEBACK);
+    load_error_put(&extra, o, o->load_line, o->load_crash_id, LOAD_ERROR_NO_TRACEBACK);
     if (o->phase == OBJECT_GONE)
         exchange_error(x, 404, buf_str(&extra), "object %s is gone", o->id);
     else

@@ -88,7 +88,7 @@ void test_run_load_failed(struct worker *w, const struct rpc_load_failed *why)
     struct buf extra = BUF_INIT;
     if (!call)
         return;
-    load_error_put(&extra, w->object, why->line, why->traceback);
+    load_error_put(&extra, w->object, why->line, NULL, why->traceback);
     answer_error(turns, call, 500, buf_str(&extra), "%s does not load for its tests: %.*s",
                  w->object->file, (int)why->error.len, why->error.data);
     buf_free(&extra);

@@ -118,7 +118,7 @@ void turn_answer_unloadable(struct turns *turns, struct call *call)
         return;
     }
     struct buf extra = BUF_INIT;
-    load_error_put(&extra, o, o->load_line,
+    load_error_put(&extra, o, o->load_line, o->load_crash_id,
                    o->load_traceback ? span_of(o->load_traceback) : LOAD_ERROR_NO_TRACEBACK);
     answer_error(turns, call, 500, buf_str(&extra), "%s does not load: %s", o->file,
                  o->load_error ? o->load_error : "no reason known");

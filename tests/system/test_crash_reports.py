@@ -2,6 +2,7 @@
 """Crash reports: what they say of each way to die, where they lie, how many stay, who may see."""
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -210,14 +211,8 @@ def test_a_safe_method_may_be_repeated(dying):
                             "def DELETE(request):\n    os._exit(1)\n")
     seen = {m: dying.request(m, "/objects/safe").json()["retryable"] for m in ("GET", "POST", "DELETE")}
     assert seen == {"GET": True, "POST": True, "DELETE": False}
-
-
-def test_stateless_is_no_promise(dying):
-    """Who writes no state may have sent a letter."""
-    dying.deploy("letters.py", "import os\n__endpoint__ = {'stateless': True}\n"
-                               "def GET(request):\n    os._exit(1)\ndef POST(request):\n    os._exit(1)\n")
-    assert {m: dying.request(m, "/objects/letters").json()["retryable"] for m in ("GET", "POST")} == \
-        {"GET": True, "POST": False}
+    dying.deploy("letters.py", "import os\n__endpoint__ = {'stateless': True}\ndef POST(request):\n    os._exit(1)\n")
+    assert not dying.post("/objects/letters").json()["retryable"]  # no state, but perhaps a letter
 
 
 # --- every kind of worker, every blame ---
@@ -232,6 +227,31 @@ def test_a_candidate_that_dies(dying):
     assert summary["state"] in ("spawned", "loading")  # READY is read before its death, or is not
     assert summary["version"] == 0  # it never became one
     assert dying.get("/objects/d").status == 200
+
+
+def test_what_it_was_at(dying):
+    """Not every call is somebody's request. Who sent what does not load is told which report says more."""
+    def refused(function):
+        source = DIES + f"def {function}:\n    os._exit(6)\n"
+        reply = dying.request("PUT", "/objects/d?source=true", {"code": source})
+        assert reply.status == 422, reply
+        report = report_of(dying, reply.json()["crash_id"])
+        assert report["exit_code"] == 6 and [c["method"] for c in report["calls"]] == [report["method"]]
+        return report["method"], report["path"]
+
+    assert refused("health()") == ("HEALTH", "health")
+    assert refused("migrate_state(old)") == ("MIGRATE", "migrate_state")
+    dying.deploy("new.py", "import os\nos._exit(9)\n")
+    crash_id = dying.get("/objects/new").json()["crash_id"]
+    assert report_of(dying, crash_id, "new")["exit_code"] == 9
+    wait_until(lambda: dying.get("/objects/new?status=true").json().get("backoff", {}).get("crash_id"))
+    dying.deploy("s.py", "import os\ndef GET(request):\n    yield 'a'\n    os._exit(8)\n")
+    with contextlib.suppress(http.client.HTTPException, OSError):
+        dying.get("/objects/s")
+    wait_until(lambda: crashes(dying, "s"))
+    summary = crashes(dying, "s")[0]
+    assert (summary["method"], summary["path"]) == ("GET", "/objects/s")
+    assert report_of(dying, summary["crash_id"], "s")["calls"][0]["state"] == "streaming"
 
 
 def test_a_replica_that_dies(station):
