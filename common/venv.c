@@ -88,6 +88,12 @@ static bool is_folder(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+static bool leads_nowhere(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && stat(path, &st) < 0;
+}
+
 static int read_facts(const char *path, struct venv_facts *facts)
 {
     char name[PATH_MAX], text[CFG_MAX];
@@ -117,6 +123,12 @@ bool venv_check(const char *path, char *problem, size_t size)
 {
     char name[PATH_MAX];
     struct venv_facts facts;
+    if (leads_nowhere(path)) {
+        snprintf(problem, size,
+                 "%s is a link that leads nowhere; make one with: rm %s && %s -m venv %s", path,
+                 path, OBJECTD_PYTHON, path);
+        return false;
+    }
     if (strlen(path) > PATH_MAX - 64 || !is_folder(path)) {
         snprintf(problem, size,
                  "%s is no folder; make a virtual environment there with: %s -m venv %s", path,
@@ -158,7 +170,7 @@ bool venv_find(const char *objects_dir, const char *path, char *out, size_t size
         if (!slash || (size_t)(slash - out) < top)
             return false;
         strcpy(slash, "/" VENV_FOLDER);
-        if (is_folder(out))
+        if (is_folder(out) || leads_nowhere(out))
             return true;
         *slash = '\0';
     }

@@ -37,7 +37,8 @@ bool venv_check(const char *path, char *problem, size_t size);
 
 /*
  * The nearest folder VENV_FOLDER, from the folder of the file `path` up to `objects_dir`, which
- * must lie above it: true, and its path in `out`.
+ * must lie above it: true, and its path in `out`. A link that leads nowhere is one, too: that of an
+ * environment that was moved or removed.
  */
 bool venv_find(const char *objects_dir, const char *path, char *out, size_t size);
 

@@ -46,6 +46,11 @@ int config_change_find(struct config *fresh, const struct config *present,
     return err;
 }
 
+const char *config_change_lost_file(const struct config *fresh, const struct config *present)
+{
+    return fresh->file ? NULL : present->file;
+}
+
 void config_change_free(struct config_changes *changes)
 {
     for (size_t i = 0; i < changes->count; i++) {

@@ -25,6 +25,11 @@ struct config_changes {
  */
 int config_change_find(struct config *fresh, const struct config *present,
                        struct config_changes *changes);
+/*
+ * The file that the present one was read from, where `fresh` came without: it is gone from the
+ * usual place. NULL: it is as it was.
+ */
+const char *config_change_lost_file(const struct config *fresh, const struct config *present);
 void config_change_free(struct config_changes *changes);
 
 /* A JSON list of {"key","from","to"}: those that need a restart, or the others. */

@@ -188,6 +188,11 @@ static int prepare(struct reload *r, char *error, size_t size)
     int err = config_load(&r->fresh, r->options, error, size);
     if (err)
         return err;
+    const char *lost = config_change_lost_file(&r->fresh, &station->config);
+    if (lost) {
+        snprintf(error, size, "%s is gone (an empty one asks for the defaults)", lost);
+        return -ENOENT;
+    }
     err = config_change_find(&r->fresh, &station->config, &r->changes);
     if (err) {
         snprintf(error, size, "no memory to compare the configurations");

@@ -151,12 +151,37 @@ static void put_hint(struct buf *out, const char *objects_dir, const char *modul
     buf_puts(out, " (a package may have another name than its module)");
 }
 
+/*
+ * Parts of the standard library that Debian has in packages of their own. An environment sees them
+ * where its Python has them.
+ */
+static const char *debian_part(const char *module)
+{
+    static const struct {
+        const char *module, *package;
+    } parts[] = {{"tkinter", "python3-tk"},
+                 {"_tkinter", "python3-tk"},
+                 {"_gdbm", "python3-gdbm"},
+                 {"distutils", "python3-distutils"},
+                 {"lib2to3", "python3-lib2to3"}};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (strcmp(parts[i].module, module) == 0)
+            return parts[i].package;
+    return NULL;
+}
+
+/* Could a package have that name? "_private" is a file of somebody's own, "a b" no name at all. */
+static bool is_public(PyObject *name)
+{
+    return PyUnicode_IsIdentifier(name) && PyUnicode_READ_CHAR(name, 0) != '_';
+}
+
 /* The package that is not there at all: not a module that one that is there does not have, and
  * nothing that belongs to Python itself. */
 static bool is_package(PyObject *name)
 {
     PyObject *library = PySys_GetObject("stdlib_module_names");
-    return !(library && PySequence_Contains(library, name) == 1) &&
+    return is_public(name) && !(library && PySequence_Contains(library, name) == 1) &&
            PyDict_Contains(PyImport_GetModuleDict(), name) == 0;
 }
 
@@ -166,7 +191,10 @@ static void hint_about(PyObject *exception, const char *objects_dir, struct buf 
     const char *text = full && PyUnicode_Check(full) ? PyUnicode_AsUTF8(full) : NULL;
     PyObject *name =
         text ? PyUnicode_FromStringAndSize(text, (Py_ssize_t)strcspn(text, ".")) : NULL;
-    if (name && PyUnicode_GET_LENGTH(name) && is_package(name))
+    const char *part = name ? debian_part(PyUnicode_AsUTF8(name)) : NULL;
+    if (part && text[PyUnicode_GET_LENGTH(name)] == '\0')
+        buf_printf(out, "; it is a part of Python; install it with: apt install %s", part);
+    else if (name && is_package(name))
         put_hint(out, objects_dir, PyUnicode_AsUTF8(name));
     Py_XDECREF(name);
     Py_XDECREF(full);

@@ -120,6 +120,10 @@ static void note_unreadable(struct object *o, int err)
     else if (err == -EFBIG)
         load_error_note(o, 0, LOAD_ERROR_NO_TRACEBACK, "it is above limits.source_max (%llu bytes)",
                         (unsigned long long)o->station->config.source_max);
+    else if (err == -EXDEV)
+        load_error_note(o, 0, LOAD_ERROR_NO_TRACEBACK,
+                        "it is a link, and only relative ones are followed, to files of the "
+                        "objects folder");
     else
         load_error_note(o, 0, LOAD_ERROR_NO_TRACEBACK, "cannot be read: %s", strerror(-err));
 }

@@ -15,6 +15,7 @@
 #include <utlist.h>
 
 #define TICK_NS      (5 * NS_PER_MS) /* while objects wait */
+#define CALM_NS      (1 * NS_PER_S)
 #define COMPLAINT_NS (60 * NS_PER_S) /* between two lines in the log */
 
 enum { LOOKS = 128 /* at objects that wait, a tick */ };
@@ -24,7 +25,7 @@ struct slots {
     struct object *waiting; /* oldest first */
     struct object *look;    /* the next of them whose time is looked at; NULL: the first */
     size_t waiting_count;
-    struct loop_timer timer, memory_timer;
+    struct loop_timer timer, excess_timer;
     uint64_t evicted, lent, refused;
     uint64_t complained_ns;
 };
@@ -68,15 +69,19 @@ bool slots_have_room(const struct station *station)
 
 /* --- making room --- */
 
-static bool evict_one(struct slots *s)
+static bool evict(struct slots *s, struct object *o)
 {
-    struct object *o = idle_oldest(s->station);
     if (!o)
         return false;
     log_debug("object %s gives up its worker: others need one", o->id);
     s->evicted++;
     lifecycle_event(o, OBJECT_EV_IDLE);
     return true;
+}
+
+static bool evict_one(struct slots *s)
+{
+    return evict(s, idle_oldest(s->station));
 }
 
 static bool make_room(struct slots *s)
@@ -205,15 +210,39 @@ void slots_problem(const struct object *o, char *text)
              (double)o->station->config.queue_timeout_ns / 1e9, slots_short_of(o->station));
 }
 
-/* --- memory --- */
+/* --- what is beyond the limits without anybody asking for more --- */
 
-static void on_memory(void *arg)
+/* Not the second ones of deploys, nor those of test runs, which end by themselves. */
+static void count_lasting(struct worker *w, void *arg)
+{
+    if (w->is_replica || worker_ref_is(w->object->worker, w))
+        count_worker(w, arg);
+}
+
+/* Slots were lent, or the setting is a lower one now. */
+static bool is_beyond(const struct station *station)
+{
+    size_t count = 0;
+    worker_each(station->workers, count_lasting, &count);
+    return count > station->config.workers_max;
+}
+
+/* What was used a moment ago may be asked again by the turn that it was started for. */
+static bool evict_calm(struct slots *s)
+{
+    struct object *o = idle_oldest(s->station);
+    return o && loop_now(s->station->loop) - o->used_ns >= CALM_NS && evict(s, o);
+}
+
+static void on_excess(void *arg)
 {
     struct slots *s = arg;
     worker_memory_measure(s->station);
     while (!memory_fits(s->station) && evict_one(s))
         ;
-    loop_timer_set(s->station->loop, &s->memory_timer, NS_PER_S, on_memory, s);
+    while (is_beyond(s->station) && evict_calm(s))
+        ;
+    loop_timer_set(s->station->loop, &s->excess_timer, NS_PER_S, on_excess, s);
 }
 
 struct slots *slots_new(struct station *station)
@@ -222,7 +251,7 @@ struct slots *slots_new(struct station *station)
     if (!s)
         return NULL;
     s->station = station;
-    loop_timer_set(station->loop, &s->memory_timer, NS_PER_S, on_memory, s);
+    loop_timer_set(station->loop, &s->excess_timer, NS_PER_S, on_excess, s);
     return s;
 }
 
@@ -231,7 +260,7 @@ void slots_free(struct slots *s)
     if (!s)
         return;
     loop_timer_cancel(&s->timer);
-    loop_timer_cancel(&s->memory_timer);
+    loop_timer_cancel(&s->excess_timer);
     free(s);
 }
 

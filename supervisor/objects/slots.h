@@ -8,7 +8,8 @@
  * (a call of another object, what an object depends on) never waits for a slot, or two turns could
  * wait for each other: it may go beyond the limit by a quarter (SLOTS_RESERVE_MIN at least), and is
  * refused beyond that. The second worker of a deploy or renewal and those of test runs are not
- * counted against starting them.
+ * counted against starting them. What is beyond the limit (lent, or the setting was lowered) ends
+ * once it has been idle for a second, the longest unused first.
  *
  * Whoever waits with the object is told after workers.queue_timeout: its calls each at their time;
  * requests for its metadata, restarts and orders of a deploy when the object has waited so long

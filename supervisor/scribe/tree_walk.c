@@ -131,6 +131,15 @@ static void watch(struct tree_walk *w, const char *prefix, const char *path)
         note(w, SCRIBE_TREE_FOLDER, prefix, number < 0 ? 0 : number, number < 0 ? errno : 0);
 }
 
+/* From the objects folder on, wherever this walk began: another one must come to the same. */
+static unsigned depth_of(const char *prefix)
+{
+    unsigned depth = 0;
+    for (; *prefix; prefix++)
+        depth += *prefix == '/';
+    return depth;
+}
+
 /* Takes prefix over. */
 static int enter(struct tree_walk *w, char *prefix)
 {
@@ -138,7 +147,7 @@ static int enter(struct tree_walk *w, char *prefix)
     struct level *l = &w->levels[w->depth];
     if (!prefix)
         return -ENOMEM;
-    if (w->depth > TREE_DEPTH_MAX) {
+    if (depth_of(prefix) > TREE_DEPTH_MAX) {
         note(w, SCRIBE_TREE_TOO_DEEP, prefix, 0, 0);
     } else if (full_path(w, prefix, path)) {
         watch(w, prefix, path);

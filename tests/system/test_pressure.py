@@ -5,7 +5,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from station import PATIENCE, wait_until
+from station import PATIENCE, config_text, wait_until
 
 ECHO = "import os\ndef GET(request):\n    return {'pid': os.getpid()}\n"
 SLOW = """
@@ -121,6 +121,20 @@ def test_what_a_turn_calls_does_not_wait(station):
     reply = station.get("/objects/chain?of=b")
     assert reply.status == 200 and "pid" in reply.json()["told"], reply.text
     assert pressure(station)["lent"] == 1
+
+
+@capped(2)
+def test_what_is_beyond_a_lowered_limit_ends(station):
+    """The least recently used, without anybody asking for more."""
+    put_all(station, ECHO, "a", "b")
+    for object_id in "ab":
+        assert station.get(f"/objects/{object_id}").status == 200
+    lowered = {section: dict(keys) for section, keys in station.config.items()}
+    lowered["workers"]["max"] = 1
+    (station.folder / "objectd.conf").write_text(config_text(lowered))
+    assert station.post("/reload").status == 200
+    wait_until(lambda: workers(station) == ["b"])
+    assert pressure(station)["evicted"] == 1
 
 
 ASKS = """

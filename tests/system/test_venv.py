@@ -269,6 +269,19 @@ def test_a_missing_package_is_named_with_the_way_to_install_it(shared, new_venv)
     assert reply.status == 422 and "install" not in reply.json()["error"]
 
 
+@pytest.mark.parametrize("name,told", [
+    ("_prices_of_ours", None), ("a b; rm x", None), ("json.nothing", None),
+    ("tkinter", "a part of Python; install it with: apt install python3-tk"),
+], ids=["own", "no name", "module", "part"])
+def test_what_is_no_package_is_not_to_be_installed(shared, name, told):
+    shared.allow("does not load")
+    code = f"raise ModuleNotFoundError('No module', name={name!r})\n"
+    reply = shared.request("PUT", "/objects/missing?source=true", {"code": code})
+    assert reply.status == 422, reply
+    error = reply.json()["error"]
+    assert told in error if told else "install" not in error, error
+
+
 def test_it_heals_when_the_package_is_installed(station, new_venv):
     venv = new_venv(station.objects / "venv")
     station.deploy("a.py", facts(value="1"))

@@ -265,6 +265,7 @@ def test_links_are_never_followed_out(station):
     os.symlink(outside / "target.py", station.objects / "new.py")
     os.symlink(outside, station.objects / "f")
     station.allow("does not load")
+    wait_until(lambda: "only relative ones are followed" in station.get("/objects/new").text)
     reply = put(station, "new", says(1))
     assert reply.status in (200, 201, 409), reply
     assert put(station, "f_o", says(1)).status == 201

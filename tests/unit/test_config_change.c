@@ -84,6 +84,18 @@ START_TEST(nothing_has_changed)
 }
 END_TEST
 
+/* All of it would change to the defaults. */
+START_TEST(a_file_that_is_gone_is_told)
+{
+    ck_assert_ptr_null(config_change_lost_file(&fresh, &present));
+    fresh.file = strdup("/etc/new.conf");
+    ck_assert_ptr_null(config_change_lost_file(&fresh, &present));
+    present.file = strdup("/etc/old.conf");
+    ck_assert_ptr_null(config_change_lost_file(&fresh, &present));
+    ck_assert_str_eq(config_change_lost_file(&(struct config){0}, &present), "/etc/old.conf");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("config_change");
@@ -91,6 +103,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_loop_test(tcase, a_key_that_changed_is_found, 0, (int)config_key_count);
     tcase_add_test(tcase, nothing_has_changed);
+    tcase_add_test(tcase, a_file_that_is_gone_is_told);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

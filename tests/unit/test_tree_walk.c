@@ -126,6 +126,10 @@ START_TEST(not_deeper_than_allowed)
     ck_assert_int_eq(walk("", NS_PER_S), TREE_DEPTH_MAX + 2);
     ck_assert_ptr_nonnull(strstr(told, " xd/d/"));
     ck_assert_ptr_null(strstr(told, "a.py"));
+    told[0] = '\0'; /* what was made folder by folder, and a walk begins below */
+    ck_assert_int_eq(walk("d/d/d/", NS_PER_S), TREE_DEPTH_MAX - 1);
+    ck_assert_ptr_nonnull(strstr(told, " xd/d/"));
+    ck_assert_ptr_null(strstr(told, "a.py"));
 }
 END_TEST
 

@@ -180,6 +180,19 @@ START_TEST(the_nearest)
 }
 END_TEST
 
+START_TEST(a_link)
+{
+    make_folder("o");
+    ck_assert_int_eq(symlink("../v", below("o/venv")), 0);
+    ck_assert(find("o/y.py"));
+    ck_assert(!venv_check(below("o/venv"), problem, sizeof(problem)));
+    told("o/venv is a link that leads nowhere");
+    make_venv("version = " OBJECTD_PYTHON_VERSION);
+    ck_assert(find("o/y.py"));
+    ck_assert_msg(venv_check(below("o/venv"), problem, sizeof(problem)), "%s", problem);
+}
+END_TEST
+
 START_TEST(inside)
 {
     ck_assert(venv_holds("venv/lib/x.py"));
@@ -210,6 +223,7 @@ int main(void)
     tcase_add_test(tc, no_packages);
     tcase_add_test(tc, its_python_is_gone);
     tcase_add_test(tc, the_nearest);
+    tcase_add_test(tc, a_link);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
