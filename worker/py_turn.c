@@ -138,7 +138,7 @@ static void answer_exception(struct reply *reply, const struct run *how)
     py_error_take(&e, NULL);
     undo();
     py_turn_release(reply);
-    py_error_log_taken(&e, NULL);
+    py_error_log_taken(&e, timed_out ? "timed out" : NULL);
     reply_clear(reply);
     reply->status = status ? status : 500;
     reply->outcome = timed_out ? RPC_OUTCOME_TIMEOUT : RPC_OUTCOME_RAISED;

@@ -132,8 +132,6 @@ bool stream_end(struct worker *w, const struct frame *f, const char **reason)
     *reason = "malformed STREAM_END";
     if (!rpc_stream_end_decode(f->payload, &m))
         return false;
-    if (m.error.len)
-        object_note(w->object, "ERROR", "%.*s", (int)m.error.len, m.error.data);
     struct call *call = call_list_find(&w->streams, f->id);
     if (call) {
         call->stream_over = true;
