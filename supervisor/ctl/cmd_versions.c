@@ -3,6 +3,7 @@
 #include "supervisor/ctl/ask.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { COLUMNS = 6, TIME = 1, HASH_DIGITS = 12, HASH_DIGITS_NARROW = 8, NARROW = 100 };
 
@@ -11,8 +12,17 @@ static const char *const members[COLUMNS] = {"version_id", "timestamp", "author"
 static const char *const heads[COLUMNS] = {"VERSION", "TIME", "AUTHOR",
                                            "STATUS",  "HASH", "MESSAGE"};
 
-/* For people: the first digits of a hash, and why a version was rejected where its author says
- * nothing. */
+/* What its author says, and why it was rejected. */
+static void explain(json_t *version)
+{
+    const char *message = ask_text(version, "message"), *reason = ask_text(version, "reason");
+    if (!message[0])
+        json_object_set(version, "message", json_object_get(version, "reason"));
+    else if (reason[0] && strcmp(ask_text(version, "status"), "rejected") == 0)
+        json_object_set_new(version, "message", json_sprintf("%s (%s)", message, reason));
+}
+
+/* For people: the first digits of a hash. */
 static void shorten(json_t *versions)
 {
     size_t width = table_terminal_width();
@@ -23,8 +33,7 @@ static void shorten(json_t *versions)
     {
         json_object_set_new(version, "hash",
                             json_sprintf("%.*s", digits, ask_text(version, "hash")));
-        if (!ask_text(version, "message")[0])
-            json_object_set(version, "message", json_object_get(version, "reason"));
+        explain(version);
     }
 }
 

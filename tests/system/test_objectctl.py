@@ -232,9 +232,11 @@ def test_deploy_refused(counter):
     done = counter.objectctl("deploy", "bad.py", "good.py")
     assert done.returncode == 65 and "bad.py" in done.stderr and "line" in done.stderr, done
     assert counter.get("/objects/good").json() == 1
-    done = counter.objectctl("--json", "deploy", "bad.py", "--id", "basics_counter")
+    done = counter.objectctl("--json", "deploy", "bad.py", "--id", "basics_counter", "-m", "in haste")
     assert done.returncode == 65 and json.loads(done.stdout)["status"] == "error"
     assert counter.get("/objects/basics_counter").status == 200
+    newest = counter.objectctl("versions", "basics_counter").stdout.splitlines()[1].split("\t")
+    assert newest[3] == "rejected" and newest[5].startswith("in haste (line 1: SyntaxError"), newest
 
 
 def test_tests_and_actions(counter):
