@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = 1000, COLUMNS = 5, REMARKS = 6 };
+enum { PAGE = 1000, COLUMNS = 5, REMARKS = 7 };
 
 /* What a column shows: the first of these members that is there. */
 static const struct {
@@ -17,7 +17,8 @@ static const struct {
     {"STATE", {"phase", "state"}},
     {"TURNS", {"turns"}},
     {"FILE", {"file", "path"}},
-    {"REMARK", {"load_error", "waits_for", "rolled_back", "conflict", "error", "reason"}},
+    {"REMARK",
+     {"load_error", "waits_for", "rolled_back", "rollback_failed", "conflict", "error", "reason"}},
 };
 
 /* All pages as one answer; the caller's. */

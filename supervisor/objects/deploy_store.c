@@ -33,8 +33,9 @@ static void on_slow(void *arg)
                                    .message = "writing its version takes longer than "
                                               "http.view_timeout; it is not given up"};
     log_warn("writing a version of %s takes long", d->object->id);
-    if (d->done)
-        d->done(d->arg, d->object, &result);
+    if (!d->done || d->rejects) /* nobody waits: the outcome counts, not how long it takes */
+        return;
+    d->done(d->arg, d->object, &result);
     d->done = NULL;
 }
 

@@ -6,12 +6,17 @@
 #include "common/log.h"
 #include "supervisor/objects/deploy.h"
 #include "supervisor/objects/object.h"
+#include "supervisor/objects/renew.h"
 #include "supervisor/station.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { DEATHS_ENOUGH = 3 /* one that dies at each call is seen long before it has had many */ };
+#define RETRY_MIN_NS (NS_PER_S / 4)
+#define RETRY_MAX_NS (60 * NS_PER_S)
 
 static uint64_t rollbacks;
 
@@ -36,8 +41,9 @@ static struct probation_tally both(const struct probation *p)
 static bool is_watched(const struct object *o)
 {
     const struct probation *p = o->probation;
+    uint64_t age_ns = loop_now(o->station->loop) - p->since_ns;
     return p->version && p->version == o->version &&
-           loop_now(o->station->loop) - p->since_ns < o->station->config.rollback_window_ns;
+           (p->attempts || age_ns < o->station->config.rollback_window_ns);
 }
 
 /* Less than twice what the version before did: going back would not help. */
@@ -58,21 +64,63 @@ static bool has_failed(const struct object *o)
 
 /* --- the way back --- */
 
+static void forget_problem(struct probation *p)
+{
+    free(p->problem);
+    p->problem = NULL;
+    p->attempts = 0;
+    p->again_ns = 0;
+    p->is_given_up = false;
+}
+
+static uint64_t delay_ns(unsigned attempts)
+{
+    uint64_t delay = RETRY_MIN_NS << (attempts < 16 ? attempts : 16);
+    return delay < RETRY_MAX_NS ? delay : RETRY_MAX_NS;
+}
+
+/* The version on probation goes on serving. */
+static void note_problem(struct object *o, const char *problem, bool is_final)
+{
+    struct probation *p = o->probation;
+    uint64_t delay = delay_ns(p->attempts++);
+    char then[80] = "given up";
+    if (!is_final)
+        snprintf(then, sizeof(then), "tried again in %.3g s if it fails then", (double)delay / 1e9);
+    free(p->problem);
+    p->problem = strdup(problem);
+    p->problem_us = clock_wall_us();
+    p->again_ns = loop_now(o->station->loop) + delay;
+    p->is_given_up = is_final;
+    object_note(o, "ERROR", "not rolled back (%s): %s; %s", p->reason, problem, then);
+    log_warn("object %s is not rolled back (%s): %s; %s", o->id, p->reason, problem, then);
+}
+
+static void note_rollback(struct object *o, uint64_t from, uint64_t to)
+{
+    struct probation *p = o->probation;
+    rollbacks++;
+    forget_problem(p);
+    p->version = 0;
+    p->from = from;
+    p->to = to;
+    p->wall_us = clock_wall_us();
+    object_note(o, "ERROR", "rolled back: %s", p->reason);
+    log_warn("object %s is rolled back as version %llu: %s", o->id, (unsigned long long)to,
+             p->reason);
+}
+
 static void on_done(void *arg, struct object *o, const struct deploy_result *result)
 {
     (void)arg;
     struct probation *p = o->probation;
-    if (result->outcome != DEPLOY_SERVES) {
-        object_note(o, "ERROR", "not rolled back: %s", result->message);
-        log_warn("object %s is not rolled back: %s", o->id, result->message);
-        return;
-    }
-    rollbacks++;
-    p->to = result->version;
-    p->wall_us = clock_wall_us();
-    object_note(o, "ERROR", "rolled back: %s", p->reason);
-    log_warn("object %s is rolled back as version %llu: %s", o->id,
-             (unsigned long long)result->version, p->reason);
+    uint64_t from = p->asked;
+    bool still_serves = p->version == from && o->version == from;
+    p->asked = 0;
+    if (result->outcome == DEPLOY_SERVES)
+        note_rollback(o, from, result->version);
+    else if (still_serves && !o->station->stopping) /* else something newer has come */
+        note_problem(o, result->message, false);
 }
 
 static void describe(struct object *o)
@@ -80,10 +128,50 @@ static void describe(struct object *o)
     struct probation *p = o->probation;
     struct probation_tally t = both(p);
     double seconds = (double)(loop_now(o->station->loop) - p->since_ns) / 1e9;
+    p->to = 0;
     snprintf(p->reason, sizeof(p->reason),
              "%llu of %llu calls failed in the first %.1f s of version %llu",
              (unsigned long long)t.failures, (unsigned long long)t.calls, seconds,
              (unsigned long long)p->version);
+}
+
+/* Takes the source of the version before over. */
+static void roll_back(struct object *o, struct source *before)
+{
+    struct probation *p = o->probation;
+    struct deploy_order order = {.source = before,
+                                 .author = "auto-rollback",
+                                 .message = p->reason,
+                                 .is_rollback = true,
+                                 .rejects = p->version,
+                                 .done = on_done};
+    p->asked = p->version;
+    int err = deploy_ask(o, &order);
+    if (!err)
+        return;
+    p->asked = 0;
+    note_problem(o, err == -EBUSY ? "too many of its sources wait to be deployed" : strerror(-err),
+                 false);
+}
+
+static void note_no_source(struct object *o, int err)
+{
+    bool is_lost = err == -EBADMSG || err == -ENOENT;
+    char problem[120];
+    snprintf(problem, sizeof(problem), "version %llu %s%s", (unsigned long long)o->history.previous,
+             err == -EBADMSG ? "is damaged on the disk" : "cannot be read: ",
+             err == -EBADMSG ? "" : strerror(-err));
+    note_problem(o, problem, is_lost);
+}
+
+/* What takes its place is stored already; unless it is on its way, it failed to come to serve. */
+static void load_newer(struct object *o)
+{
+    if (o->deploy || o->loading || o->phase != OBJECT_SERVING)
+        return;
+    describe(o);
+    note_problem(o, "a newer version is stored and did not come to serve", false);
+    renew_soon(o);
 }
 
 static void on_failed(void *arg)
@@ -91,37 +179,30 @@ static void on_failed(void *arg)
     struct object *o = arg;
     struct probation *p = o->probation;
     int err;
-    if (p->version != o->history.accepted || o->history.previous == 0)
-        return; /* something newer is on its way, or there is nothing to go back to */
+    if (p->version != o->history.accepted) {
+        load_newer(o);
+        return;
+    }
+    if (o->history.previous == 0)
+        return;
     describe(o);
-    p->from = p->version;
-    p->to = 0;
-    p->version = 0;
-    struct source *s =
+    struct source *before =
         history_previous_source(&o->history, o->station->config.data_dir, o->id, &err);
-    struct deploy_order order = {.source = s,
-                                 .author = "auto-rollback",
-                                 .message = p->reason,
-                                 .is_rollback = true,
-                                 .rejects = p->from,
-                                 .done = on_done};
-    if (s)
-        err = deploy_ask(o, &order);
-    if (err)
-        log_warn("object %s is not rolled back: %s", o->id, strerror(-err));
+    if (before)
+        roll_back(o, before);
+    else
+        note_no_source(o, err);
 }
 
 static void check(struct object *o)
 {
     struct probation *p = o->probation;
-    if (!has_failed(o) || loop_timer_armed(&p->timer))
+    bool may_try = !p->asked && !p->is_given_up && loop_now(o->station->loop) >= p->again_ns;
+    if (!may_try || !has_failed(o) || loop_timer_armed(&p->timer))
         return;
     if (o->migrated == p->version) {
         describe(o);
-        p->version = 0;
-        object_note(o, "WARNING", "not rolled back, for it migrated the state: %s", p->reason);
-        log_warn("object %s is not rolled back, for its version migrated the state: %s", o->id,
-                 p->reason);
+        note_problem(o, "it migrated the state", true);
         return;
     }
     loop_timer_set(o->station->loop, &p->timer, 0, on_failed, o);
@@ -138,6 +219,7 @@ void probation_begin(struct object *o)
     p->now = p->last = (struct probation_tally){0};
     p->span_ns = p->since_ns = now;
     p->deaths = 0;
+    forget_problem(p);
     bool is_on = o->station->config.rollback && o->endpoint.auto_rollback;
     p->version = is_on && o->history.previous ? o->version : 0;
 }
@@ -162,33 +244,67 @@ void probation_died(struct object *o)
 void probation_free(struct object *o)
 {
     loop_timer_cancel(&o->probation->timer);
+    forget_problem(o->probation);
 }
 
-bool probation_put(const struct object *o, struct buf *json)
+static void put_time(struct buf *json, uint64_t wall_us)
 {
-    const struct probation *p = o->probation;
-    if (!p->to)
-        return false;
+    json_put_key(json, "timestamp");
+    buf_printf(json, "%llu.%06llu", (unsigned long long)(wall_us / 1000000),
+               (unsigned long long)(wall_us % 1000000));
+}
+
+static void put_rollback(const struct probation *p, struct buf *json)
+{
+    json_put_key(json, "last_rollback");
     buf_putc(json, '{');
     json_put_number(json, "from", p->from);
     json_put_number(json, "to", p->to);
-    json_put_key(json, "timestamp");
-    buf_printf(json, "%llu.%06llu", (unsigned long long)(p->wall_us / 1000000),
-               (unsigned long long)(p->wall_us % 1000000));
+    put_time(json, p->wall_us);
     json_put_member(json, "reason", p->reason);
     buf_putc(json, '}');
-    return true;
+}
+
+static void put_problem(const struct probation *p, struct buf *json)
+{
+    json_put_key(json, "rollback_failed");
+    buf_putc(json, '{');
+    json_put_number(json, "from", p->version);
+    json_put_number(json, "attempts", p->attempts);
+    put_time(json, p->problem_us);
+    json_put_member(json, "reason", p->reason);
+    json_put_member(json, "error", p->problem);
+    json_put_key(json, "given_up");
+    buf_puts(json, p->is_given_up ? "true}" : "false}");
+}
+
+static bool has_problem(const struct object *o)
+{
+    return o->probation->problem && o->probation->version == o->version;
+}
+
+void probation_put(const struct object *o, struct buf *json)
+{
+    if (o->probation->to)
+        put_rollback(o->probation, json);
+    if (has_problem(o))
+        put_problem(o->probation, json);
 }
 
 void probation_put_remark(const struct object *o, struct buf *json)
 {
     const struct probation *p = o->probation;
-    if (!p->to || p->to != o->version)
-        return;
-    char text[sizeof(p->reason) + 64];
-    snprintf(text, sizeof(text), "version %llu was rolled back: %s", (unsigned long long)p->from,
-             p->reason);
-    json_put_member(json, "rolled_back", text);
+    struct buf text = BUF_INIT;
+    if (p->to && p->to == o->version) {
+        buf_printf(&text, "version %llu was rolled back: %s", (unsigned long long)p->from,
+                   p->reason);
+        json_put_member(json, "rolled_back", buf_str(&text));
+    } else if (has_problem(o)) {
+        buf_printf(&text, "%s; not rolled back%s: %s", p->reason,
+                   p->is_given_up ? ", given up" : "", p->problem);
+        json_put_member(json, "rollback_failed", buf_str(&text));
+    }
+    buf_free(&text);
 }
 
 uint64_t probation_rollbacks(void)

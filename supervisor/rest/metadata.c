@@ -93,14 +93,6 @@ static json_t *backoff_json(const struct object *o)
     return json;
 }
 
-static json_t *last_rollback(const struct object *o)
-{
-    struct buf text = BUF_INIT;
-    json_t *json = probation_put(o, &text) ? json_loads(buf_str(&text), 0, NULL) : NULL;
-    buf_free(&text);
-    return json;
-}
-
 /* The members that `put` adds to a status. */
 static void set_members(json_t *m, const struct object *o,
                         void (*put)(const struct object *o, struct buf *json))
@@ -133,10 +125,9 @@ static void set_known(json_t *m, const struct object *o)
     json_object_set_new(m, "needed_by", needs_users_json(o));
     json_object_set_new(m, "owner", json_string(o->station->config.station_id));
     set_members(m, o, slots_put);
+    set_members(m, o, probation_put);
     if (o->phase == OBJECT_BACKOFF)
         json_object_set_new(m, "backoff", backoff_json(o));
-    if (o->probation->to)
-        json_object_set_new(m, "last_rollback", last_rollback(o));
     if (o->load_error)
         json_object_set_new(m, "load_error", json_string(o->load_error));
     if (o->conflict)

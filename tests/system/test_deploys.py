@@ -8,6 +8,7 @@ import re
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from station import PATIENCE, wait_until
@@ -271,6 +272,151 @@ def test_not_rolled_back(new_station, case):
     assert station.get("/objects/o").status in (500, 404)
     if case == "migrated":
         assert "migrated the state" in str(station.get("/objects/o?logs=true").json())
+
+
+def fail(station, calls=4):
+    for _ in range(calls):
+        assert station.get("/objects/o").status == 500
+
+
+def fails_until(station, check):
+    """Calls go on failing, as they do; what check() gives once it is true."""
+    def step():
+        station.get("/objects/o")
+        return check()
+    return wait_until(step)
+
+
+def failure(station):
+    return station.get("/objects/o?metadata=true").json()["metadata"].get("rollback_failed")
+
+
+def rolled_back(station):
+    return newest(station)["author"] == "auto-rollback" and newest(station)["status"] == "accepted"
+
+
+def test_rolled_back_once_the_version_before_loads_again(new_station, tmp_path):
+    """Each attempt is told, with the reason; it stands in the history once."""
+    station = new_station(config=QUICK).start()
+    station.allow("rolled back", "does not load")
+    needed = tmp_path / "needed"
+    needed.touch()
+    put(station, "o", f"open({str(needed)!r})\n" + says(1))
+    needed.unlink()
+    put(station, "o", RAISES)
+    fail(station)
+    why = wait_until(lambda: failure(station))
+    assert (why["from"], why["given_up"]) == (2, False) and "needed" in why["error"]
+    assert "4 of 4 calls failed" in why["reason"]
+    remark = station.get("/objects/o?status=true").json()["rollback_failed"]
+    assert "not rolled back" in remark and "needed" in remark
+    assert remark in station.objectctl("objects").stdout
+    fails_until(station, lambda: failure(station)["attempts"] > 1)
+    assert [v["status"] for v in versions(station, "o")] == ["rejected", "accepted", "accepted"]
+    assert station.logged(r"not rolled back \(.*calls failed.*needed.*tried again in")
+    needed.touch()
+    fails_until(station, lambda: rolled_back(station))
+    wait_value(station, "o", 1)
+    assert failure(station) is None and wait_rollback(station)["from"] == 2
+    assert "rollback_failed" not in station.get("/objects/o?status=true").json()
+
+
+@pytest.mark.parametrize("how", ["damaged", "missing"])
+def test_a_version_that_cannot_be_read_is_given_up(new_station, how):
+    station = new_station(config=QUICK).start()
+    station.allow("rolled back")
+    put(station, "o", says(1))
+    put(station, "o", RAISES)
+    content = next(f for f in (station.data / "versions/o").iterdir() if "return" in f.read_text()
+                   and "ValueError" not in f.read_text())
+    text = content.read_text()
+    content.unlink() if how == "missing" else content.write_text(text.replace("1", "7"))
+    fail(station)
+    why = wait_until(lambda: failure(station))
+    assert why["given_up"] and why["attempts"] == 1 and "version 1 " in why["error"], why
+    assert station.logged("given up")
+    fail(station, 8)
+    assert failure(station) == why
+    content.write_text(text)  # for the checks of the end
+    put(station, "o", says(3))
+    assert failure(station) is None and value_of(station, "o") == 3
+
+
+@pytest.mark.failpoints
+def test_rolled_back_once_there_is_room(new_station):
+    station = new_station(config=QUICK, env={"OBJECTD_FAILPOINT": "version-write:3=enospc"}).start()
+    station.allow("rolled back", "not deployed", "failpoint")
+    put(station, "o", says(1))
+    put(station, "o", RAISES)
+    fail(station)
+    assert "No space" in wait_until(lambda: failure(station))["error"]
+    fails_until(station, lambda: rolled_back(station))
+    wait_value(station, "o", 1)
+
+
+@pytest.mark.parametrize("case", ["rejected", "accepted"])
+def test_rolled_back_beside_another_deploy(new_station, tmp_path, case):
+    """One that is under way comes first; then it depends on what serves."""
+    station = new_station(config=QUICK).start()
+    station.allow("rolled back", "does not load")
+    begun, until = tmp_path / "begun", tmp_path / "until"
+    put(station, "o", says(1))
+    put(station, "o", RAISES)
+    code = f"""import pathlib, time
+pathlib.Path({str(begun)!r}).touch()
+while not pathlib.Path({str(until)!r}).exists():
+    time.sleep(0.005)
+""" + (says(3) if case == "accepted" else "raise ValueError('no')\n")
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(station.request, "PUT", "/objects/o?source=true", {"code": code})
+        wait_until(begun.exists)
+        fail(station)
+        until.touch()
+        assert other.result().status == (200 if case == "accepted" else 422)
+    wait_value(station, "o", 3 if case == "accepted" else 1)
+    assert rolled_back(station) == (case == "rejected") and failure(station) is None
+
+
+HOLDS = """import pathlib, time
+def GET(request):
+    if "until" not in request.query:
+        raise ValueError("new bug")
+    while not pathlib.Path(request.query["until"]).exists():
+        time.sleep(0.005)
+    return {"value": 2}
+"""
+
+
+def pids(station):
+    return [w["pid"] for w in station.status()["processes"]["workers"] if w["object_id"] == "o"]
+
+
+def test_a_rollback_that_is_stored_comes_to_serve_all_the_same(new_station, tmp_path):
+    """Its worker dies while the one that it replaces answers its last call."""
+    station = new_station(config=QUICK).start()
+    station.allow("rolled back", "died", "before it served")
+    first, last = tmp_path / "first", tmp_path / "last"
+    put(station, "o", says(1))
+    put(station, "o", HOLDS)
+    fail(station, 3)
+    old = pids(station)
+    with ThreadPoolExecutor(3) as pool:
+        def ask(query, outstanding):  # one behind the other
+            answer = pool.submit(station.get, f"/objects/o{query}")
+            wait_until(lambda: station.status()["turns"]["outstanding"] == outstanding)
+            return answer
+
+        ask(f"?until={first}", 1)
+        ask("", 2)
+        held = ask(f"?until={last}", 3)
+        first.touch()
+        wait_until(lambda: newest(station)["author"] == "auto-rollback")
+        os.kill(next(pid for pid in pids(station) if pid not in old), signal.SIGKILL)
+        assert "before it served" in wait_until(lambda: failure(station))["error"]
+        last.touch()
+        assert held.result().json() == {"value": 2}
+    fails_until(station, lambda: station.get("/objects/o").json().get("value") == 1)
+    assert failure(station) is None and len(versions(station, "o")) == 3
 
 
 # --- saved in several steps ---
