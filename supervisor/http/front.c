@@ -246,6 +246,7 @@ void front_set_receiver(struct front *front, void (*receiver)(struct exchange *x
 void front_stop_accepting(struct front *front)
 {
     front->is_leaving = true;
+    lingers_are_last(&front->guards.lingers);
     listeners_close(&front->listeners);
 }
 

@@ -22,6 +22,11 @@ void lingers_init(struct lingers *all, struct loop *loop)
     *all = (struct lingers){.loop = loop};
 }
 
+void lingers_are_last(struct lingers *all)
+{
+    all->is_last = true;
+}
+
 static void end(void *arg)
 {
     struct lingering *l = arg;
@@ -64,7 +69,8 @@ static void drop_all_input(int fd, size_t drained)
 void linger_start(struct lingers *all, int fd)
 {
     shutdown(fd, SHUT_WR);
-    struct lingering *l = all->count < LINGERS_MAX ? calloc(1, sizeof(*l)) : NULL;
+    bool has_room = all->is_last || all->count < LINGERS_MAX;
+    struct lingering *l = has_room ? calloc(1, sizeof(*l)) : NULL;
     if (l)
         l->source = loop_watch(all->loop, fd, EPOLLIN, on_readable, l);
     if (!l || !l->source) {

@@ -234,6 +234,22 @@ def test_stop_has_a_limit(station):
     client.join()
 
 
+@pytest.mark.parametrize("station", [{"config": {"workers": {"stop_timeout": 0.3}}}], indirect=True)
+def test_a_client_that_reads_nothing_holds_a_stop_up_no_longer(station):
+    station.allow("replies are not read by their clients after workers.stop_timeout")
+    station.deploy("large.py", "def GET(request):\n    return 'x' * 10_000_000\n")
+    with station.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # the reply does not fit
+        client.sendall(b"GET /objects/large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.recv(1) == b"H"
+        began = time.monotonic()
+        station.send_signal(signal.SIGTERM)
+        station.ended_by_test = True
+        assert station.wait() == 0
+    assert time.monotonic() - began < 10 * PATIENCE
+    assert station.logged("replies are not read by their clients")
+
+
 def test_ready_while_draining(station):
     """An open connection learns from /ready that the station is going."""
     station.deploy("slow.py", SLOW)

@@ -70,6 +70,20 @@ START_TEST(where_no_more_can_linger_what_has_come_is_read)
 }
 END_TEST
 
+START_TEST(the_last_ones_linger_all)
+{
+    ck_assert_int_eq(write(ends[0], "answer", 6), 6);
+    lingers.count = LINGERS_MAX;
+    lingers_are_last(&lingers);
+    linger_start(&lingers, ends[0]);
+    ck_assert_uint_eq(lingers.count, LINGERS_MAX + 1);
+    client_sends(8192);
+    lingers_free(&lingers);
+    ck_assert_uint_eq(lingers.count, LINGERS_MAX);
+    client_reads_answer_and_end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("linger");
@@ -77,6 +91,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, what_comes_later_is_read);
     tcase_add_test(tc, where_no_more_can_linger_what_has_come_is_read);
+    tcase_add_test(tc, the_last_ones_linger_all);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
