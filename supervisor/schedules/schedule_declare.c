@@ -122,7 +122,7 @@ static int look_at_function(struct schedule_change *c, struct schedule *s, bool 
 {
     struct object *o = c->object;
     char why[SCHEDULE_FUNCTION_MAX + 64] = "";
-    if (is_missing == (*s->suspended != '\0'))
+    if (s->is_doomed || is_missing == (*s->suspended != '\0'))
         return 0;
     if (is_missing) {
         snprintf(why, sizeof(why), "the module has no function %s", s->function);

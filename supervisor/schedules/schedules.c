@@ -182,6 +182,7 @@ static void take_image(struct schedules *all)
     if (!image)
         return;
     all->last_id = image->last_id;
+    timer_image_sort(image);
     HASH_ITER (hh, image->rows, row, next)
         take_row(all, row, now_us);
     schedule_save_found(all, image->oldest);

@@ -182,19 +182,24 @@ int timer_image_load(struct timer_image **image, const char *data_dir, char *err
     return err;
 }
 
-/* --- writing it --- */
-
 static int by_id(const struct timer_row *a, const struct timer_row *b)
 {
     return (a->id > b->id) - (a->id < b->id);
 }
+
+void timer_image_sort(struct timer_image *image)
+{
+    HASH_SORT(image->rows, by_id);
+}
+
+/* --- writing it --- */
 
 static int write_rows(struct timer_image *image, int fd, uint64_t seq)
 {
     enum { PIECE = 64 * 1024 };
     struct buf text = BUF_INIT;
     int err = 0;
-    HASH_SORT(image->rows, by_id);
+    timer_image_sort(image);
     buf_printf(&text, "%s%" PRIu64 "\n", first_words, seq);
     for (struct timer_row *row = image->rows; row && !err; row = row->hh.next) {
         buf_printf(&text, "%" PRIu64 "\t", row->id);

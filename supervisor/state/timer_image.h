@@ -41,6 +41,8 @@ int timer_image_load(struct timer_image **image, const char *data_dir, char *err
 /* A sink's `timers`: of turns that the image has already nothing is taken. 0 or -ENOMEM. */
 int timer_image_apply(struct timer_image *image, const struct segment_turn *turn,
                       const struct segment_timer *timers, size_t count);
+/* In the order in which they were made. */
+void timer_image_sort(struct timer_image *image);
 /* Replaces the file, durably, complete up to `seq`. 0 or -errno. */
 int timer_image_write(struct timer_image *image, const char *data_dir, uint64_t seq);
 /* Brings the file up to a durable record of the journal. 0 or -errno, logged. */

@@ -360,13 +360,14 @@ def test_an_import_that_schedules_nobody_does_not_load(shared):
 
 def test_a_function_that_a_deploy_removes(new_station):
     station = new_station().start()
-    object_id = make(station)
+    object_id = make(station, declared({"other": 60}))
     plan(station, object_id, 0.1)
     wait_until(lambda: station.state(object_id).get("n", 0) >= 1)
     redeploy(station, object_id, "def GET(request):\n    return _state.get_all()\n")
     found = one(station, object_id)
     assert found["suspended"] == "the module has no function tick" and found["next_run"] is None
-    assert any("schedule of tick is suspended" in e["message"] for e in station.object_logs(object_id))
+    suspended = [e["message"] for e in station.object_logs(object_id) if "suspended" in e["message"]]
+    assert suspended == ["schedule of tick is suspended: the module has no function tick"]
     station.restart()
     assert one(station, object_id)["suspended"], "it is remembered"
     n = station.state(object_id)["n"]
@@ -536,6 +537,7 @@ def test_it_survives_a_restart(new_station):
     text = (station.data / "schedules.tsv").read_text()
     assert text.startswith("#objectd-schedules 1 seq=") and text.count("\n") == 4
     drop(station, object_id, function="other")
+    plan(station, object_id, 7200, payload={"a": "t\tn\n\\ \u00e9"}, misfire="all")
     after = schedules(station, object_id)
     station.kill9()
     station.start()
