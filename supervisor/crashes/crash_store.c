@@ -4,6 +4,7 @@
 #include "common/fd_io.h"
 #include "common/log.h"
 #include "supervisor/crashes/crash_id.h"
+#include "supervisor/log/log_level.h"
 #include "supervisor/scribe/log_query.h"
 
 #include <dirent.h>
@@ -62,10 +63,14 @@ int crash_store_folder(const char *data_dir, struct span object_id)
 
 /* --- writing --- */
 
-/* The lines of the log that lead up to it; none where the log cannot be read. */
+/*
+ * The lines of the log that lead up to it; none where the log cannot be read. Those of stderr are
+ * in the report already, and long stacks among them would leave no room for others.
+ */
 static void put_log(struct buf *out, const char *data_dir, const struct scribe_rpc_crash_write *m)
 {
     struct scribe_rpc_search ask = {.object_id = m->object_id,
+                                    .levels = ~log_level_bit(span_of("STDERR")),
                                     .limit = m->log_lines,
                                     .upto = m->log_upto,
                                     .read_max = LOG_READ_MAX,
