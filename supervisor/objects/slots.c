@@ -26,6 +26,7 @@ struct slots {
     struct object *look;    /* the next of them whose time is looked at; NULL: the first */
     size_t waiting_count;
     struct loop_timer timer, excess_timer;
+    struct worker_memory memory;
     uint64_t evicted, lent, refused;
     uint64_t complained_ns;
 };
@@ -234,12 +235,19 @@ static bool evict_calm(struct slots *s)
     return o && loop_now(s->station->loop) - o->used_ns >= CALM_NS && evict(s, o);
 }
 
+static void fit_memory(void *arg)
+{
+    struct slots *s = arg;
+    while (!memory_fits(s->station) && evict_one(s))
+        ;
+}
+
 static void on_excess(void *arg)
 {
     struct slots *s = arg;
-    worker_memory_measure(s->station);
-    while (!memory_fits(s->station) && evict_one(s))
-        ;
+    if (!s->station->stopping)
+        worker_memory_measure(&s->memory);
+    fit_memory(s);
     while (is_beyond(s->station) && evict_calm(s))
         ;
     loop_timer_set(s->station->loop, &s->excess_timer, NS_PER_S, on_excess, s);
@@ -251,6 +259,7 @@ struct slots *slots_new(struct station *station)
     if (!s)
         return NULL;
     s->station = station;
+    s->memory = (struct worker_memory){.station = station, .measured = fit_memory, .arg = s};
     loop_timer_set(station->loop, &s->excess_timer, NS_PER_S, on_excess, s);
     return s;
 }

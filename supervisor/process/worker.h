@@ -104,7 +104,8 @@ struct worker {
     uint64_t turn_ns; /* average of its turns; 0: none has ended */
 
     uint64_t memory_bytes; /* as measured (worker_memory.h) */
-    uint64_t measured_ns;  /* when; 0: not yet */
+    uint64_t measure_ns;   /* when that was asked for last */
+    bool is_measured;      /* it was answered at least once */
 
     /* objects/replicas.c */
     uint64_t update_id;     /* of the UPDATE queued last: the bytes of all up to it */

@@ -153,6 +153,13 @@ static bool take_number(struct scribe *s, struct scribe_job *job, const struct f
            scribe_jobs_number(&s->jobs, job, -(int)m.error, m.value);
 }
 
+static bool take_measured(struct scribe *s, struct scribe_job *job, const struct frame *f)
+{
+    struct scribe_rpc_measured m;
+    return scribe_rpc_measured_decode(f->payload, &m) &&
+           scribe_jobs_measured(&s->jobs, job, -(int)m.error, m.bytes, m.count);
+}
+
 static bool take_removed(struct scribe *s, const struct frame *f)
 {
     struct scribe_rpc_log_removed m;
@@ -188,6 +195,8 @@ static bool take_answer(struct scribe *s, const struct frame *f)
         return take_checkpointed(s, job, f);
     case RPC_NUMBER:
         return take_number(s, job, f);
+    case RPC_MEASURED:
+        return take_measured(s, job, f);
     case RPC_FILES_DONE:
         return take_files(s, job, f);
     case RPC_VERSION_WRITTEN:

@@ -3,8 +3,9 @@
  * scribe - the supervisor's end of objectd-scribe, the process for slow file work.
  *
  * The scribe merges journal segments into checkpoints, builds state dumps, searches and tidies
- * logs and keeps the histories of sources. Jobs run one after the other, in order, but for those on
- * logs, which run in slices between the others and may be overtaken. When it dies it is started
+ * logs, keeps the histories of sources and measures the memory of workers. Jobs run one after the
+ * other, in order, but for those on logs and of measuring, which run in slices between the others
+ * and may be overtaken. When it dies it is started
  * again (with backoff) and every job under way gets its callback with -EPIPE. One that hangs is not
  * killed, for it may be at a large merge; who asked for a document is told so after
  * http.view_timeout. Loop thread only. The
@@ -150,6 +151,15 @@ struct scribe_rpc_tree_found;
 typedef void (*scribe_tree_fn)(void *arg, const struct scribe_rpc_tree_entry *entry);
 void scribe_tree_scan(struct scribe *scribe, const struct scribe_rpc_tree_scan *m, int inotify_fd,
                       scribe_tree_fn found, scribe_number_fn done, void *arg);
+
+/*
+ * How much memory these processes take, at most SCRIBE_MEASURE_MAX: done(arg, err, bytes of each,
+ * 0 for one that is gone). A figure is of whoever had the pid then. Nobody waits for it:
+ * scribe_wait() does not, and the end of the scribe drops it without a call.
+ */
+typedef void (*scribe_measured_fn)(void *arg, int err, const uint64_t *bytes);
+void scribe_measure(struct scribe *scribe, const pid_t *pids, size_t count, scribe_measured_fn done,
+                    void *arg);
 
 /* Forgets every pending job with this arg: its done will not be called. Work in slices stops. */
 void scribe_cancel(struct scribe *scribe, void *arg);

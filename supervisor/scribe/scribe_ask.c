@@ -350,6 +350,25 @@ void scribe_tree_scan(struct scribe *s, const struct scribe_rpc_tree_scan *m, in
         scribe_send(s);
 }
 
+void scribe_measure(struct scribe *s, const pid_t *pids, size_t count, scribe_measured_fn done,
+                    void *arg)
+{
+    struct scribe_job *job = scribe_jobs_add(&s->jobs, count, arg);
+    if (!job) {
+        done(arg, -ENOMEM, NULL);
+        return;
+    }
+    job->measured = done;
+    if (!can_ask(s, job))
+        return;
+    struct scribe_rpc_measure m = {.count = (uint32_t)count};
+    for (size_t i = 0; i < count; i++)
+        m.pids[i] = (uint32_t)pids[i];
+    size_t frame = channel_begin(&s->channel, RPC_MEASURE, job->id);
+    scribe_rpc_measure_encode(&s->channel.out, &m);
+    submit(s, job, frame);
+}
+
 void scribe_cancel(struct scribe *s, void *arg)
 {
     scribe_jobs_cancel(&s->jobs, arg);

@@ -102,6 +102,18 @@ bool scribe_jobs_number(struct scribe_jobs *jobs, struct scribe_job *job, int er
     return true;
 }
 
+bool scribe_jobs_measured(struct scribe_jobs *jobs, struct scribe_job *job, int err,
+                          const uint64_t *bytes, size_t count)
+{
+    if (!job->measured || (!err && count != job->count))
+        return false;
+    DL_DELETE(jobs->list, job);
+    if (!job->is_cancelled)
+        job->measured(job->arg, err, bytes);
+    free(job);
+    return true;
+}
+
 bool scribe_jobs_tree(struct scribe_job *job, const struct scribe_rpc_tree_found *found)
 {
     struct codec_reader r = codec_reader_of(found->entries.data, found->entries.len);
@@ -151,7 +163,7 @@ bool scribe_jobs_awaited(const struct scribe_jobs *jobs)
 {
     const struct scribe_job *job;
     DL_FOREACH (jobs->list, job)
-        if (!job->is_cancelled)
+        if (!job->is_cancelled && !job->measured)
             return true;
     return false;
 }
@@ -187,6 +199,8 @@ void scribe_jobs_settle(struct scribe_jobs *jobs)
             job->version(job->arg, job->err, false, 0);
         if (job->number && !job->is_cancelled)
             job->number(job->arg, job->err, 0);
+        if (job->measured && !job->is_cancelled)
+            job->measured(job->arg, job->err, NULL);
         for (size_t i = 0; job->checkpoint && i < job->count; i++)
             if (!job->answered[i] && !job->is_cancelled)
                 job->checkpoint(job->arg, job->err, i, 0);

@@ -22,9 +22,10 @@ struct scribe_job {
     uint64_t expires_ns;             /* of a document or number: nobody waits longer; 0 never */
     scribe_number_fn number;         /* of a job answered by a number, else NULL */
     scribe_tree_fn tree;             /* of a scan, else NULL */
+    scribe_measured_fn measured;     /* of a measure, else NULL */
     bool is_sliced;                  /* a job on logs or a scan, which can be stopped */
     bool is_stopped;                 /* the scribe was told */
-    size_t count, answered_count;    /* objects of a checkpoint job */
+    size_t count, answered_count;    /* objects of a checkpoint job, processes of a measure */
     struct scribe_job *prev, *next;
     bool answered[]; /* which of them */
 };
@@ -53,6 +54,9 @@ bool scribe_jobs_version(struct scribe_jobs *jobs, struct scribe_job *job, int e
                          uint64_t version);
 /* The answer of a job that is a number. False when the job is none. */
 bool scribe_jobs_number(struct scribe_jobs *jobs, struct scribe_job *job, int err, uint64_t value);
+/* The answer to a measure. False when the job is none, or of so many. */
+bool scribe_jobs_measured(struct scribe_jobs *jobs, struct scribe_job *job, int err,
+                          const uint64_t *bytes, size_t count);
 /* What a scan has found. False when the job is none. */
 bool scribe_jobs_tree(struct scribe_job *job, const struct scribe_rpc_tree_found *found);
 /*

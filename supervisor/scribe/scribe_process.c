@@ -15,6 +15,7 @@
 #include "supervisor/scribe/log_count.h"
 #include "supervisor/scribe/log_keep.h"
 #include "supervisor/scribe/log_query.h"
+#include "supervisor/scribe/measure.h"
 #include "supervisor/scribe/scribe_rpc.h"
 #include "supervisor/scribe/scribe_tasks.h"
 #include "supervisor/scribe/state_dump.h"
@@ -321,6 +322,39 @@ static bool run_tree_scan(struct process *p, struct span payload)
     return true;
 }
 
+static int pid_step(void *work, uint64_t until_ns)
+{
+    (void)until_ns;
+    return measure_step(work);
+}
+
+static void measure_answer(void *arg, uint64_t job, void *work, int err)
+{
+    struct process *p = arg;
+    struct scribe_rpc_measured failed = {.error = (uint32_t)-err};
+    size_t frame = channel_begin(&p->channel, RPC_MEASURED, job);
+    scribe_rpc_measured_encode(&p->channel.out, err ? &failed : measure_found(work));
+    err = channel_end(&p->channel, frame, NULL, 0);
+    if (err)
+        die(EXIT_CODE_ENVIRONMENT, "cannot answer: %s", strerror(-err));
+    send_out(p);
+}
+
+static void pids_free(void *work)
+{
+    measure_free(work);
+}
+
+static bool run_measure(struct process *p, struct span payload)
+{
+    static const struct scribe_task_kind kind = {pid_step, measure_answer, pids_free};
+    struct scribe_rpc_measure m;
+    if (!scribe_rpc_measure_decode(payload, &m))
+        return false;
+    scribe_tasks_add(&p->tasks, p->job, &kind, measure_new(&m));
+    return true;
+}
+
 static bool run_schedules(struct process *p, struct span payload)
 {
     struct scribe_rpc_schedules m;
@@ -388,6 +422,7 @@ static const struct job_kind {
     {RPC_LOG_KEEP, run_log_keep},
     {RPC_LOG_SETUP, run_log_setup},
     {RPC_TREE_SCAN, run_tree_scan},
+    {RPC_MEASURE, run_measure},
     {RPC_SCHEDULES, run_schedules},
 };
 

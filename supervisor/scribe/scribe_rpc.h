@@ -243,6 +243,22 @@ struct scribe_rpc_schedules {
 void scribe_rpc_schedules_encode(struct buf *out, const struct scribe_rpc_schedules *m);
 bool scribe_rpc_schedules_decode(struct span payload, struct scribe_rpc_schedules *m);
 
+enum { SCRIBE_MEASURE_MAX = 8 /* processes at a time */ };
+struct scribe_rpc_measure {
+    uint32_t count;
+    uint32_t pids[SCRIBE_MEASURE_MAX];
+};
+void scribe_rpc_measure_encode(struct buf *out, const struct scribe_rpc_measure *m);
+bool scribe_rpc_measure_decode(struct span payload, struct scribe_rpc_measure *m);
+
+struct scribe_rpc_measured {
+    uint32_t error; /* errno */
+    uint32_t count;
+    uint64_t bytes[SCRIBE_MEASURE_MAX]; /* proportional set sizes; 0: it is gone */
+};
+void scribe_rpc_measured_encode(struct buf *out, const struct scribe_rpc_measured *m);
+bool scribe_rpc_measured_decode(struct span payload, struct scribe_rpc_measured *m);
+
 struct scribe_rpc_number {
     uint32_t error; /* errno */
     uint64_t value;

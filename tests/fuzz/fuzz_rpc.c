@@ -64,6 +64,8 @@ enum { PAYLOAD_MAX = 2 * RPC_INLINE_MAX };
     PAYLOAD(LOG_REMOVED, scribe_rpc_log_removed)         \
     PAYLOAD(TREE_SCAN, scribe_rpc_tree_scan)             \
     PAYLOAD(TREE_FOUND, scribe_rpc_tree_found)           \
+    PAYLOAD(MEASURE, scribe_rpc_measure)                 \
+    PAYLOAD(MEASURED, scribe_rpc_measured)               \
     PAYLOAD(NUMBER, scribe_rpc_number)                   \
     EMPTY(STREAM_PULL)                                   \
     EMPTY(STREAM_CANCEL)                                 \

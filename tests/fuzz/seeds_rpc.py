@@ -209,6 +209,8 @@ PAYLOADS = {
     "LOG_KEEP": [[text(b"a"), u64(10), u64(60)], [text(b""), u64(0), u64(0)]],
     "LOG_REMOVED": [[text(b"a"), u64(1), u64(60)], [text(b""), u64(1), u64(0)]],
     "NUMBER": [[u32(0), u64(9)], [u32(4096), u64(9)]],
+    "MEASURE": [[u32(2), u32(70), u32(71)], [u32(0)], [u32(9), *[u32(70)] * 8]],
+    "MEASURED": [[u32(0), u32(2), u64(0), u64(9)], [u32(4096), u32(0)], [u32(0), u32(9), *[u64(9)] * 8]],
     "TREE_SCAN": [[text(b"/o"), text(b"a/")], [text(b""), text(b"")]],
     "TREE_FOUND": [[u32(2), text(tree_entry() + tree_entry(1, 7, 0, b"a/"))],
                    [u32(2), text(tree_entry(1, 0, 28, b"") + tree_entry(4))],

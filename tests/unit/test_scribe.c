@@ -10,7 +10,7 @@
  * supervisor/versions/version_log.c supervisor/versions/version_store.c
  * supervisor/objects/source.c common/sha256.c supervisor/log/log_line.c
  * supervisor/scribe/log_count.c supervisor/scribe/log_keep.c supervisor/scribe/scribe_tasks.c
- * supervisor/scribe/tree_walk.c
+ * supervisor/scribe/tree_walk.c supervisor/scribe/measure.c supervisor/process/memory.c
  * supervisor/log/log_filter.c supervisor/log/log_level.c supervisor/log/log_files.c
  * supervisor/log/log_event.c supervisor/process/backoff.c supervisor/process/program.c
  * supervisor/signals.c supervisor/loop.c supervisor/state/journal_reader.c
@@ -253,6 +253,46 @@ START_TEST(signals_for_the_group_are_left_to_the_supervisor)
 }
 END_TEST
 
+static void on_measured(void *arg, int err, const uint64_t *bytes)
+{
+    struct answer *a = arg;
+    a->calls++;
+    a->err = err;
+    answered++;
+    for (size_t i = 0; !err && i < 2; i++)
+        a[i].keys = bytes[i];
+}
+
+START_TEST(memory_of_processes)
+{
+    pid_t gone = fork(), pids[] = {getpid(), gone};
+    if (gone == 0)
+        _exit(0);
+    ck_assert_int_eq(waitpid(gone, NULL, 0), gone);
+    scribe_measure(scribe, pids, 2, on_measured, &answers[0]);
+    run_until(1);
+    ck_assert_int_eq(answers[0].err, 0);
+    ck_assert_uint_gt(answers[0].keys, 4096);
+    ck_assert_uint_eq(answers[1].keys, 0);
+    scribe_measure(scribe, pids, 1, on_measured, &answers[2]);
+    run_until(2);
+    ck_assert_uint_gt(answers[2].keys, 4096);
+}
+END_TEST
+
+START_TEST(nobody_waits_for_a_measure)
+{
+    pid_t pid = getpid();
+    ck_assert_int_eq(kill(scribe_pid(scribe), SIGSTOP), 0);
+    scribe_measure(scribe, &pid, 1, on_measured, &answers[0]);
+    ck_assert(scribe_wait(scribe, 60 * NS_PER_S));
+    ck_assert_int_eq(answered, 0);
+    ck_assert_int_eq(kill(scribe_pid(scribe), SIGKILL), 0);
+    run_until(1);
+    ck_assert_int_eq(answers[0].err, -EPIPE);
+}
+END_TEST
+
 START_TEST(cancelled_jobs_are_silent)
 {
     ck_assert_int_eq(kill(scribe_pid(scribe), SIGSTOP), 0);
@@ -392,6 +432,8 @@ int main(int argc, char **argv)
     tcase_add_test(tcase, death_fails_what_is_under_way_and_nothing_else);
     tcase_add_test(tcase, last_answers_of_the_dead_count);
     tcase_add_test(tcase, signals_for_the_group_are_left_to_the_supervisor);
+    tcase_add_test(tcase, memory_of_processes);
+    tcase_add_test(tcase, nobody_waits_for_a_measure);
     tcase_add_test(tcase, cancelled_jobs_are_silent);
     tcase_add_test(tcase, callbacks_may_cancel_and_ask);
     tcase_add_test(tcase, free_lets_it_finish);
