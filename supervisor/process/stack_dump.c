@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "supervisor/crashes/crash_stacks.h"
+#include "supervisor/objects/object.h"
 
 #include <signal.h>
 
@@ -25,6 +26,13 @@ bool stack_dump_is_over(struct worker *w)
         return false;
     }
     worker_read_output(w);
-    return crash_stacks_find(output_tail_text(&w->stderr_tail), w->pid).has_ended ||
-           clock_mono_ns() - w->dumped_ns > PATIENCE_NS;
+    if (crash_stacks_find(output_tail_text(&w->stderr_tail), w->pid).has_ended)
+        return true;
+    if (clock_mono_ns() - w->dumped_ns <= PATIENCE_NS)
+        return false;
+    object_note(w->object, "WARNING",
+                "worker %d was asked for its stacks (SIGUSR2) and was silent: it blocks or ignores "
+                "signals, or the machine is busy",
+                (int)w->pid);
+    return true;
 }

@@ -13,7 +13,8 @@
 
 /*
  * To be called again every STACK_DUMP_TICK_NS until true: it was asked, and has answered or had
- * half a second. One that is stopped is woken first.
+ * half a second; then the object's log says that there are none. One that is stopped is woken
+ * first.
  */
 bool stack_dump_is_over(struct worker *w);
 

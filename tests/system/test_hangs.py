@@ -139,6 +139,8 @@ def test_what_does_not_listen_is_killed(impatient, how):
         assert report["calls"][0]["running_seconds"] >= SHORT
         verify_serves_again(impatient, h)
         assert pid_of(impatient, h) != pid
+        if not KILLED[how]:
+            assert any("was silent" in line["message"] for line in report["log"]), report["log"]
         return report["python_stack"] or "", report["c_stack"] or ""
 
     if KILLED[how]:  # a busy machine may have been too slow to write them within the grace
