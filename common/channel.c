@@ -227,11 +227,12 @@ static ssize_t receive(struct channel *c, int flags)
         return -ENOMEM;
     }
     char control[CMSG_SPACE(sizeof(int) * SEND_FDS_MAX)];
+    size_t fds = c->own_fds_max ? c->own_fds_max : SEND_FDS_MAX;
     struct iovec iov = {c->in.data + c->in.len, c->in.cap - c->in.len};
     struct msghdr msg = {.msg_iov = &iov,
                          .msg_iovlen = 1,
-                         .msg_control = control,
-                         .msg_controllen = sizeof(control)};
+                         .msg_control = control, /* what is beyond it the kernel closes */
+                         .msg_controllen = CMSG_SPACE(sizeof(int) * fds)};
     ssize_t n;
     do
         n = recvmsg(c->fd, &msg, MSG_CMSG_CLOEXEC | flags);
@@ -327,6 +328,14 @@ static int greet(struct channel *c, const struct frame *f, const char **reason)
     return 0;
 }
 
+/* No whole frame is left, but perhaps the beginning of one. */
+static int at_rest(const struct channel *c, size_t left, const char **reason)
+{
+    if (c->own_fds_max && c->in_fd_count > (left ? c->own_fds_max : 0))
+        return protocol_error(reason, "descriptors of no frame");
+    return 0;
+}
+
 int channel_next(struct channel *c, struct frame *f, const char **reason)
 {
     close_frame_fds(c);
@@ -335,7 +344,7 @@ int channel_next(struct channel *c, struct frame *f, const char **reason)
     struct rpc_header h;
     size_t left = c->in.len - c->in_pos;
     if (left < sizeof(h))
-        return 0;
+        return at_rest(c, left, reason);
     memcpy(&h, c->in.data + c->in_pos, sizeof(h));
     int err = check_header(&h, c->peer, c->payload_max, reason);
     if (err)
@@ -343,7 +352,7 @@ int channel_next(struct channel *c, struct frame *f, const char **reason)
     bool is_spilled = h.flags & RPC_FLAG_SPILLED;
     size_t whole = sizeof(h) + (is_spilled ? 0 : h.length);
     if (left < whole)
-        return 0;
+        return at_rest(c, left, reason);
     if (is_spilled)
         err = read_spilled(c, &h, reason);
     if (!err)

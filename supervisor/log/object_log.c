@@ -2,6 +2,7 @@
 #include "supervisor/log/object_log.h"
 
 #include "common/clock.h"
+#include "common/json_scan.h"
 #include "common/tsv.h"
 #include "common/utf8.h"
 #include "supervisor/log/object_log_private.h"
@@ -232,10 +233,12 @@ static void put_message(struct buf *out, const struct line *line, size_t max)
 
 static void put_fields(struct buf *out, struct span fields, size_t max)
 {
-    if (fields.len <= max)
-        put_field(out, fields, max);
-    else
+    if (fields.len > max)
         buf_printf(out, "{\"fields_dropped_bytes\":%zu,\"limit\":\"log.line_max\"}", fields.len);
+    else if (fields.len == 0 || json_scan_object(fields).at)
+        put_field(out, fields, max);
+    else /* a worker may say anything */
+        buf_printf(out, "{\"fields_dropped_bytes\":%zu}", fields.len);
 }
 
 /*

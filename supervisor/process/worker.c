@@ -12,9 +12,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 
-enum { LAST_RECEIVES_MAX = 1024 /* something it left behind may still write to its socket */ };
 #define EXIT_GRACE_NS (5 * NS_PER_S) /* from EXIT to SIGKILL */
 
 static bool has_work(const struct worker *w)
@@ -97,8 +97,11 @@ void worker_kill(struct worker *w, enum worker_blame blame)
  */
 static void receive_rest(struct worker *w)
 {
-    for (int i = 0; i < LAST_RECEIVES_MAX && channel_receive(&w->channel) > 0; i++)
-        worker_handle_frames(w);
+    int queued = 0; /* what it left behind may go on writing to its socket */
+    ioctl(w->channel.fd, FIONREAD, &queued);
+    for (ssize_t n; queued > 0 && (n = channel_receive(&w->channel)) > 0; queued -= (int)n)
+        if (!worker_handle_frames(w))
+            return;
     uint64_t base = w->page->outbox_base;
     uint32_t written = w->page->outbox_written;
     uint64_t arrived = w->channel.received - base;

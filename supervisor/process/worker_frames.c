@@ -60,7 +60,7 @@ static bool on_log(struct worker *w, const struct frame *f, const char **reason)
 {
     struct rpc_log m;
     *reason = "malformed LOG";
-    if (!rpc_log_decode(f->payload, &m))
+    if (!rpc_log_decode(f->payload, &m) || m.level.len == 0)
         return false;
     char request_id[OBJECT_REQUEST_ID_SIZE] = "";
     const struct call *call = call_list_find(&w->inflight, f->id);
@@ -98,7 +98,7 @@ static bool handle_frame(struct worker *w, const struct frame *f, const char **r
     }
 }
 
-void worker_handle_frames(struct worker *w)
+bool worker_handle_frames(struct worker *w)
 {
     struct worker_table *table = w->station->workers;
     struct worker_ref ref = w->ref;
@@ -107,16 +107,17 @@ void worker_handle_frames(struct worker *w)
     int got;
     while ((got = channel_next(&w->channel, &f, &reason)) > 0) {
         if (w->blame == WORKER_BLAME_PROTOCOL)
-            return; /* nothing that it says counts any more */
+            return false; /* nothing that it says counts any more */
         if (!handle_frame(w, &f, &reason)) {
             got = -EPROTO;
             break;
         }
         if (worker_get(table, ref) != w)
-            return;
+            return false;
     }
     if (got < 0 && w->blame != WORKER_BLAME_PROTOCOL)
         worker_blame_protocol(w, got == -EPROTO ? reason : strerror(-got));
+    return got == 0;
 }
 
 /* Its death is reported by the reaper; a draining worker may take its time to it. */

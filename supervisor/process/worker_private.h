@@ -32,8 +32,8 @@ void worker_set_busy(struct worker *w, bool busy);
 int worker_watch_channel(struct worker *w); /* 0 or -errno */
 /* Its socket is of no use any more: a worker without one is killed. */
 void worker_lose_channel(struct worker *w);
-/* Handles every whole frame that was received. */
-void worker_handle_frames(struct worker *w);
+/* Handles every whole frame that was received; false: what follows counts no more, or it is gone. */
+bool worker_handle_frames(struct worker *w);
 void worker_blame_protocol(struct worker *w, const char *reason);
 
 #endif

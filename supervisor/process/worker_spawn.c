@@ -16,7 +16,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { WORKER_PAYLOAD_MAX = 64 * 1024 * 1024 };
+enum {
+    WORKER_PAYLOAD_MAX = 64 * 1024 * 1024,
+    WORKER_FRAME_FDS_MAX = 2, /* of one frame: its payload when spilled, its body */
+};
 
 static void on_load_late(void *arg)
 {
@@ -62,6 +65,7 @@ static int make_channel(struct channel *c, int *child_fd)
     fcntl(sockets[0], F_SETFL, O_NONBLOCK);
     *child_fd = sockets[1];
     channel_init(c, sockets[0], RPC_FROM_SUPERVISOR, RPC_FROM_WORKER, WORKER_PAYLOAD_MAX);
+    c->own_fds_max = WORKER_FRAME_FDS_MAX;
     return 0;
 }
 

@@ -99,21 +99,20 @@ bool stream_chunk(struct worker *w, const struct frame *f, const char **reason)
     struct rpc_stream_chunk m;
     char *bytes;
     *reason = "malformed STREAM_CHUNK";
-    if (!rpc_stream_chunk_decode(f->payload, &m) || !chunk_bytes(w, f, &m, &bytes))
+    if (!rpc_stream_chunk_decode(f->payload, &m))
         return false;
     struct call *call = call_list_find(&w->streams, f->id);
-    if (!call) { /* its client has gone in the meantime */
-        free(bytes);
-        return true;
-    }
+    if (!call)
+        return true; /* its client has gone in the meantime */
+    *reason = "a chunk that nobody asked for";
+    if (!call->pulled)
+        return false;
+    *reason = "a chunk that is not a sealed memfd of its size";
+    if (!chunk_bytes(w, f, &m, &bytes))
+        return false;
     if (!bytes) {
         stream_cut(call);
         return true;
-    }
-    *reason = "a chunk that nobody asked for";
-    if (!call->pulled) {
-        free(bytes);
-        return false;
     }
     call->pulled = false;
     size_t size = m.size ? m.size : m.bytes.len;

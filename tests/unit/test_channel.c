@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* links: common/channel.c common/rpc.c common/file_store.c common/utf8.c common/codec.c common/buf.c common/memfd.c */
+/* links: common/channel.c common/rpc.c common/file_store.c common/utf8.c common/codec.c
+ * common/buf.c common/memfd.c */
 /* Frames over a real socket pair: batches, descriptors, spilled payloads, and what is refused. */
 #include "common/channel.h"
 #include "common/memfd.h"
@@ -192,6 +193,46 @@ START_TEST(an_unsealed_memfd_is_refused)
 }
 END_TEST
 
+/* Queues a frame of 30 bytes with a descriptor that its header does not name. */
+static void put_surplus(void)
+{
+    put_chunk(&worker, 1, "", 0, 0, open("/dev/null", O_RDONLY));
+    worker.out.data[worker.out.len - (16 + 5 + 9) + offsetof(struct rpc_header, fds)] = 0;
+}
+
+START_TEST(descriptors_of_no_frame_are_refused)
+{
+    struct frame f;
+    const char *reason;
+    supervisor.own_fds_max = 2;
+    ck_assert_int_eq(put_chunk(&worker, 1, "", 0, 0, memfd_of("t", "x", 1)), 0);
+    ck_assert_int_eq(next_frame(&f, &reason), 1);
+    ck_assert_int_eq(next_frame(&f, &reason), 0);
+    put_surplus();
+    ck_assert_int_eq(next_frame(&f, &reason), 1);
+    ck_assert_int_eq(next_frame(&f, &reason), -EPROTO);
+    ck_assert_str_eq(reason, "descriptors of no frame");
+}
+END_TEST
+
+START_TEST(more_descriptors_than_a_frame_has_are_refused)
+{
+    struct frame f;
+    const char *reason;
+    supervisor.own_fds_max = 2;
+    put_chunk(&worker, 1, "", 0, 0, open("/dev/null", O_RDONLY));
+    worker.out.len -= 9; /* the rest of it comes later */
+    ck_assert_int_eq(next_frame(&f, &reason), 0);
+    put_surplus();
+    worker.out.len = 1;
+    ck_assert_int_eq(next_frame(&f, &reason), 0);
+    put_surplus();
+    worker.out.len = 1;
+    ck_assert_int_eq(next_frame(&f, &reason), -EPROTO);
+    ck_assert_str_eq(reason, "descriptors of no frame");
+}
+END_TEST
+
 START_TEST(the_first_frame_must_be_our_hello)
 {
     struct frame f;
@@ -261,6 +302,8 @@ int main(void)
     tcase_add_test(tc, a_large_payload_is_spilled);
     tcase_add_loop_test(tc, hostile_headers_are_refused, 0, 9);
     tcase_add_test(tc, an_unsealed_memfd_is_refused);
+    tcase_add_test(tc, descriptors_of_no_frame_are_refused);
+    tcase_add_test(tc, more_descriptors_than_a_frame_has_are_refused);
     tcase_add_test(tc, the_first_frame_must_be_our_hello);
     tcase_add_loop_test(tc, another_version_or_role_is_refused, 0, 2);
     tcase_add_test(tc, a_full_socket_keeps_the_rest);

@@ -249,6 +249,20 @@ START_TEST(too_much_is_cut_between_characters)
 }
 END_TEST
 
+START_TEST(fields_are_an_object_or_left_out)
+{
+    static const char *const others[] = {"{\"a\":", "[1]", "{}{", "\tx"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        char wanted[64];
+        object_log_write(log_a, span_of("INFO"), 0, span_of("m"), span_of(""), 0,
+                         span_of(others[i]));
+        snprintf(wanted, sizeof(wanted), "\tm\t\t\t{\"fields_dropped_bytes\":%zu}|",
+                 strlen(others[i]));
+        ck_assert_ptr_nonnull(strstr(content_of("a"), wanted));
+    }
+}
+END_TEST
+
 START_TEST(many_objects_few_files)
 {
     struct rlimit few = {90, 90}; /* fewer than objects */
@@ -544,6 +558,7 @@ int main(void)
     tcase_add_test(tcase, output_without_end_is_cut);
     tcase_add_test(tcase, other_than_utf8_is_replaced);
     tcase_add_test(tcase, too_much_is_cut_between_characters);
+    tcase_add_test(tcase, fields_are_an_object_or_left_out);
     tcase_add_test(tcase, many_objects_few_files);
     tcase_add_test(tcase, same_object_same_log);
     tcase_add_test(tcase, rotates_at_its_size);
