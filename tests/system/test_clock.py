@@ -323,7 +323,8 @@ def test_a_changed_file_is_not_older_than_its_history(station, clock):
     history = station.data / "versions" / object_id / "metadata.tsv"
     os.utime(history, (time.time() + HOUR,) * 2)
     station.start()
-    wait_until(lambda: station.state(object_id).get("beat", 0) >= 1)
+    wait_until(lambda: station.logged(f"object {object_id} serves version 2"))  # nobody has asked
+    wait_until(lambda: schedules(station, object_id)["beat"]["runs"] >= 1)
 
 
 def test_a_file_that_is_back(station, clock):
