@@ -236,14 +236,35 @@ void cgroup_kill(const struct cgroups *groups, const char *name)
         kill_each(family, name);
 }
 
+/* Then the groups that processes in it made: a container that an object started, for one. */
+static int remove_folder(const char *path)
+{
+    if (rmdir(path) == 0 || errno == ENOENT)
+        return 0;
+    char below[FILE_PATH_SIZE];
+    int err = -errno;
+    DIR *dir = opendir(path);
+    const struct dirent *entry;
+    bool is_less = false;
+    while (dir && (entry = readdir(dir))) {
+        if (entry->d_type != DT_DIR || strspn(entry->d_name, ".") == strlen(entry->d_name))
+            continue;
+        int len = snprintf(below, sizeof(below), "%s/%s", path, entry->d_name);
+        is_less |= len > 0 && (size_t)len < sizeof(below) && remove_folder(below) == 0;
+    }
+    if (dir)
+        closedir(dir);
+    return is_less && rmdir(path) == 0 ? 0 : err;
+}
+
 int cgroup_remove(const struct cgroups *groups, const char *name)
 {
     char path[FILE_PATH_SIZE];
     int err = 0;
     for (size_t i = 0; i < groups->count; i++) {
         path_of(&groups->roots[i], name, "", path);
-        if (rmdir(path) < 0 && errno != ENOENT)
-            err = -errno;
+        int failed = remove_folder(path);
+        err = failed ? failed : err;
     }
     return err;
 }

@@ -69,7 +69,7 @@ uint64_t cgroup_oom_kills(const struct cgroups *groups, const char *name);
  * may, though no more than once: call again until cgroup_remove() succeeds.
  */
 void cgroup_kill(const struct cgroups *groups, const char *name);
-/* -EBUSY while something in it still lives; fine when it is not there. */
+/* With the groups below. -EBUSY while something in it still lives; fine when it is not there. */
 int cgroup_remove(const struct cgroups *groups, const char *name);
 /* fn(arg, name) for each group of any root whose name begins so; may come twice for a name. */
 void cgroup_each(const struct cgroups *groups, const char *prefix,

@@ -262,6 +262,12 @@ START_TEST(makes_and_removes)
     file("b1-2/x", "");
     ck_assert_int_lt(cgroup_remove(&groups, "b1-2"), 0);
     ck_assert_int_eq(cgroup_remove(&groups, "b9-9"), 0); /* it is not there */
+    folder("b1-3");
+    folder("b1-3/inner");
+    folder("b1-3/inner/most");
+    folder("b1-3/other");
+    ck_assert_int_eq(cgroup_remove(&groups, "b1-3"), 0);
+    ck_assert_int_lt(access(at("b1-3"), F_OK), 0);
 }
 END_TEST
 
