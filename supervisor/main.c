@@ -283,6 +283,8 @@ static int run_station(const struct options *options)
 int main(int argc, char **argv)
 {
     struct options options;
+    if (argc > 0) /* scribe and sweeper were started as /proc/self/exe, and would be "exe" */
+        prctl(PR_SET_NAME, basename(argv[0]));
     if (argc > 0 && strcmp(basename(argv[0]), SCRIBE_PROGRAM_NAME) == 0)
         return scribe_main(argc, argv);
     if (argc > 0 && strcmp(basename(argv[0]), SWEEPER_PROGRAM_NAME) == 0)
