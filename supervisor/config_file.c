@@ -6,10 +6,12 @@
 
 #include <confuse.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { SECTIONS_MAX = 16, VALUES_MAX = CONFIG_HOSTS_MAX + 1, FILE_SIZE_MAX = 1024 * 1024 };
 
@@ -157,20 +159,31 @@ static int read_text(FILE *file, struct buf *text)
     return buf_ok(text) ? 0 : -ENOMEM;
 }
 
+/* 0 or -errno; -EISDIR for whatever else is no regular file. */
+static int open_regular(const char *path, FILE **file)
+{
+    struct stat st;
+    /* O_NONBLOCK: a FIFO must not hold a station that reads its configuration again. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+    int err = fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EISDIR;
+    *file = err ? NULL : fdopen(fd, "r");
+    if (*file)
+        return 0;
+    close(fd);
+    return err ? err : -ENOMEM;
+}
+
 /* libconfuse's scanner ends the process on a read error, so it is given text, not a file. */
 static int read_file(const char *path, struct buf *text, char *error, size_t error_size)
 {
-    struct stat st;
-    int err = 0;
-    FILE *file = fopen(path, "re");
-    if (!file || fstat(fileno(file), &st) < 0)
-        err = -errno;
-    else if (!S_ISREG(st.st_mode))
-        err = -EISDIR;
-    else
+    FILE *file = NULL;
+    int err = open_regular(path, &file);
+    if (!err) {
         err = read_text(file, text);
-    if (file)
         fclose(file);
+    }
     if (err == -EISDIR)
         snprintf(error, error_size, "%s: not a regular file", path);
     else if (err == -EILSEQ)

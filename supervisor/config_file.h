@@ -2,7 +2,7 @@
 /*
  * config_file - the configuration file, read with libconfuse.
  *
- * Values already in the struct are replaced by those of the file. Supervisor, start-up only; one
+ * Values already in the struct are replaced by those of the file. Supervisor, loop thread; one
  * file at a time (libconfuse's callbacks carry no argument).
  */
 #ifndef SUPERVISOR_CONFIG_FILE_H

@@ -163,6 +163,11 @@ START_TEST(file_that_cannot_be_read_is_an_error)
     options.config_file = "/tmp";
     ck_assert_int_lt(config_load(&config, &options, error, sizeof(error)), 0);
     ck_assert_ptr_nonnull(strstr(error, "not a regular file"));
+    ck_assert_int_eq(mkfifo(file, 0600), 0);
+    options.config_file = file;
+    ck_assert_int_lt(config_load(&config, &options, error, sizeof(error)), 0); /* at once */
+    ck_assert_int_eq(unlink(file), 0);
+    ck_assert_ptr_nonnull(strstr(error, "not a regular file"));
     options.config_file = NULL;
     setenv("OBJECTD_CONFIG", "/nonexistent/other.conf", 1);
     ck_assert_int_lt(config_load(&config, &options, error, sizeof(error)), 0);
