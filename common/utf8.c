@@ -43,6 +43,14 @@ bool utf8_valid(const char *text, size_t len)
     return true;
 }
 
+size_t utf8_cut(const char *text, size_t len, size_t max)
+{
+    size_t cut = len < max ? len : max;
+    while (cut > 0 && cut < len && continuation((unsigned char)text[cut]))
+        cut--;
+    return cut;
+}
+
 size_t utf8_put(char to[4], uint32_t character)
 {
     static const unsigned char first[] = {0, 0, 0xc0, 0xe0, 0xf0};

@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 
 enum { ACCEPTS_PER_ROUND = 64 };
+#define PAUSE_NS     (100 * NS_PER_MS)
+#define SAY_AGAIN_NS (60 * NS_PER_S)
 
 struct listeners_item {
     struct listeners_item *next;
@@ -40,9 +42,13 @@ static void on_pause_over(void *arg)
 
 static void pause_accepting(struct listeners *set)
 {
-    log_warn("cannot accept connections: %m");
+    uint64_t now = loop_now(set->loop);
+    if (!set->said_ns || now - set->said_ns > SAY_AGAIN_NS) {
+        log_warn("cannot accept connections: %m");
+        set->said_ns = now;
+    }
     accept_from_all(set, 0);
-    loop_timer_set(set->loop, &set->pause, 100 * NS_PER_MS, on_pause_over, set);
+    loop_timer_set(set->loop, &set->pause, PAUSE_NS, on_pause_over, set);
 }
 
 static void on_accept(void *arg, uint32_t events)

@@ -18,6 +18,7 @@ struct listeners {
     struct loop *loop;
     struct listeners_item *first;
     struct loop_timer pause; /* descriptors are short */
+    uint64_t said_ns;        /* when that was logged last; 0: never */
 };
 
 /*

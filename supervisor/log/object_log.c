@@ -196,18 +196,10 @@ static void mark_dirty(struct object_log *log)
         loop_timer_set(logs->loop, &logs->flush, FLUSH_NS, on_flush, logs);
 }
 
-static size_t cut_between_characters(struct span text, size_t max)
-{
-    size_t len = text.len < max ? text.len : max;
-    while (len > 0 && len < text.len && ((unsigned char)text.data[len] & 0xc0) == 0x80)
-        len--;
-    return len;
-}
-
 /* One escaped column of at most `max` bytes, made UTF-8. Returns how many bytes were left out. */
 static size_t put_field(struct buf *out, struct span text, size_t max)
 {
-    size_t len = cut_between_characters(text, max);
+    size_t len = utf8_cut(text.data, text.len, max);
     if (utf8_valid(text.data, len)) {
         tsv_put(out, text.data, len);
         return text.len - len;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/utf8.h"
 #include "supervisor/log/object_log.h"
 #include "supervisor/objects/imports.h"
 #include "supervisor/objects/object.h"
@@ -10,6 +11,9 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
+
+/* Bytes of why an object does not load. */
+enum { LOAD_ERROR_MAX = 4 * 1024, LOAD_TRACEBACK_MAX = 64 * 1024 };
 
 void worker_blame_protocol(struct worker *w, const char *reason)
 {
@@ -32,12 +36,20 @@ static bool on_ready(struct worker *w, const struct frame *f, const char **reaso
     return true;
 }
 
+/* An exception may hold anything, and people read it in many places. */
+static void shorten(struct span *text, size_t max)
+{
+    text->len = utf8_cut(text->data, text->len, max);
+}
+
 static bool on_load_failed(struct worker *w, const struct frame *f, const char **reason)
 {
     struct rpc_load_failed m;
     *reason = "malformed LOAD_FAILED";
     if (!rpc_load_failed_decode(f->payload, &m))
         return false;
+    shorten(&m.error, LOAD_ERROR_MAX);
+    shorten(&m.traceback, LOAD_TRACEBACK_MAX);
     if (worker_event(w, WORKER_EV_LOAD_FAILED) == WORKER_DO_REPORT)
         w->station->workers->hooks.load_failed(w, &m);
     return true;

@@ -133,6 +133,16 @@ async def migrate_state(old_version, _state, _files, _runtime):
     assert station.get("/objects/o?file=a.txt").body == b"moved"
 
 
+def test_a_long_error_is_cut(station):
+    """An exception may hold anything; what people are shown of it is not endless."""
+    station.allow("does not load")
+    station.deploy("long.py", "raise ValueError('\\u00e9' * 2_000_000)\n")
+    reply = station.get("/objects/long")
+    assert reply.status == 500 and "ValueError: \u00e9\u00e9" in reply.json()["error"], reply
+    assert len(reply.body) < 400_000 and "\ufffd" not in reply.text
+    assert all(len(line["message"]) < 10_000 for line in station.logs())
+
+
 @pytest.mark.parametrize("code, why", [
     ("def migrate_state(v):\n    _state.set('n', 0)\n    raise KeyError('old')", r"raised KeyError: 'old'"),
     ("def migrate_state(v):\n    _state.set('n', 0)\n    import os; os._exit(4)",
