@@ -76,7 +76,6 @@ static void serve(struct object *o)
     o->worker = o->candidate;
     o->candidate = (struct worker_ref){0};
     o->frozen = false;
-    o->used_ns = loop_now(station->loop);
     imports_settle(o, o->worker.generation);
     bool is_new = deploy_source(o) != NULL;
     loading_accept(o, is_new ? o->history.accepted : o->loading_version);
@@ -99,6 +98,7 @@ static void serve(struct object *o)
 static void serve_first(struct object *o)
 {
     lifecycle_passed(o, "handed");
+    o->used_ns = loop_now(o->station->loop); /* to be replaced is not to be used */
     serve(o);
 }
 
