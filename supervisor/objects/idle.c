@@ -31,6 +31,7 @@ static void sweep_worker(struct worker *w, void *arg)
 {
     struct station *station = arg;
     struct object *o = w->object;
+    memory_kills_look(w);
     throttle_look(w);
     if (!is_owner(w) || loop_now(station->loop) - o->used_ns < o->endpoint.idle_timeout_ns ||
         !is_idle(o))

@@ -399,7 +399,7 @@ static bool carry_on(struct object *o, const struct worker *dead)
 {
     if (o->phase != OBJECT_SERVING && o->phase != OBJECT_DEPLOYING)
         return false;
-    if (!replicas_promote(o, clock_mono_ns() - dead->born_ns))
+    if (!replicas_promote(o, dead))
         return false;
     if (o->frozen && replicas_worker(o, 0)->inflight.count == 0)
         lifecycle_event(o, OBJECT_EV_DRAINED);

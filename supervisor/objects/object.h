@@ -106,6 +106,7 @@ struct object {
     uint64_t used_ns;                /* monotonic, last dispatch */
 
     uint64_t turns, errors, crashes, restarts;
+    uint64_t memory_kills; /* process/memory_kills.h */
     UT_hash_handle hh;
 };
 

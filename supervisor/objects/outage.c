@@ -13,12 +13,17 @@ static void begin(struct outage *outage, const char *reason, const char *crash_i
     snprintf(outage->crash_id, sizeof(outage->crash_id), "%s", crash_id);
 }
 
+void outage_count(struct outage *outage, uint64_t lived_ns, bool by_memory)
+{
+    bool is_first = lived_ns >= BACKOFF_STABLE_NS;
+    outage->memory_deaths = by_memory ? 1 + (is_first ? 0 : outage->memory_deaths) : 0;
+}
+
 void outage_died(struct outage *outage, uint64_t lived_ns, bool by_memory, const char *reason,
                  const char *crash_id)
 {
     backoff_died(&outage->backoff, clock_mono_ns(), lived_ns);
-    bool is_first = outage->backoff.failures == 1;
-    outage->memory_deaths = by_memory ? 1 + (is_first ? 0 : outage->memory_deaths) : 0;
+    outage_count(outage, lived_ns, by_memory);
     begin(outage, reason, crash_id);
 }
 

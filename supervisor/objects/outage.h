@@ -37,6 +37,11 @@ struct outage {
  */
 void outage_died(struct outage *outage, uint64_t lived_ns, bool by_memory, const char *reason,
                  const char *crash_id);
+/*
+ * A worker died after a life of lived_ns, of its limit of memory or not, and others serve: no
+ * outage.
+ */
+void outage_count(struct outage *outage, uint64_t lived_ns, bool by_memory);
 /* No worker could be started, or it ended before it served. */
 void outage_failed(struct outage *outage, const char *reason, const char *crash_id);
 /* Nanoseconds until the next attempt, which is noted. */

@@ -240,7 +240,17 @@ static void send_promote(struct worker *w)
     worker_touch(w);
 }
 
-bool replicas_promote(struct object *o, uint64_t lived_ns)
+/* It is replaced after a while. */
+static void count_death(const struct worker *w)
+{
+    struct object *o = w->object;
+    uint64_t now_ns = clock_mono_ns(), lived_ns = now_ns - w->born_ns;
+    backoff_died(&o->replicas.backoff, now_ns, lived_ns);
+    outage_count(o->outage, lived_ns, w->blame == WORKER_BLAME_MEMORY);
+    start_later(o);
+}
+
+bool replicas_promote(struct object *o, const struct worker *dead)
 {
     struct worker *best = NULL;
     for (size_t i = 1; i <= o->replicas.count; i++) {
@@ -254,8 +264,7 @@ bool replicas_promote(struct object *o, uint64_t lived_ns)
     best->is_replica = false;
     o->worker = best->ref;
     send_promote(best);
-    backoff_died(&o->replicas.backoff, clock_mono_ns(), lived_ns);
-    start_later(o);
+    count_death(dead);
     return true;
 }
 
@@ -273,8 +282,6 @@ void replicas_dead(struct worker *w)
 {
     struct object *o = w->object;
     take_out(o, w);
-    uint64_t now_ns = clock_mono_ns();
-    backoff_died(&o->replicas.backoff, now_ns, now_ns - w->born_ns);
-    start_later(o);
+    count_death(w);
     turn_dispatch(o->station->turns, o);
 }

@@ -43,8 +43,8 @@ struct worker *replicas_worker(const struct object *o, size_t i);
 void replicas_update(struct object *o, const struct rpc_update *update);
 /* Has it writes to apply for longer than a turn should wait? Then it gets no turn. */
 bool replicas_is_behind(const struct worker *w);
-/* The owner died after that life: another takes its place. False when none can. */
-bool replicas_promote(struct object *o, uint64_t lived_ns);
+/* The owner died: another takes its place. False when none can. */
+bool replicas_promote(struct object *o, const struct worker *dead);
 
 /* From lifecycle. */
 void replicas_load_failed(struct worker *w, const struct rpc_load_failed *why);

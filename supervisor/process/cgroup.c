@@ -177,34 +177,44 @@ int cgroup_limit_cpu(const struct cgroups *groups, const char *name, uint64_t pe
     return put(root, name, version_of(root)->cpu, percent ? text : version_of(root)->no_limit);
 }
 
-int cgroup_refused_open(const struct cgroups *groups, const char *name)
+static int open_counts(const struct cgroups *groups, const char *name, enum cgroup_part part)
 {
-    const struct cgroup_root *root = cgroup_root_of(groups, CGROUP_PROCESSES);
+    const struct cgroup_root *root = cgroup_root_of(groups, part);
     char path[FILE_PATH_SIZE];
     if (!root)
         return -ENOENT;
-    path_of(root, name, "pids.events", path);
+    path_of(root, name, part == CGROUP_MEMORY ? version_of(root)->oom_events : "pids.events", path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
 
-uint64_t cgroup_refused(int fd)
+static uint64_t count_of(int fd, const char *key)
 {
-    unsigned long long count;
-    char text[128];
+    char text[256];
     ssize_t len = pread(fd, text, sizeof(text) - 1, 0);
     text[len > 0 ? len : 0] = '\0';
-    return sscanf(text, "max %llu", &count) == 1 ? count : 0;
+    const char *count = strstr(text, key);
+    return count ? strtoull(count + strlen(key), NULL, 10) : 0;
 }
 
-uint64_t cgroup_oom_kills(const struct cgroups *groups, const char *name)
+int cgroup_refused_open(const struct cgroups *groups, const char *name)
 {
-    const struct cgroup_root *root = cgroup_root_of(groups, CGROUP_MEMORY);
-    char text[TEXT_SIZE];
-    if (!root || !get(root, name, version_of(root)->oom_events, text))
-        return 0;
-    const char *count = strstr(text, "oom_kill ");
-    return count ? strtoull(count + strlen("oom_kill "), NULL, 10) : 0;
+    return open_counts(groups, name, CGROUP_PROCESSES);
+}
+
+uint64_t cgroup_refused(int fd)
+{
+    return count_of(fd, "max ");
+}
+
+int cgroup_oom_kills_open(const struct cgroups *groups, const char *name)
+{
+    return open_counts(groups, name, CGROUP_MEMORY);
+}
+
+uint64_t cgroup_oom_kills(int fd)
+{
+    return count_of(fd, "oom_kill ");
 }
 
 /* --- the end --- */

@@ -62,8 +62,10 @@ int cgroup_limit_cpu(const struct cgroups *groups, const char *name, uint64_t pe
 int cgroup_refused_open(const struct cgroups *groups, const char *name);
 /* Processes and threads that were refused because of its limit; 0 when that is not known. */
 uint64_t cgroup_refused(int fd);
+/* To be read with cgroup_oom_kills() and closed; -errno. */
+int cgroup_oom_kills_open(const struct cgroups *groups, const char *name);
 /* Processes that were killed in it because memory.limit was used up; 0 when that is not known. */
-uint64_t cgroup_oom_kills(const struct cgroups *groups, const char *name);
+uint64_t cgroup_oom_kills(int fd);
 /*
  * SIGKILL to whatever is in it. With v2 nothing escapes; with v1 what is being forked meanwhile
  * may, though no more than once: call again until cgroup_remove() succeeds.

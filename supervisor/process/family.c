@@ -180,6 +180,8 @@ static bool make_group(struct worker *w, const char *name)
         w->family.has_group = true;
         err = limits_set_group(w);
     }
+    if (!err)
+        memory_kills_born(w);
     if (!err || groups->count == 0)
         return !err;
     log_warn("no control group for a worker of %s: %s", w->object->id, strerror(-err));
@@ -220,11 +222,10 @@ void family_kill(struct worker *w)
 void family_bury(struct worker *w, int wait_status)
 {
     const struct families *f = w->station->families;
-    char name[CGROUP_NAME_SIZE];
-    sweeper_group_name(name, w->station->boot, w->ref.generation);
-    if (w->family.has_group && w->blame == WORKER_BLAME_NONE && WIFSIGNALED(wait_status) &&
-        WTERMSIG(wait_status) == SIGKILL && cgroup_oom_kills(&f->groups, name) > 0)
+    if (w->blame == WORKER_BLAME_NONE && WIFSIGNALED(wait_status) &&
+        WTERMSIG(wait_status) == SIGKILL && memory_kills_last(w))
         w->blame = WORKER_BLAME_MEMORY;
+    memory_kills_end(w);
     if (f->sweeper && (w->family.has_group || w->pid))
         sweeper_bury(f->sweeper, w->ref.generation);
 }

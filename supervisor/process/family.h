@@ -11,6 +11,7 @@
 
 #include "supervisor/objects/endpoint.h"
 #include "supervisor/process/cgroup.h"
+#include "supervisor/process/memory_kills.h"
 #include "supervisor/process/throttle.h"
 
 #include <sys/types.h>
@@ -26,6 +27,7 @@ struct family {
     struct endpoint_limits born_with; /* until it has said its own */
     struct endpoint_limits limits;    /* in force */
     struct throttle throttle;         /* less of the processors, for a while */
+    struct memory_kills kills;        /* of what it has started */
 };
 
 /*

@@ -63,6 +63,10 @@ static void say_begin(const struct worker *w)
         snprintf(why, sizeof(why), "it goes on printing beyond log.object_lines_per_s = %llu",
                  (unsigned long long)w->station->config.object_lines_per_s);
         break;
+    case THROTTLE_KILLED:
+        snprintf(why, sizeof(why), "its processes go on being killed: limits.memory_mb = %u",
+                 w->family.limits.memory_mb);
+        break;
     default: /* its limits are not declared yet */
         snprintf(why, sizeof(why), "it runs out of memory again and again (limits.memory_mb)");
     }
@@ -132,7 +136,8 @@ void throttle_look(struct worker *w)
         .percent = w->station->config.throttled_cpu,
         .counts = {[THROTTLE_PROCESSES] = refused(w),
                    [THROTTLE_OUTPUT] = t->dropped,
-                   [THROTTLE_MEMORY] = t->deaths},
+                   [THROTTLE_MEMORY] = t->deaths,
+                   [THROTTLE_KILLED] = w->family.kills.counted},
     };
     switch (throttle_rule_step(&t->rule, &seen)) {
     case THROTTLE_KEEP:

@@ -7,11 +7,13 @@
 static const struct {
     const char *name;
     uint64_t enough; /* in one window */
+    uint64_t calm_ns;
 } reasons[THROTTLE_REASONS] = {
-    [THROTTLE_NONE] = {"", UINT64_MAX},
-    [THROTTLE_PROCESSES] = {"processes", THROTTLE_REFUSALS},
-    [THROTTLE_OUTPUT] = {"output", THROTTLE_DROPS},
-    [THROTTLE_MEMORY] = {"memory", THROTTLE_DEATHS},
+    [THROTTLE_NONE] = {"", UINT64_MAX, 0},
+    [THROTTLE_PROCESSES] = {"processes", THROTTLE_REFUSALS, THROTTLE_CALM_NS},
+    [THROTTLE_OUTPUT] = {"output", THROTTLE_DROPS, THROTTLE_CALM_NS},
+    [THROTTLE_MEMORY] = {"memory", THROTTLE_DEATHS, THROTTLE_CALM_NS},
+    [THROTTLE_KILLED] = {"memory", THROTTLE_KILLS, THROTTLE_KILLS_CALM_NS},
 };
 
 const char *throttle_reason_name(enum throttle_reason reason)
@@ -53,7 +55,7 @@ enum throttle_step throttle_rule_step(struct throttle_rule *rule, const struct t
     if (take_counts(rule, seen))
         rule->trouble_ns = seen->now_ns;
     if (rule->reason) {
-        if (seen->percent && seen->now_ns - rule->trouble_ns < THROTTLE_CALM_NS)
+        if (seen->percent && seen->now_ns - rule->trouble_ns < reasons[rule->reason].calm_ns)
             return THROTTLE_KEEP;
         rule->reason = THROTTLE_NONE;
         return THROTTLE_END;

@@ -4,22 +4,25 @@
  * counted and of now.
  *
  * One that runs into a limit a few times does no harm. One that within a second has so many
- * processes refused, or lines dropped, that it can only be a loop without end begins; so does a
- * worker whose object died of its memory before and before that. It ends when for THROTTLE_CALM_NS
- * nothing was refused or dropped, or throttling is switched off.
+ * processes refused or killed by its limit of memory, or lines dropped, that it can only be a loop
+ * without end begins; so does a worker whose object died of its memory before and before that. It
+ * ends when for THROTTLE_CALM_NS (THROTTLE_KILLS_CALM_NS) nothing of all that was counted, or
+ * throttling is switched off.
  */
 #ifndef SUPERVISOR_PROCESS_THROTTLE_RULE_H
 #define SUPERVISOR_PROCESS_THROTTLE_RULE_H
 
 #include <stdint.h>
 
-#define THROTTLE_CALM_NS   2000000000ull
-#define THROTTLE_WINDOW_NS 1000000000ull /* in which so many have to be met: */
+#define THROTTLE_CALM_NS       2000000000ull
+#define THROTTLE_KILLS_CALM_NS 10000000000ull /* a throttled one fills its memory slowly */
+#define THROTTLE_WINDOW_NS     1000000000ull  /* in which so many have to be met: */
 
 enum {
     THROTTLE_REFUSALS = 100, /* of processes */
     THROTTLE_DROPS = 10000,  /* of lines of output */
     THROTTLE_DEATHS = 2,     /* in a row, of the object, by memory */
+    THROTTLE_KILLS = 3,      /* of its processes, by memory */
 };
 
 enum throttle_reason {
@@ -27,6 +30,7 @@ enum throttle_reason {
     THROTTLE_PROCESSES,
     THROTTLE_OUTPUT,
     THROTTLE_MEMORY,
+    THROTTLE_KILLED, /* what it has started, by memory */
     THROTTLE_REASONS,
 };
 
@@ -52,7 +56,7 @@ struct throttle_rule {
 
 /* What follows from this look; the rule takes it as done. */
 enum throttle_step throttle_rule_step(struct throttle_rule *rule, const struct throttle_seen *seen);
-/* "processes", "output", "memory"; "" of NONE. */
+/* "processes", "output", "memory" of both of its reasons; "" of NONE. */
 const char *throttle_reason_name(enum throttle_reason reason);
 
 #endif

@@ -210,6 +210,7 @@ struct worker *worker_slot_take(struct worker_table *table)
     w->ref = (struct worker_ref){(uint32_t)slot, ++table->last_generation};
     w->channel.fd = w->answers.fd = w->output_fd[0] = w->output_fd[1] = -1;
     throttle_init(&w->family.throttle);
+    memory_kills_init(&w->family.kills);
     w->born_ns = clock_mono_ns();
     w->concurrent = 1;
     return w;
@@ -225,6 +226,7 @@ void worker_slot_free(struct worker *w)
     forget_pid(w);
     loop_timer_cancel(&w->timer);
     throttle_end(w);
+    memory_kills_end(w);
     loop_unwatch(w->channel_source);
     loop_unwatch(w->answers_source);
     worker_output_close(w);

@@ -26,13 +26,13 @@ static json_t *throttled_json(const struct worker *w)
 static json_t *worker_json(const struct object *o)
 {
     struct worker *w = worker_get(o->station->workers, o->worker);
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "state",
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "state",
                      w ? worker_state_name(w->state) : "none", "phase", object_phase_name(o->phase),
                      "pid", (json_int_t)(w ? w->pid : 0), "generation",
                      (json_int_t)(w ? w->ref.generation : 0), "restarts", (json_int_t)o->restarts,
                      "turns", (json_int_t)o->turns, "errors", (json_int_t)o->errors, "rss_bytes",
-                     (json_int_t)(w ? memory_rss_bytes(w->pid) : 0), "throttled",
-                     throttled_json(w));
+                     (json_int_t)(w ? memory_rss_bytes(w->pid) : 0), "memory_kills",
+                     (json_int_t)o->memory_kills, "throttled", throttled_json(w));
 }
 
 /* Each worker that serves: the owner first. */

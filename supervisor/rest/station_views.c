@@ -216,6 +216,7 @@ void view_metrics(struct station *station, struct exchange *x)
                    probation_rollbacks());
     crashes_metrics(station->crashes, &text);
     throttle_metrics(&text);
+    memory_kills_metrics(&text);
     log_metrics(station->logs, &text);
     slots_metrics(station->slots, &text);
     turn_metrics(station->turns, &text);

@@ -7,6 +7,7 @@ Bombs are run only where the station says that a group holds them.
 import contextlib
 import glob
 import os
+import re
 import signal
 import threading
 import time
@@ -190,6 +191,17 @@ def second_death_throttles(station):
     station.deploy("hoard.py", MEMORY + "# another\n")
     wait_until(lambda: station.get("/objects/hoard").json() != worker)
     assert station.metric("objectd_throttles_total") == 1
+
+
+def test_deaths_of_replicas_count_too(station):
+    need_groups(station, "memory", "throttle")
+    station.allow("hoard is throttled to 10 % .* runs out of memory again and again")
+    station.deploy("hoard.py", MEMORY.replace('{"limits"', '{"stateless": True, "workers": 2, "limits"'))
+    station.get("/objects/hoard")
+    for _ in range(2):
+        wait_until(lambda: len(metadata(station, "hoard")["worker"]["all"]) == 2)
+        assert station.post("/objects/hoard").json()["limit"] == "memory_mb"
+    wait_until(lambda: station.metric("objectd_throttles_total") == 1)
 
 
 @pytest.mark.skipif(SANITIZED, reason="ASan ends a process that gets no memory")
@@ -420,6 +432,46 @@ def test_what_a_turn_left_behind_is_throttled(station):
     station.deploy("forks.py", FORKS)
     assert station.request("PUT", "/objects/forks", {}).status == 204
     wait_until(lambda: throttled(station) == {"forks": "processes"})
+
+
+# Processes that fill the memory until one of them is killed, sooner than the worker.
+FILLS = f"""
+__endpoint__ = {{"limits": {{"memory_mb": {MEMORY_MB}}}, "timeout": 600}}
+import os
+def fill():
+    return os.posix_spawn("/bin/sh", ["sh", "-c", "echo 1000 >/proc/self/oom_score_adj;"
+                                                  "exec /usr/bin/tail /dev/zero"], {{}})
+def GET(request):
+    pids = {{fill() for _ in range(8)}}
+    while not os.path.exists(request["until"]):
+        pids.remove(os.wait()[0])
+        pids.add(fill())
+    for pid in pids:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+"""
+
+
+def test_processes_that_die_of_memory(station):
+    """They are counted and told, the worker lives; who goes on with it is throttled."""
+    need_groups(station, "memory", "throttle", "family")
+    if not Path("/sys/fs/cgroup/memory").is_dir():
+        pytest.skip("the kernel ends a group of v2 as a whole")
+    station.allow("fills is throttled to 10 % .* its processes go on being killed")
+    station.deploy("fills.py", FILLS)
+    end = station.folder / "end"
+    call = threading.Thread(target=station.get, args=(f"/objects/fills?until={end}",),
+                            kwargs={"timeout": 100})
+    call.start()
+    wait_until(lambda: throttled(station) == {"fills": "memory"})
+    end.touch()
+    call.join()
+    worker = metadata(station, "fills")["worker"]
+    assert worker["memory_kills"] >= 3 and worker["restarts"] == 0
+    assert station.metric("objectd_memory_kills_total") >= 3
+    told = [e["message"] for e in station.get("/objects/fills?logs=true").json()["logs"]]
+    assert any(re.fullmatch(rf"\d+ of its processes (was|were) killed: limits.memory_mb = {MEMORY_MB}",
+                            message) for message in told), told
 
 
 # --- what a worker leaves behind ---

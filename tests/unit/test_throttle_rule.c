@@ -20,12 +20,14 @@ struct look {
     enum throttle_step step;
     enum throttle_reason reason; /* then */
     uint64_t percent;            /* 0: 10 */
+    uint64_t killed;
 };
 
-#define OFF           UINT64_MAX
-#define KEEP(reason)  THROTTLE_KEEP, THROTTLE_##reason, 0
-#define BEGIN(reason) THROTTLE_BEGIN, THROTTLE_##reason, 0
-#define END           THROTTLE_END, THROTTLE_NONE, 0
+#define OFF                         UINT64_MAX
+#define KEEP(reason)                THROTTLE_KEEP, THROTTLE_##reason, 0, 0
+#define BEGIN(reason)               THROTTLE_BEGIN, THROTTLE_##reason, 0, 0
+#define KILLED(step, reason, count) THROTTLE_##step, THROTTLE_##reason, 0, count
+#define END                         THROTTLE_END, THROTTLE_NONE, 0, 0
 
 static const struct {
     const char *name;
@@ -55,6 +57,13 @@ static const struct {
       {CALM + 1, 0, 0, 2, END},
       {CALM + 2, 0, 0, 2, KEEP(NONE)},
       {CALM + 2 * S, 0, 0, 2, KEEP(NONE)}}},
+    {"processes killed by memory", {{1, 0, 0, 0, KILLED(BEGIN, KILLED, THROTTLE_KILLS)}}},
+    {"one less, and they are no deaths", {{1, 0, 0, 1, KILLED(KEEP, NONE, THROTTLE_KILLS - 1)}}},
+    {"to be killed takes longer when throttled",
+     {{1, 0, 0, 0, KILLED(BEGIN, KILLED, THROTTLE_KILLS)},
+      {CALM + 1, 0, 0, 0, KILLED(KEEP, KILLED, THROTTLE_KILLS)},
+      {THROTTLE_KILLS_CALM_NS, 0, 0, 0, KILLED(KEEP, KILLED, THROTTLE_KILLS)},
+      {THROTTLE_KILLS_CALM_NS + 1, 0, 0, 0, KILLED(END, NONE, THROTTLE_KILLS)}}},
     {"it lasts until it was calm for long enough",
      {{1, ALL, 0, 0, BEGIN(PROCESSES)},
       {S, ALL + 1, 0, 0, KEEP(PROCESSES)},
@@ -70,9 +79,10 @@ static const struct {
       {1 + CALM, ALL, 0, 0, END},
       {2 + CALM, 2 * ALL - 1, 0, 0, KEEP(NONE)},
       {3 + CALM, 2 * ALL, 0, 0, BEGIN(PROCESSES)}}},
-    {"switched off it never begins", {{1, 9 * ALL, LINES, 9, THROTTLE_KEEP, THROTTLE_NONE, OFF}}},
+    {"switched off it never begins",
+     {{1, 9 * ALL, LINES, 9, THROTTLE_KEEP, THROTTLE_NONE, OFF, 0}}},
     {"switched off it ends at once",
-     {{1, ALL, 0, 0, BEGIN(PROCESSES)}, {2, 2 * ALL, 0, 0, THROTTLE_END, THROTTLE_NONE, OFF}}},
+     {{1, ALL, 0, 0, BEGIN(PROCESSES)}, {2, 2 * ALL, 0, 0, THROTTLE_END, THROTTLE_NONE, OFF, 0}}},
     {"a count that cannot be read is no news",
      {{1, ALL, 0, 0, BEGIN(PROCESSES)}, {2, 0, 0, 0, KEEP(PROCESSES)}, {1 + CALM, 0, 0, 0, END}}},
 };
@@ -86,7 +96,8 @@ START_TEST(steps)
             look->percent == OFF ? 0 : 10,
             {[THROTTLE_PROCESSES] = look->refused,
              [THROTTLE_OUTPUT] = look->dropped,
-             [THROTTLE_MEMORY] = look->deaths},
+             [THROTTLE_MEMORY] = look->deaths,
+             [THROTTLE_KILLED] = look->killed},
         };
         int number = (int)(look - rows[_i].looks);
         ck_assert_msg(throttle_rule_step(&rule, &seen) == look->step, "%s: look %d", rows[_i].name,
@@ -104,6 +115,7 @@ START_TEST(every_reason_has_a_name)
     ck_assert_str_eq(throttle_reason_name(THROTTLE_PROCESSES), "processes");
     ck_assert_str_eq(throttle_reason_name(THROTTLE_OUTPUT), "output");
     ck_assert_str_eq(throttle_reason_name(THROTTLE_MEMORY), "memory");
+    ck_assert_str_eq(throttle_reason_name(THROTTLE_KILLED), "memory");
 }
 END_TEST
 
