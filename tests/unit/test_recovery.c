@@ -97,6 +97,7 @@ static void load_original(void)
 static void setup_one(void)
 {
     fixture_setup();
+    fixture.segment_size = 8 * 1024; /* written and read thousands of times */
     write_journal(5, 3);
     load_original();
     ck_assert_uint_eq(original.turns, 15);
