@@ -18,6 +18,12 @@ sys.dont_write_bytecode = True
 
 import station as station_module  # noqa: E402
 
+# pytest takes seconds for its view of the tests, in each of its processes: it is kept, outside of the tree.
+for _folder in (station_module.REPOSITORY / "build", station_module.BUILD):
+    if _folder.is_dir():
+        sys.pycache_prefix, sys.dont_write_bytecode = str(_folder / "pycache"), False
+        break
+
 
 STATIONS = pytest.StashKey()  # those that a test uses
 
