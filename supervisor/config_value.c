@@ -349,6 +349,14 @@ static int set_venv(const char *text, const char *base, char **field)
     return 0;
 }
 
+static bool stands_before(char *const *items, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (strcmp(items[i], items[at]) == 0)
+            return true;
+    return false;
+}
+
 static int set_list(struct config *config, const struct config_key *key, const char *const *values,
                     size_t count, const char **bad)
 {
@@ -361,6 +369,8 @@ static int set_list(struct config *config, const struct config_key *key, const c
         if (err < 0)
             return err;
         *list.count = i + 1;
+        if (key->kind == CONFIG_LISTEN && stands_before(list.items, i))
+            return -EEXIST;
     }
     return 0;
 }
@@ -403,6 +413,10 @@ static void explain(const struct config_key *key, int err, const char *bad, cons
     char allowed[256];
     if (err == -ENOMEM) {
         snprintf(why, size, "%s.%s: no memory", key->section, key->name);
+        return;
+    }
+    if (err == -EEXIST) {
+        snprintf(why, size, "%s.%s: \"%s\" stands there twice", key->section, key->name, bad);
         return;
     }
     if (explain_venv(key, bad, base, why, size))

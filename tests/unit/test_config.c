@@ -125,6 +125,8 @@ static const struct {
     {"http { debug_headers = 2 }", ":1:", "true, false"},
     {"http { listen = \"somewhere\" }", ":1:", "127.0.0.1:8001"},
     {"http { listen = {\"127.0.0.1:1\",\n\"127.0.0.1:65536\"} }", ":2:", "65536"},
+    {"http { listen = {\"127.0.0.1:1\",\n\"127.0.0.1:1\"} }",
+     ":2:", "\"127.0.0.1:1\" stands there twice"},
     {"http { listen = \"unix:relative\" }", ":1:", "unix:/run"},
     {"http { listen = \"localhost:1\" }", ":1:", "localhost:1"},
     {"http { hosts = \"a b\" }", ":1:", "host names"},
