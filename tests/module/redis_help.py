@@ -23,6 +23,13 @@ def pending(redis, stream=STREAM, group="necrostack"):
     return redis.client.xpending(stream, group)["pending"]
 
 
+def is_used_up(redis, stream=STREAM, group="necrostack"):
+    """Everything was delivered and acknowledged. What is not read yet is not pending: how much a consumer
+    fetches at once depends on how fast it is."""
+    read = next(g["last-delivered-id"] for g in redis.client.xinfo_groups(stream) if g["name"] == group)
+    return read == redis.client.xinfo_stream(stream)["last-generated-id"] and not pending(redis, stream, group)
+
+
 async def pull_all(backend, count=None, ack=True):
     """The next `count` events; without a number, all that come without waiting for them."""
     out = []

@@ -17,7 +17,7 @@ import pytest
 from necrostack.backends import RedisBackend
 from necrostack.backends.inmemory import BackendFullError
 from necrostack.core import Event
-from redis_help import STREAM, go, pending, pull_all
+from redis_help import STREAM, go, is_used_up, pending, pull_all
 from redis_server import free_port
 from station import LONG, PATIENCE, wait_until
 
@@ -670,8 +670,8 @@ def test_another_takes_over_from_a_consumer_that_was_killed(redis, point):
         async with backend_of(redis, consumer_name="lives") as backend:
             left = {1: (2, 3), 2: (1, 2, 3)}
             got = []
-            while pending(redis) or len(set(got)) < 2:
-                event = await backend.pull(timeout=20 if len(set(got)) < 2 else 0.02)
+            while not is_used_up(redis):
+                event = await backend.pull(timeout=0.05)
                 if event:
                     got.append(event.payload["n"])
                     await backend.ack(event)
@@ -692,7 +692,7 @@ def test_an_event_that_kills_its_consumers_is_buried_and_no_other(redis):
 
     async def main():
         async with backend_of(redis, consumer_name="lives", max_retries=3) as backend:
-            while pending(redis) or not dead(redis):
+            while not is_used_up(redis) or not dead(redis):
                 event = await backend.pull(timeout=0.05)
                 if event:
                     handled.append(event.payload["n"])
