@@ -14,6 +14,8 @@ import subprocess
 import pytest
 from station import REPOSITORY, serving, wait_until
 
+pytestmark = pytest.mark.same_everywhere
+
 OBJECTS = REPOSITORY / "objects"
 EXAMPLES = sorted(p.relative_to(OBJECTS) for p in OBJECTS.rglob("*.py") if p.name[0] not in "_.")
 ADDRESS = "127.0.0.1:8001"
