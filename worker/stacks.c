@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/stacks.h"
 
+#include "common/log.h"
 #include "common/stack_marks.h"
 #include "common/worker_fds.h"
 #include "worker/py_embed.h"
@@ -9,12 +10,14 @@
 #include <execinfo.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
     DEPTH_MAX = 64,
     ALT_STACK_SIZE = 64 * 1024, /* of a handler when the stack itself is what ran out */
     DIGITS_MAX = 12,
+    ACTION_WORDS = 16, /* at least a struct sigaction of the kernel */
 };
 
 static const int fatal_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
@@ -54,7 +57,8 @@ static void dump(int signal)
 static void on_dump(int signal)
 {
     int saved = errno;
-    dump(signal);
+    (void)signal;
+    dump(SIGRTMAX);
     put_mark(STACK_MARK_END);
     errno = saved;
 }
@@ -79,14 +83,29 @@ static void put_over(int signal, void (*handler)(int signal), int flags)
     sigaction(signal, &action, &python_action[signal]);
 }
 
+/*
+ * faulthandler registers no STACK_SIGNAL, nor does sigaction() take it: what they made for a signal
+ * that hardly anybody uses is moved, in the form of the kernel.
+ */
+static void install_dump(void)
+{
+    unsigned long action[ACTION_WORDS] = {0};
+    size_t set_size = _NSIG / 8;
+    py_embed_dump_on(SIGRTMAX, FD_STACKS);
+    put_over(SIGRTMAX, on_dump, SA_RESTART);
+    if (syscall(SYS_rt_sigaction, SIGRTMAX, NULL, action, set_size) < 0 ||
+        syscall(SYS_rt_sigaction, STACK_SIGNAL, action, NULL, set_size) < 0)
+        log_warn("rt_sigaction: %s: no stacks of what hangs", strerror(errno));
+    signal(SIGRTMAX, SIG_DFL);
+}
+
 void stacks_install(void)
 {
     void *frame;
     backtrace(&frame, 1); /* the first call allocates, which a signal handler must not */
-    py_embed_dump_on(SIGUSR2, FD_STACKS);
     stack_t alt = {.ss_sp = alt_stack, .ss_size = sizeof(alt_stack)};
     sigaltstack(&alt, NULL);
-    put_over(SIGUSR2, on_dump, SA_RESTART);
+    install_dump();
     for (size_t i = 0; i < sizeof(fatal_signals) / sizeof(fatal_signals[0]); i++)
         put_over(fatal_signals[i], on_fatal, 0);
 }

@@ -2,6 +2,7 @@
 #include "supervisor/process/stack_dump.h"
 
 #include "common/clock.h"
+#include "common/stack_marks.h"
 #include "supervisor/crashes/crash_stacks.h"
 #include "supervisor/objects/object.h"
 
@@ -14,7 +15,7 @@ static void ask(struct worker *w)
     w->dumped_ns = clock_mono_ns();
     throttle_pause(w);
     kill(w->pid, SIGCONT);
-    kill(w->pid, SIGUSR2);
+    kill(w->pid, STACK_SIGNAL);
 }
 
 bool stack_dump_is_over(struct worker *w)
@@ -31,8 +32,8 @@ bool stack_dump_is_over(struct worker *w)
     if (clock_mono_ns() - w->dumped_ns <= PATIENCE_NS)
         return false;
     object_note(w->object, "WARNING",
-                "worker %d was asked for its stacks (SIGUSR2) and was silent: it blocks or ignores "
-                "signals, or the machine is busy",
-                (int)w->pid);
+                "worker %d was asked for its stacks (signal %d) and was silent: it blocks signals "
+                "by a system call of its own, or the machine is busy",
+                (int)w->pid, STACK_SIGNAL);
     return true;
 }

@@ -2,7 +2,8 @@
 /*
  * stack_dump - asks a worker that is to be killed for its stacks, and waits a moment for them.
  *
- * They come on its stderr (common/stack_marks.h), as far as it still takes signals.
+ * They come on its stderr (common/stack_marks.h), also where it blocks or ignores signals; see
+ * worker/stacks.h for what is not covered.
  */
 #ifndef SUPERVISOR_PROCESS_STACK_DUMP_H
 #define SUPERVISOR_PROCESS_STACK_DUMP_H

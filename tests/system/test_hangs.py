@@ -44,11 +44,14 @@ def stopped():
     os.kill(os.getpid(), signal.SIGSTOP)
     time.sleep(600)
 def blocking_signals():
-    signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     time.sleep(600)
 def ignoring_signals():
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_IGN)
     time.sleep(600)
+def blocking_past_the_library():
+    ctypes.CDLL(None).sigsuspend(b'\\xff' * 128)
 def swallowing():
     while True:
         try:
@@ -66,8 +69,8 @@ def PUT(request):
 # Ends in the handler: Python looks at signals there.
 RAISES = ["sleeping", "computing", "sleeping_in_ctypes", "regular_expression"]
 # Has to be killed; whether its stacks can be had.
-KILLED = {"in_c": True, "deadlocked_in_ctypes": True, "holding_the_gil": True, "ignoring_signals": True,
-          "swallowing": True, "blocking_signals": False}
+KILLED = {"in_c": True, "deadlocked_in_ctypes": True, "holding_the_gil": True, "swallowing": True,
+          "ignoring_signals": True, "blocking_signals": True, "blocking_past_the_library": False}
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/memfd.h"
+#include "common/stack_marks.h"
 #include "common/state_file.h"
 
 #include <check.h>
@@ -1336,20 +1337,39 @@ START_TEST(stream_deadline)
 }
 END_TEST
 
+/* What objects may do to signals. */
+static const char *const deaf[] = {
+    "    pass\n",
+    "    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\n",
+    "    for n in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:\n"
+    "        signal.signal(n, signal.SIG_IGN)\n",
+    "    libc = ctypes.CDLL('libc.so.6')\n    all = b'\\xff' * 128\n"
+    "    libc.pthread_sigmask(signal.SIG_SETMASK, all, None)\n"
+    "    libc.sigprocmask(signal.SIG_SETMASK, all, None)\n"
+    "    for n in range(65): libc.sigignore(n)\n    for n in range(65): libc.signal(n, 1)\n",
+    "    faulthandler.register(signal.SIGUSR2, open('/dev/null', 'w'))\n",
+};
+
 START_TEST(stacks_on_demand)
 {
-    load("import time\ndef sleeper():\n    time.sleep(0.5)\ndef GET(request):\n    sleeper()\n");
-    uint64_t id = driver_send_call(&worker, &(struct driver_call){0});
+    char path[64];
+    struct buf source = BUF_INIT, seen = BUF_INIT;
+    buf_puts(&source, "import ctypes, faulthandler, signal, sys\ndef waiter():\n");
+    buf_puts(&source, deaf[_i]);
+    buf_puts(&source, "    print('waits', file=sys.stderr)\n    wait()\n"
+                      "def GET(request):\n    waiter()\n");
+    load_that_waits(path, buf_str(&source));
+    driver_send_call(&worker, &(struct driver_call){0});
     driver_flush(&worker);
-    wait_running(id);
-    usleep(50000);
-    kill(worker.pid, SIGUSR2);
-    struct buf seen = BUF_INIT;
-    ck_assert(driver_output_contains(worker.err, &seen, "in sleeper"));
+    ck_assert(driver_output_contains(worker.err, &seen, "waits"));
+    kill(worker.pid, STACK_SIGNAL);
+    ck_assert(driver_output_contains(worker.err, &seen, "in waiter"));
     ck_assert(driver_output_contains(worker.err, &seen, "end of the stacks of process"));
-    buf_free(&seen);
+    ck_assert_int_eq(unlink(path), 0);
     driver_wait_reply(&worker, &reply, NULL);
     ck_assert_uint_eq(reply.status, 204);
+    buf_free(&source);
+    buf_free(&seen);
     unload();
 }
 END_TEST
@@ -1519,7 +1539,7 @@ int main(void)
     tcase_add_test(tcase, output_is_captured);
     ADD_TABLE(tcase, deadline, slow);
     tcase_add_test(tcase, stream_deadline);
-    tcase_add_test(tcase, stacks_on_demand);
+    ADD_TABLE(tcase, stacks_on_demand, deaf);
     tcase_add_test(tcase, answer_does_not_wait_for_a_slow_turn);
     tcase_add_test(tcase, expired_call_does_not_begin);
     tcase_add_test(tcase, unsent_answers_are_in_the_page);
