@@ -70,8 +70,8 @@ def test_a_restart_loses_nothing(redis, how):
     redis.config(appendfsync="always", appendonly="yes")
 
     async def main():
-        # Long enough for what is acknowledged a moment after it was pulled, also on a busy machine.
-        async with backend_of(redis, claim_min_idle_ms=5 * IDLE) as backend:
+        # Long enough for what is acknowledged a moment after it was pulled, also with a busy disk.
+        async with backend_of(redis, claim_min_idle_ms=20 * IDLE) as backend:
             sent = [Event("N", {"n": n}) for n in range(20)]
             for event in sent:
                 await backend.enqueue(event)
