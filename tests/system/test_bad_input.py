@@ -123,7 +123,7 @@ def test_log_fields(objects):
 
 @pytest.mark.parametrize("value,status", [("x", 400), ("", 400), ("-1", 400), ("1.5", 400),
                                           ("1 ", 400), ("1\0", 400), ("+1", 400), ("0", 404),
-                                          ("2", 404), (HUGE, 404), ("9" * 400, 404)])
+                                          ("3000", 404), (HUGE, 404), ("9" * 400, 404)])
 def test_version_numbers(objects, value, status):
     expect_refusal(objects.get(f"/objects/good?version={quoted(value)}"), status, "version")
 
