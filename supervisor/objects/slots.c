@@ -163,8 +163,8 @@ bool slots_lend(struct object *o)
 static void look_at(struct slots *s, struct object *o, uint64_t now)
 {
     s->look = o->next_waiting;
-    if (now - o->waits_since_ns < s->station->config.queue_timeout_ns)
-        return;
+    if (now < o->waits_since_ns + s->station->config.queue_timeout_ns)
+        return;              /* it may have come after `now` was read */
     o->waits_since_ns = now; /* who comes from now on has as long */
     lifecycle_waited(o);
     if (!lifecycle_is_wanted(o))
@@ -228,10 +228,20 @@ static bool is_beyond(const struct station *station)
     return count > station->config.workers_max;
 }
 
+/* Who was not used for longer is not idle for as long as it is renewed: its turn comes then. */
+static void drop_for_renewed(struct worker *w, void *arg)
+{
+    struct object **oldest = arg, *o = w->object;
+    bool is_renewed = o->phase == OBJECT_DEPLOYING && worker_ref_is(o->worker, w);
+    if (*oldest && is_renewed && o->used_ns < (*oldest)->used_ns)
+        *oldest = NULL;
+}
+
 /* What was used a moment ago may be asked again by the turn that it was started for. */
 static bool evict_calm(struct slots *s)
 {
     struct object *o = idle_oldest(s->station);
+    worker_each(s->station->workers, drop_for_renewed, &o);
     return o && loop_now(s->station->loop) - o->used_ns >= CALM_NS && evict(s, o);
 }
 

@@ -2,6 +2,7 @@
 """How many workers there may be, who goes first, who waits; idle objects."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -124,15 +125,27 @@ def test_what_a_turn_calls_does_not_wait(station):
 
 
 @capped(2)
-def test_what_is_beyond_a_lowered_limit_ends(station):
-    """The least recently used, without anybody asking for more: to be renewed is not to be used."""
-    put_all(station, ECHO, "a", "b")
+def test_what_is_beyond_a_lowered_limit_ends(station, tmp_path):
+    """The least recently used, without anybody asking for more: to be renewed is not to be used, and the turn of
+    one that is being renewed comes all the same."""
+    gate = tmp_path / "gate"
+    gate.touch()
+    waits = f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists():\n    time.sleep(0.005)\n"
+    put_all(station, waits + ECHO, "a")
+    put_all(station, ECHO, "b")
     for object_id in "bab":
         assert station.get(f"/objects/{object_id}").status == 200
     lowered = {section: dict(keys) for section, keys in station.config.items()}
     lowered["workers"]["max"] = 1
     (station.folder / "objectd.conf").write_text(config_text(lowered))
-    assert station.post("/reload").status == 200
+    gate.unlink()
+    with ThreadPoolExecutor(1) as pool:
+        reload = pool.submit(station.post, "/reload")
+        wait_until(lambda: shown(station, "a")["phase"] == "deploying")
+        time.sleep(2.1)  # b has been idle for more than a second, and one was looked for
+        evicted = pressure(station)["evicted"]
+        gate.touch()
+        assert evicted == 0 and reload.result().status == 200
     wait_until(lambda: workers(station) == ["b"])
     assert pressure(station)["evicted"] == 1
 
