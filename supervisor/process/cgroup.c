@@ -15,6 +15,7 @@
 enum {
     FILE_PATH_SIZE = CGROUP_PATH_SIZE + 2 * CGROUP_NAME_SIZE,
     TEXT_SIZE = 4096,
+    COUNTS_SIZE = 256,
     PERIOD_US = 100000
 };
 
@@ -25,6 +26,7 @@ static const struct version {
     const char *oom_events, *oom_together;
     const char *no_limit;
     const char *cpu; /* microseconds in each PERIOD_US, which is what the kernel begins with */
+    const char *cpu_used;
     const char *kill;
 } versions[] = {
     [1] = {.tasks = "tasks",
@@ -33,7 +35,8 @@ static const struct version {
            .memory_used = "memory.usage_in_bytes",
            .oom_events = "memory.oom_control",
            .no_limit = "-1",
-           .cpu = "cpu.cfs_quota_us"},
+           .cpu = "cpu.cfs_quota_us",
+           .cpu_used = "cpuacct.usage"},
     [2] = {.memory = "memory.max",
            .swap = "memory.swap.max",
            .memory_used = "memory.current",
@@ -41,6 +44,7 @@ static const struct version {
            .oom_together = "memory.oom.group",
            .no_limit = "max",
            .cpu = "cpu.max",
+           .cpu_used = "cpu.stat",
            .kill = "cgroup.kill"},
 };
 
@@ -177,22 +181,37 @@ int cgroup_limit_cpu(const struct cgroups *groups, const char *name, uint64_t pe
     return put(root, name, version_of(root)->cpu, percent ? text : version_of(root)->no_limit);
 }
 
+static const char *counts_file(const struct version *v, enum cgroup_part part)
+{
+    switch (part) {
+    case CGROUP_MEMORY:
+        return v->oom_events;
+    case CGROUP_CPU_TIME:
+        return v->cpu_used;
+    default:
+        return "pids.events";
+    }
+}
+
 static int open_counts(const struct cgroups *groups, const char *name, enum cgroup_part part)
 {
     const struct cgroup_root *root = cgroup_root_of(groups, part);
     char path[FILE_PATH_SIZE];
     if (!root)
         return -ENOENT;
-    path_of(root, name, part == CGROUP_MEMORY ? version_of(root)->oom_events : "pids.events", path);
+    path_of(root, name, counts_file(version_of(root), part), path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
 
-static uint64_t count_of(int fd, const char *key)
+static void read_counts(int fd, char text[COUNTS_SIZE])
 {
-    char text[256];
-    ssize_t len = pread(fd, text, sizeof(text) - 1, 0);
+    ssize_t len = pread(fd, text, COUNTS_SIZE - 1, 0);
     text[len > 0 ? len : 0] = '\0';
+}
+
+static uint64_t count_of(const char *text, const char *key)
+{
     const char *count = strstr(text, key);
     return count ? strtoull(count + strlen(key), NULL, 10) : 0;
 }
@@ -204,7 +223,9 @@ int cgroup_refused_open(const struct cgroups *groups, const char *name)
 
 uint64_t cgroup_refused(int fd)
 {
-    return count_of(fd, "max ");
+    char text[COUNTS_SIZE];
+    read_counts(fd, text);
+    return count_of(text, "max ");
 }
 
 int cgroup_oom_kills_open(const struct cgroups *groups, const char *name)
@@ -214,7 +235,23 @@ int cgroup_oom_kills_open(const struct cgroups *groups, const char *name)
 
 uint64_t cgroup_oom_kills(int fd)
 {
-    return count_of(fd, "oom_kill ");
+    char text[COUNTS_SIZE];
+    read_counts(fd, text);
+    return count_of(text, "oom_kill ");
+}
+
+int cgroup_cpu_open(const struct cgroups *groups, const char *name)
+{
+    return open_counts(groups, name, CGROUP_CPU_TIME);
+}
+
+/* v2 has microseconds with a name, v1 nothing but nanoseconds. */
+uint64_t cgroup_cpu_ns(int fd)
+{
+    char text[COUNTS_SIZE];
+    read_counts(fd, text);
+    uint64_t us = count_of(text, "usage_usec ");
+    return us ? us * 1000 : strtoull(text, NULL, 10);
 }
 
 /* --- the end --- */

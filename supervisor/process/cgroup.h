@@ -18,12 +18,13 @@
 enum cgroup_part {
     CGROUP_MEMORY,
     CGROUP_PROCESSES,
-    CGROUP_CPU,    /* a fair share for each worker */
-    CGROUP_FAMILY, /* everything that a worker has started is found, and ended, through it */
+    CGROUP_CPU,      /* a fair share for each worker */
+    CGROUP_CPU_TIME, /* what has been used of the processors is counted */
+    CGROUP_FAMILY,   /* everything that a worker has started is found, and ended, through it */
     CGROUP_PARTS,
 };
 
-enum { CGROUP_ROOTS_MAX = 4, CGROUP_PATH_SIZE = 512, CGROUP_NAME_SIZE = 64 };
+enum { CGROUP_ROOTS_MAX = 5, CGROUP_PATH_SIZE = 512, CGROUP_NAME_SIZE = 64 };
 
 /* One hierarchy in which the station has a folder of its own; its groups lie below. */
 struct cgroup_root {
@@ -66,6 +67,10 @@ uint64_t cgroup_refused(int fd);
 int cgroup_oom_kills_open(const struct cgroups *groups, const char *name);
 /* Processes that were killed in it because memory.limit was used up; 0 when that is not known. */
 uint64_t cgroup_oom_kills(int fd);
+/* To be read with cgroup_cpu_ns() and closed; -errno. */
+int cgroup_cpu_open(const struct cgroups *groups, const char *name);
+/* What was used of the processors in it since it was made; 0 when that is not known. */
+uint64_t cgroup_cpu_ns(int fd);
 /*
  * SIGKILL to whatever is in it. With v2 nothing escapes; with v1 what is being forked meanwhile
  * may, though no more than once: call again until cgroup_remove() succeeds.

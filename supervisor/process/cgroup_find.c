@@ -20,7 +20,10 @@ enum { FILE_PATH_SIZE = CGROUP_PATH_SIZE + CGROUP_NAME_SIZE, TEXT_SIZE = 4096 };
 static const struct controller {
     const char *name;
     enum cgroup_part part;
-} controllers[] = {{"memory", CGROUP_MEMORY}, {"pids", CGROUP_PROCESSES}, {"cpu", CGROUP_CPU}};
+} controllers[] = {{"memory", CGROUP_MEMORY},
+                   {"pids", CGROUP_PROCESSES},
+                   {"cpu", CGROUP_CPU},
+                   {"cpuacct", CGROUP_CPU_TIME}};
 enum { CONTROLLERS = sizeof(controllers) / sizeof(controllers[0]) };
 
 /* The bits of the controllers in a list of names. */
@@ -201,7 +204,12 @@ static unsigned prepare_v2(const char *own, const char *station)
     unsigned parts = get_parts(station, "cgroup.subtree_control");
     if (parts & cgroup_bit(CGROUP_CPU))
         put(station, LEAF "/cpu.weight", SUPERVISOR_WEIGHT);
-    return parts | (has(station, "cgroup.kill", W_OK) ? cgroup_bit(CGROUP_FAMILY) : 0);
+    if (has(station, "cgroup.kill", W_OK))
+        parts |= cgroup_bit(CGROUP_FAMILY);
+    /* Counted without a controller; for that alone a hierarchy more would not be worth it. */
+    if (parts && has(station, "cpu.stat", R_OK))
+        parts |= cgroup_bit(CGROUP_CPU_TIME);
+    return parts;
 }
 
 /*

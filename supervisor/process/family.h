@@ -11,6 +11,7 @@
 
 #include "supervisor/objects/endpoint.h"
 #include "supervisor/process/cgroup.h"
+#include "supervisor/process/cpu_time.h"
 #include "supervisor/process/memory_kills.h"
 #include "supervisor/process/throttle.h"
 
@@ -26,6 +27,7 @@ struct family {
     bool has_group;
     struct endpoint_limits born_with; /* until it has said its own */
     struct endpoint_limits limits;    /* in force */
+    struct cpu_time cpu;              /* of the turn that runs */
     struct throttle throttle;         /* less of the processors, for a while */
     struct memory_kills kills;        /* of what it has started */
 };

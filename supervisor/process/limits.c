@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/process/limits.h"
 
-#include "common/clock.h"
 #include "common/json_text.h"
 #include "common/rpc.h"
 #include "supervisor/objects/object.h"
@@ -14,7 +13,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
-#include <time.h>
 #include <unistd.h>
 
 #define MIB 1048576ull
@@ -146,15 +144,6 @@ bool limits_declare(struct worker *w, const struct endpoint_limits *own, char *p
     return false;
 }
 
-uint64_t limits_cpu_ns(const struct worker *w)
-{
-    clockid_t clock;
-    struct timespec used;
-    if (w->pid <= 0 || clock_getcpuclockid(w->pid, &clock) != 0 || clock_gettime(clock, &used) < 0)
-        return 0;
-    return (uint64_t)used.tv_sec * NS_PER_S + (uint64_t)used.tv_nsec;
-}
-
 /* --- what is said --- */
 
 static const char *way(bool group, const char *otherwise)
@@ -173,7 +162,7 @@ static void put_ways(struct buf *json, const struct station *station, unsigned g
     json_put_member(json, "processes",
                     way(groups & cgroup_bit(CGROUP_PROCESSES), rlimit_of_processes()));
     json_put_member(json, "open_files", "rlimit");
-    json_put_member(json, "cpu_seconds", "clock");
+    json_put_member(json, "cpu_seconds", way(groups & cgroup_bit(CGROUP_CPU_TIME), "clock"));
     json_put_member(json, "cpu_share", way(groups & cgroup_bit(CGROUP_CPU), "none"));
     json_put_member(json, "throttle", way(groups && throttle_is_possible(station), "none"));
     json_put_member(json, "family", way(groups & cgroup_bit(CGROUP_FAMILY), "mark"));

@@ -6,7 +6,7 @@
  * Until the object is loaded the larger of the configuration's default and of what its version
  * before declared holds; what it declares itself from then on. A group makes memory and processes
  * firm; rlimits are the best effort without. Descriptors are always an rlimit. The processor time
- * of a turn is looked at by the tick of turn/deadline.c.
+ * of a turn (cpu_time.h) is looked at by the tick of turn/deadline.c.
  */
 #ifndef SUPERVISOR_PROCESS_LIMITS_H
 #define SUPERVISOR_PROCESS_LIMITS_H
@@ -30,9 +30,6 @@ void limits_fill(const struct worker *w, struct rpc_spawn *m);
  */
 bool limits_declare(struct worker *w, const struct endpoint_limits *own, char *problem,
                     size_t problem_size);
-
-/* Nanoseconds of processor that all threads of the worker have used; 0 when it is gone. */
-uint64_t limits_cpu_ns(const struct worker *w);
 
 /* What puts each limit into force: a member "limits" of a JSON object. */
 void limits_status(const struct station *station, struct buf *json);

@@ -98,8 +98,6 @@ struct worker {
     uint64_t deadline_id;    /* call that was told its deadline */
     uint64_t deadline_ns;    /* when; monotonic */
     uint64_t dumped_ns;      /* its stacks were asked for; 0: not */
-    uint64_t cpu_id;         /* call whose processor time is looked at */
-    uint64_t cpu_before_ns;  /* what the worker had used when that was seen first */
 
     uint64_t turn_ns; /* average of its turns; 0: none has ended */
 

@@ -209,6 +209,7 @@ struct worker *worker_slot_take(struct worker_table *table)
     w->station = table->station;
     w->ref = (struct worker_ref){(uint32_t)slot, ++table->last_generation};
     w->channel.fd = w->answers.fd = w->output_fd[0] = w->output_fd[1] = -1;
+    cpu_time_init(&w->family.cpu);
     throttle_init(&w->family.throttle);
     memory_kills_init(&w->family.kills);
     w->born_ns = clock_mono_ns();
@@ -225,6 +226,7 @@ void worker_slot_free(struct worker *w)
     forget_dirty(w);
     forget_pid(w);
     loop_timer_cancel(&w->timer);
+    cpu_time_end(&w->family.cpu);
     throttle_end(w);
     memory_kills_end(w);
     loop_unwatch(w->channel_source);

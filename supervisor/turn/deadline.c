@@ -11,7 +11,6 @@
 #include "common/shared_page.h"
 #include "supervisor/objects/object.h"
 #include "supervisor/objects/slots.h"
-#include "supervisor/process/limits.h"
 #include "supervisor/process/stack_dump.h"
 #include "supervisor/station.h"
 #include "supervisor/turn/trial.h"
@@ -86,20 +85,18 @@ static void check_trial(struct worker *w, const struct config *config, uint64_t 
 }
 
 /*
- * Processor time is the worker's, all its threads, since the first tick that saw the call: a tick
- * may be given away. Where turns run at once nobody can say whose it is.
+ * Processor time since the first tick that saw the call: a tick may be given away. Where turns run
+ * at once nobody can say whose it is.
  */
 static void check_cpu(struct worker *w, uint64_t running)
 {
     uint64_t limit_ns = w->family.limits.cpu_seconds * NS_PER_S;
     if (!limit_ns || w->concurrent > 1)
         return;
-    uint64_t used_ns = limits_cpu_ns(w);
-    if (w->cpu_id != running) {
-        w->cpu_id = running;
-        w->cpu_before_ns = used_ns;
+    if (w->family.cpu.turn != running) {
+        cpu_time_begin(w, running);
         w->dumped_ns = 0;
-    } else if (age(used_ns, w->cpu_before_ns) > limit_ns) {
+    } else if (cpu_time_used(w) > limit_ns) {
         end_turn(w, WORKER_BLAME_CPU, "ran a call past limits.cpu_seconds");
     }
 }

@@ -109,7 +109,7 @@ static void answer_dead(struct worker *w, struct call *call, int wait_status)
 static void answer(struct worker *w, struct call *call, int wait_status)
 {
     bool is_late = (w->blame == WORKER_BLAME_DEADLINE && is_overdue(w, call)) ||
-                   (w->blame == WORKER_BLAME_CPU && call->id == w->cpu_id);
+                   (w->blame == WORKER_BLAME_CPU && call->id == w->family.cpu.turn);
     if (!call->exchange)
         answer_forget(w->station->turns, call);
     else if (is_late)

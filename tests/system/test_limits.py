@@ -264,21 +264,38 @@ def GET(request):
         assert 32 < reply["held"] < 64 and reply["error"] == 24 and reply["limit"] == [64, 64]
 
 
-def test_processor_time_of_a_turn(station):
-    """More than real time passes, where two threads compute; what is named is the limit."""
-    station.deploy("burns.py", """
-__endpoint__ = {"limits": {"cpu_seconds": 1}, "timeout": 60}
-import os, re
+BURNS = """
+__endpoint__ = {"limits": {"cpu_seconds": 1}, "timeout": 600}
+import os, re, subprocess
 def GET(request):
     return os.getpid()
 def POST(request):
     re.match("(a*)*$", "a" * 60 + "b")
-""")
+def PUT(request):
+    subprocess.run(["/bin/sh", "-c", "while :; do :; done & while :; do :; done"])
+"""
+
+
+def burn(station, method):
+    station.deploy("burns.py", BURNS)
     first = station.get("/objects/burns").json()
-    reply = station.post("/objects/burns", timeout=60)
+    reply = station.request(method, "/objects/burns", {}, timeout=100)
     assert reply.status == 504 and reply.json()["limit"] == "cpu_seconds", reply
     assert "1 s of processor time" in reply.json()["error"]
     assert station.get("/objects/burns").json() != first
+    report = station.get("/objects/burns?crashes=true").json()["crashes"][0]
+    assert "limits.cpu_seconds = 1" in report["reason"], report
+
+
+def test_processor_time_of_what_a_turn_starts(station):
+    need_groups(station, "cpu_seconds")
+    burn(station, "PUT")
+
+
+@pytest.mark.parametrize("station", [OFF], indirect=True)
+def test_processor_time_without_a_group(station):
+    assert in_force(station)["cpu_seconds"] == "clock"
+    burn(station, "POST")
 
 
 FLOOD = """

@@ -82,7 +82,7 @@ static void tear_down(void)
 static const struct {
     const char *mountinfo, *self;
     size_t count;
-    struct cgroup_root roots[3];
+    struct cgroup_root roots[CGROUP_ROOTS_MAX];
 } finds[] = {
     {"30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n",
      "0::/system.slice/objectd.service\n",
@@ -97,7 +97,20 @@ static const struct {
      3,
      {{2, 0, "/cg/unified"},
       {1, 1u << CGROUP_MEMORY, "/cg/memory/a/b"},
-      {1, 1u << CGROUP_CPU, "/cg/cpu"}}},
+      {1, 1u << CGROUP_CPU | 1u << CGROUP_CPU_TIME, "/cg/cpu"}}},
+    /* v1, a hierarchy each. */
+    {"31 23 0:27 / /cg/memory rw - cgroup cgroup rw,memory\n"
+     "32 23 0:28 / /cg/cpuacct rw - cgroup cgroup rw,cpuacct\n"
+     "33 23 0:29 / /cg/cpu rw - cgroup cgroup rw,cpu\n"
+     "34 23 0:30 / /cg/pids rw - cgroup cgroup rw,pids\n"
+     "35 23 0:31 / /cg/unified rw - cgroup2 cgroup rw\n",
+     "5:pids:/p\n4:memory:/m\n3:cpuacct:/t\n2:cpu:/c\n0::/\n",
+     5,
+     {{2, 0, "/cg/unified"},
+      {1, 1u << CGROUP_MEMORY, "/cg/memory/m"},
+      {1, 1u << CGROUP_CPU_TIME, "/cg/cpuacct/t"},
+      {1, 1u << CGROUP_CPU, "/cg/cpu/c"},
+      {1, 1u << CGROUP_PROCESSES, "/cg/pids/p"}}},
     /* A container: the mount shows a part of the hierarchy. */
     {"40 23 0:27 /docker/abc /cg/pids ro - cgroup cgroup rw,pids\n",
      "9:pids:/docker/abc/sub\n",
@@ -147,6 +160,7 @@ static void make_v2(const char *enabled, const char *processes)
     file("st/cgroup.controllers", "cpu memory pids\n");
     file("st/cgroup.subtree_control", "cpu memory pids\n");
     file("st/cgroup.kill", "");
+    file("st/cpu.stat", "usage_usec 0\n");
     folder("st/supervisor");
     file("st/supervisor/cgroup.procs", "");
     file("st/supervisor/cpu.weight", "100\n");
@@ -227,7 +241,32 @@ START_TEST(v2_does_not_move_others)
     ck_assert_ptr_null(cgroup_root_of(&groups, CGROUP_MEMORY));
     ck_assert_ptr_nonnull(
         cgroup_root_of(&groups, CGROUP_FAMILY)); /* cgroup.kill works all the same */
+    ck_assert_ptr_nonnull(cgroup_root_of(&groups, CGROUP_CPU_TIME));
     ck_assert_ptr_nonnull(strstr(why, "other processes"));
+}
+END_TEST
+
+START_TEST(v2_is_not_used_for_processor_time_alone)
+{
+    make_v2("\n", "1\n2\n");
+    file("st/cgroup.subtree_control", "\n");
+    file("st/cgroup.controllers", "\n");
+    ck_assert_int_eq(unlink(at("st/cgroup.kill")), 0);
+    struct cgroups own = own_v2();
+    cgroup_prepare(&groups, &own, "st", why, sizeof(why));
+    ck_assert_uint_eq(groups.count, 0);
+}
+END_TEST
+
+START_TEST(v2_of_a_kernel_that_does_not_count_processor_time)
+{
+    make_v2("cpu memory pids\n", "1\n2\n");
+    ck_assert_int_eq(unlink(at("st/cpu.stat")), 0);
+    struct cgroups own = own_v2();
+    cgroup_prepare(&groups, &own, "st", why, sizeof(why));
+    ck_assert_uint_eq(groups.count, 1);
+    ck_assert_ptr_null(cgroup_root_of(&groups, CGROUP_CPU_TIME));
+    ck_assert_ptr_nonnull(cgroup_root_of(&groups, CGROUP_CPU));
 }
 END_TEST
 
@@ -396,6 +435,32 @@ START_TEST(counts_what_was_refused)
 }
 END_TEST
 
+static const struct {
+    unsigned version;
+    const char *file, *first, *later;
+} times[] = {{1, "g/cpuacct.usage", "0\n", "4711000000\n"},
+             {2, "g/cpu.stat", "usage_usec 0\nuser_usec 8\nsystem_usec 9\n",
+              "usage_usec 4711000\nuser_usec 11\nsystem_usec 4710989\nnice_usec 0\n"}};
+
+START_TEST(counts_processor_time)
+{
+    one_root(times[_i].version, 1u << CGROUP_CPU_TIME);
+    folder("g");
+    ck_assert_int_eq(cgroup_cpu_open(&groups, "g"), -ENOENT);
+    file(times[_i].file, times[_i].first);
+    int fd = cgroup_cpu_open(&groups, "g");
+    ck_assert_int_ge(fd, 0);
+    ck_assert_uint_eq(cgroup_cpu_ns(fd), 0);
+    file(times[_i].file, times[_i].later);
+    ck_assert_uint_eq(cgroup_cpu_ns(fd), 4711000000);
+    file(times[_i].file, "none of it\n");
+    ck_assert_uint_eq(cgroup_cpu_ns(fd), 0);
+    close(fd);
+    groups.roots[0].parts = 1u << CGROUP_CPU;
+    ck_assert_int_eq(cgroup_cpu_open(&groups, "g"), -ENOENT);
+}
+END_TEST
+
 START_TEST(kills_with_one_write_on_v2)
 {
     one_root(2, 1u << CGROUP_FAMILY | 1u << CGROUP_PROCESSES);
@@ -460,6 +525,8 @@ int main(void)
     tcase_add_test(tc, v2_stays_in_the_group_of_all_groups);
     tcase_add_test(tc, v2_is_not_used_where_no_process_may_be);
     tcase_add_test(tc, v2_does_not_move_others);
+    tcase_add_test(tc, v2_is_not_used_for_processor_time_alone);
+    tcase_add_test(tc, v2_of_a_kernel_that_does_not_count_processor_time);
     tcase_add_test(tc, what_cannot_be_made_is_said);
     tcase_add_test(tc, makes_and_removes);
     tcase_add_test(tc, makes_the_stations_folder_again);
@@ -469,6 +536,7 @@ int main(void)
     tcase_add_test(tc, limits_of_v1);
     tcase_add_loop_test(tc, limits_the_processor, 0, sizeof(quotas) / sizeof(quotas[0]));
     tcase_add_test(tc, counts_what_was_refused);
+    tcase_add_loop_test(tc, counts_processor_time, 0, sizeof(times) / sizeof(times[0]));
     tcase_add_test(tc, kills_with_one_write_on_v2);
     tcase_add_test(tc, kills_one_by_one_without);
     tcase_add_test(tc, lists_groups_by_their_beginning);
