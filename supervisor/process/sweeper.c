@@ -25,7 +25,8 @@ enum {
     LAST_WAIT_MS = 5000,
     NUMBER_SIZE = 24,
     ROOT_SIZE = CGROUP_PATH_SIZE + 16,
-    FIXED_ARGUMENTS = 5,
+    NUMBERS = 5,
+    FIXED_ARGUMENTS = 1 + NUMBERS,
 };
 
 struct sweeper {
@@ -52,6 +53,8 @@ static void disconnect(struct sweeper *g)
 {
     loop_unwatch(g->source);
     g->source = NULL;
+    if (g->channel.fd >= 0)
+        shutdown(g->channel.fd, SHUT_WR); /* another process may hold a copy */
     channel_free(&g->channel);
 }
 
@@ -95,11 +98,11 @@ static void start_again_later(struct sweeper *g)
 
 static int run(struct sweeper *g, int fd)
 {
-    char numbers[4][NUMBER_SIZE], roots[CGROUP_ROOTS_MAX][ROOT_SIZE];
+    char numbers[NUMBERS][NUMBER_SIZE], roots[CGROUP_ROOTS_MAX][ROOT_SIZE];
     char *argv[FIXED_ARGUMENTS + CGROUP_ROOTS_MAX + 1] = {SWEEPER_PROGRAM_NAME};
-    const uint64_t values[4] = {g->station->config.log_format, g->station->config.log_level,
-                                g->station->boot, g->mark};
-    for (size_t i = 0; i < 4; i++) {
+    const uint64_t values[NUMBERS] = {g->station->config.log_format, g->station->config.log_level,
+                                      g->station->boot, g->mark, (uint64_t)getpid()};
+    for (size_t i = 0; i < NUMBERS; i++) {
         snprintf(numbers[i], NUMBER_SIZE, "%llu", (unsigned long long)values[i]);
         argv[1 + i] = numbers[i];
     }

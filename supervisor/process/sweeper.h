@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * sweeper - objectd-sweeper, a small process that ends what workers leave behind. It outlives the
- * supervisor by a moment: when the socket between them closes, however the supervisor ended, it
- * ends every worker's family, removes the groups, and exits.
+ * supervisor by a moment: when the socket between them closes or the supervisor is dead, however it
+ * ended, it ends every worker's family, removes the groups, and exits.
  *
  * Here is the supervisor's end of it. Started again with backoff when it dies; what it owed then is
  * made up for at the end of the station.

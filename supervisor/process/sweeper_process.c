@@ -2,7 +2,8 @@
 /*
  * sweeper_process - objectd-sweeper itself: families to be ended, one after the other and again
  * until each is gone, until the supervisor closes the socket or dies; then all that is left.
- * Single- threaded. Started as `objectd-sweeper FORMAT LEVEL BOOT MARK [VERSION:PARTS:PATH]...`.
+ * Single- threaded. Started as `objectd-sweeper FORMAT LEVEL BOOT MARK PARENT
+ * [VERSION:PARTS:PATH]...`.
  */
 #include "common/channel.h"
 #include "common/clock.h"
@@ -16,6 +17,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
@@ -23,7 +25,7 @@ enum {
     FIRST_PAUSE_MS = 1,
     LONGEST_PAUSE_MS = 100,
     PAUSE_GROWTH = 2,
-    FIXED_ARGUMENTS = 5,
+    FIXED_ARGUMENTS = 6,
 };
 #define PATIENCE_NS   (30 * NS_PER_S) /* for a family that does not die */
 #define LAST_SWEEP_NS (4 * NS_PER_S)
@@ -38,6 +40,7 @@ struct job {
 static struct {
     struct cgroups groups;
     uint64_t boot, mark;
+    pid_t parent;
     struct channel channel;
     struct job *jobs;
 } sweeper;
@@ -147,14 +150,23 @@ static bool receive(void)
     return got == 0;
 }
 
+/*
+ * The socket of a dead supervisor stays open where another process has a copy of it, as one of the
+ * same user may take. Without pidfds the socket alone tells (poll passes over -1).
+ */
 static void serve(void)
 {
-    struct pollfd rpc = {.fd = FD_RPC, .events = POLLIN};
+    enum { RPC, PARENT, WATCHED };
+    struct pollfd watched[WATCHED] = {
+        [RPC] = {.fd = FD_RPC, .events = POLLIN},
+        [PARENT] = {.fd = (int)syscall(SYS_pidfd_open, sweeper.parent, 0), .events = POLLIN}};
     int pause_ms = FIRST_PAUSE_MS;
+    if (getppid() != sweeper.parent)
+        return; /* it has died, and its number may be another's */
     channel_flush(&sweeper.channel);
     for (;;) {
-        int ready = poll(&rpc, 1, sweeper.jobs ? pause_ms : -1);
-        if (ready > 0 && !receive())
+        int ready = poll(watched, WATCHED, sweeper.jobs ? pause_ms : -1);
+        if (ready > 0 && (watched[PARENT].revents || !receive()))
             return;
         run_jobs();
         pause_ms = ready > 0 ? FIRST_PAUSE_MS : pause_ms * PAUSE_GROWTH;
@@ -177,6 +189,7 @@ int sweeper_main(int argc, char **argv)
     log_setup(SWEEPER_PROGRAM_NAME, (enum log_format)atoi(argv[1]), (enum log_level)atoi(argv[2]));
     sweeper.boot = strtoull(argv[3], NULL, 10);
     sweeper.mark = strtoull(argv[4], NULL, 10);
+    sweeper.parent = (pid_t)strtoul(argv[5], NULL, 10);
     for (int i = FIXED_ARGUMENTS; i < argc; i++)
         if (!take_root(argv[i]))
             die(EXIT_CODE_USAGE, "%s: no control group", argv[i]);
