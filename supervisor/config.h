@@ -70,6 +70,7 @@ struct config {
     uint64_t misfire_max;             /* 100; missed runs that misfire="all" makes up for */
     uint64_t test_runs_max;           /* 4; objects tested at the same time */
     uint64_t source_max;              /* 1 MiB, one object file */
+    uint64_t metadata_max;            /* 1 MiB, JSON of what an object says about itself */
     uint64_t deploys_object_max;      /* 64, sources of one object that wait to be deployed */
     uint64_t candidates_max;          /* 8, new versions that load beside others at once */
     uint64_t imports_object_max;      /* 1000, files that one object has imported and are watched */

@@ -363,6 +363,13 @@ bool endpoint_parse(struct endpoint *e, const struct config *config, struct span
 {
     struct endpoint parsed = endpoint_default(config);
     json_error_t error;
+    if (metadata.len > config->metadata_max) {
+        snprintf(problem, problem_size,
+                 "__endpoint__ and what else it says about itself are %zu bytes of JSON, the limit "
+                 "is %llu (limits.metadata_max)",
+                 metadata.len, (unsigned long long)config->metadata_max);
+        return false;
+    }
     json_t *root = json_loadb(metadata.data, metadata.len, JSON_ALLOW_NUL, &error);
     if (!root) {
         snprintf(problem, problem_size, "__endpoint__ cannot be kept: %s", error.text);

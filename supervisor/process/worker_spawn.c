@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 enum {
-    WORKER_PAYLOAD_MAX = 64 * 1024 * 1024,
-    WORKER_FRAME_FDS_MAX = 2, /* of one frame: its payload when spilled, its body */
+    WORKER_PAYLOAD_MAX = 64 * 1024 * 1024, /* above what turn_writes_max may be set to */
+    WORKER_FRAME_FDS_MAX = 2,              /* of one frame: its payload when spilled, its body */
 };
 
 static void on_load_late(void *arg)

@@ -12,7 +12,8 @@
 
 static void try_endpoint(struct span text)
 {
-    static const struct config config = {.workers_object_max = 64, .concurrent_max = 256};
+    static const struct config config = {
+        .metadata_max = 1 << 20, .workers_object_max = 64, .concurrent_max = 256};
     char problem[ENDPOINT_PROBLEM_SIZE] = "";
     struct endpoint e = endpoint_default(&config);
     if (!endpoint_parse(&e, &config, text, problem, sizeof(problem))) {

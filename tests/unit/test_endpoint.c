@@ -8,6 +8,7 @@
 
 static const struct config config = {.timeout_ns = 30000000000,
                                      .idle_timeout_ns = 600000000000,
+                                     .metadata_max = 16384,
                                      .workers_object_max = 8,
                                      .concurrent_max = 16};
 static char problem[ENDPOINT_PROBLEM_SIZE];
@@ -170,6 +171,20 @@ START_TEST(long_values_are_cut)
 }
 END_TEST
 
+START_TEST(more_than_it_may_say)
+{
+    char text[16385];
+    memset(text, ' ', sizeof(text));
+    memcpy(text, "{\"endpoint\":{}}", 15);
+    ck_assert(endpoint_parse(&parsed, &config, (struct span){text, sizeof(text) - 1}, problem,
+                             sizeof(problem)));
+    ck_assert(!endpoint_parse(&parsed, &config, (struct span){text, sizeof(text)}, problem,
+                              sizeof(problem)));
+    ck_assert_str_eq(problem, "__endpoint__ and what else it says about itself are 16385 bytes of "
+                              "JSON, the limit is 16384 (limits.metadata_max)");
+}
+END_TEST
+
 START_TEST(text_that_is_no_metadata)
 {
     static const char *const texts[] = {"", "[]", "7", "{}", "{\"endpoint\":[]}", "{\"endpoint\":"};
@@ -208,6 +223,7 @@ int main(void)
     tcase_add_test(t, everything);
     tcase_add_loop_test(t, each_wrong_value, 0, (int)(sizeof(wrong) / sizeof(wrong[0])));
     tcase_add_test(t, long_values_are_cut);
+    tcase_add_test(t, more_than_it_may_say);
     tcase_add_test(t, text_that_is_no_metadata);
     tcase_add_test(t, readonly_methods);
     suite_add_tcase(s, t);
