@@ -28,6 +28,7 @@ static void shift(struct probation *p, uint64_t now, uint64_t span)
         return;
     bool is_adjacent = now - p->span_ns < 2 * span;
     p->last = is_adjacent ? p->now : (struct probation_tally){0};
+    p->counted_ns = is_adjacent ? p->span_ns : now;
     p->now = (struct probation_tally){0};
     p->span_ns = now;
 }
@@ -35,7 +36,8 @@ static void shift(struct probation *p, uint64_t now, uint64_t span)
 static struct probation_tally both(const struct probation *p)
 {
     return (struct probation_tally){p->now.calls + p->last.calls,
-                                    p->now.failures + p->last.failures};
+                                    p->now.failures + p->last.failures,
+                                    p->now.deaths + p->last.deaths};
 }
 
 static bool is_watched(const struct object *o)
@@ -57,7 +59,7 @@ static bool has_failed(const struct object *o)
     const struct config *c = &o->station->config;
     const struct probation *p = o->probation;
     struct probation_tally t = both(p);
-    bool is_enough = t.calls >= c->rollback_calls || p->deaths >= DEATHS_ENOUGH;
+    bool is_enough = t.calls >= c->rollback_calls || t.deaths >= DEATHS_ENOUGH;
     return is_enough && t.failures > 0 && t.failures * 100 >= t.calls * c->rollback_errors &&
            !was_as_bad(p, t);
 }
@@ -115,11 +117,12 @@ static void on_done(void *arg, struct object *o, const struct deploy_result *res
     (void)arg;
     struct probation *p = o->probation;
     uint64_t from = p->asked;
-    bool still_serves = p->version == from && o->version == from;
+    bool still_serves = p->version == from && o->version == from && o->phase != OBJECT_GONE &&
+                        !o->station->stopping;
     p->asked = 0;
     if (result->outcome == DEPLOY_SERVES)
         note_rollback(o, from, result->version);
-    else if (still_serves && !o->station->stopping) /* else something newer has come */
+    else if (still_serves) /* else something newer has come */
         note_problem(o, result->message, false);
 }
 
@@ -127,12 +130,12 @@ static void describe(struct object *o)
 {
     struct probation *p = o->probation;
     struct probation_tally t = both(p);
-    double seconds = (double)(loop_now(o->station->loop) - p->since_ns) / 1e9;
+    double seconds = (double)(loop_now(o->station->loop) - p->counted_ns) / 1e9;
     p->to = 0;
-    snprintf(p->reason, sizeof(p->reason),
-             "%llu of %llu calls failed in the first %.1f s of version %llu",
-             (unsigned long long)t.failures, (unsigned long long)t.calls, seconds,
-             (unsigned long long)p->version);
+    snprintf(
+        p->reason, sizeof(p->reason), "%llu of %llu calls failed in the %s %.1f s of version %llu",
+        (unsigned long long)t.failures, (unsigned long long)t.calls,
+        p->counted_ns == p->since_ns ? "first" : "last", seconds, (unsigned long long)p->version);
 }
 
 /* Takes the source of the version before over. */
@@ -217,8 +220,7 @@ void probation_begin(struct object *o)
     shift(p, now, o->station->config.rollback_window_ns);
     p->before = both(p);
     p->now = p->last = (struct probation_tally){0};
-    p->span_ns = p->since_ns = now;
-    p->deaths = 0;
+    p->span_ns = p->counted_ns = p->since_ns = now;
     forget_problem(p);
     bool is_on = o->station->config.rollback && o->endpoint.auto_rollback;
     p->version = is_on && o->history.previous ? o->version : 0;
@@ -236,7 +238,9 @@ void probation_count(struct object *o, bool failed)
 
 void probation_died(struct object *o)
 {
-    o->probation->deaths++;
+    struct probation *p = o->probation;
+    shift(p, loop_now(o->station->loop), o->station->config.rollback_window_ns);
+    p->now.deaths++;
     if (is_watched(o))
         check(o);
 }

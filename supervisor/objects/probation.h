@@ -28,15 +28,16 @@ struct object;
 
 struct probation_tally {
     uint64_t calls, failures;
+    unsigned deaths;
 };
 
 struct probation {
     struct probation_tally now, last; /* of this span of rollback_window and the one before */
     uint64_t span_ns;                 /* when it began; monotonic */
+    uint64_t counted_ns;              /* when the older of the two did */
     struct probation_tally before;    /* of the version before, when this one began to serve */
     uint64_t version;                 /* on probation; 0: none */
     uint64_t since_ns;
-    unsigned deaths;
     struct loop_timer timer; /* it has failed: soon */
     uint64_t asked;          /* the version whose rollback is under way; 0 */
     unsigned attempts;       /* that failed */
