@@ -11,7 +11,8 @@
 enum {
     RECEIVE_CHUNK = 64 * 1024,
     OUT_KEEP_CAP = 256 * 1024, /* what an idle channel keeps allocated */
-    SEND_FDS_MAX = 32,         /* descriptors of one sendmsg; the kernel's own limit is 253 */
+    SEND_FDS_MAX = 32,         /* descriptors of one sendmsg */
+    KERNEL_FDS_MAX = 253,      /* what one recvmsg may bring: the kernel closes none of them */
 };
 
 void channel_init(struct channel *c, int fd, enum rpc_sender self, enum rpc_sender peer,
@@ -27,15 +28,33 @@ static void close_frame_fds(struct channel *c)
 {
     for (size_t i = 0; i < c->frame_fd_count; i++)
         if (c->frame_fds[i] >= 0)
-            close(c->frame_fds[i]);
+            memfd_drop(c->frame_fds[i]);
     c->frame_fd_count = 0;
+}
+
+static void drop_unclaimed_fds(struct channel *c)
+{
+    for (size_t i = 0; i < c->in_fd_count; i++)
+        memfd_drop(c->in_fds[i]);
+    c->in_fd_count = 0;
+}
+
+/* What was sent and not read the kernel would close, in our time too. */
+static void drop_unread(struct channel *c)
+{
+    shutdown(c->fd, SHUT_RDWR); /* nothing more comes */
+    do {
+        c->in.len = c->in_pos = 0;
+        drop_unclaimed_fds(c);
+    } while (channel_receive_now(c) > 0);
 }
 
 void channel_free(struct channel *c)
 {
     close_frame_fds(c);
-    for (size_t i = 0; i < c->in_fd_count; i++)
-        close(c->in_fds[i]);
+    drop_unclaimed_fds(c);
+    if (c->fd >= 0 && c->own_fds_max)
+        drop_unread(c);
     for (size_t i = 0; i < c->out_fd_count; i++)
         close(c->out_fds[i].fd);
     if (c->fd >= 0)
@@ -209,7 +228,7 @@ static void store_fds(struct channel *c, struct msghdr *msg)
             if (c->in_fd_count < CHANNEL_FDS_MAX)
                 c->in_fds[c->in_fd_count++] = fd;
             else
-                close(fd); /* its frame will find it missing: a protocol error */
+                memfd_drop(fd); /* its frame will find it missing: a protocol error */
         }
     }
 }
@@ -226,13 +245,12 @@ static ssize_t receive(struct channel *c, int flags)
         c->in.failed = false;
         return -ENOMEM;
     }
-    char control[CMSG_SPACE(sizeof(int) * SEND_FDS_MAX)];
-    size_t fds = c->own_fds_max ? c->own_fds_max : SEND_FDS_MAX;
+    char control[CMSG_SPACE(sizeof(int) * KERNEL_FDS_MAX)];
     struct iovec iov = {c->in.data + c->in.len, c->in.cap - c->in.len};
     struct msghdr msg = {.msg_iov = &iov,
                          .msg_iovlen = 1,
-                         .msg_control = control, /* what is beyond it the kernel closes */
-                         .msg_controllen = CMSG_SPACE(sizeof(int) * fds)};
+                         .msg_control = control,
+                         .msg_controllen = sizeof(control)};
     ssize_t n;
     do
         n = recvmsg(c->fd, &msg, MSG_CMSG_CLOEXEC | flags);
@@ -281,7 +299,7 @@ static int read_spilled(struct channel *c, const struct rpc_header *h, const cha
         c->spilled = malloc(h->length ? h->length : 1);
         err = c->spilled ? memfd_read(fd, c->spilled, h->length) : -ENOMEM;
     }
-    close(fd);
+    memfd_drop(fd);
     if (err == -EBADMSG)
         return protocol_error(reason, "spilled payload is not a sealed memfd of its length");
     return err;

@@ -31,8 +31,9 @@ struct channel {
     int fd;
     enum rpc_sender peer; /* what the other end is */
     size_t payload_max;   /* bytes; a longer frame is a protocol error */
-    /* Of a peer that sends descriptors only with the first byte of their own frame: how many one
-     * may have, a spilled payload's among them; others are a protocol error. 0: of any peer. */
+    /* Of a peer that is not trusted and sends descriptors only with the first byte of their own
+     * frame: how many one may have, a spilled payload's among them; others are a protocol error. 0:
+     * of any peer. */
     size_t own_fds_max;
     bool greeted;   /* the other end's HELLO was seen */
     struct buf out; /* encoded, not yet sent */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,4 +58,12 @@ int memfd_read(int fd, void *dest, size_t size)
     if (n < 0)
         return (int)n;
     return (size_t)n == size ? 0 : -EBADMSG;
+}
+
+void memfd_drop(int fd)
+{
+    static const struct linger none = {0};
+    if (fcntl(fd, F_GET_SEALS) < 0)
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none)); /* ENOTSOCK is fine */
+    close(fd);
 }

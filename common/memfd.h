@@ -24,5 +24,11 @@ int memfd_of(const char *name, const void *bytes, size_t len);
 int memfd_verify(int fd, uint64_t size);
 /* Reads all `size` bytes into dest with pread: 0 or -errno (-EBADMSG when it is shorter). */
 int memfd_read(int fd, void *dest, size_t size);
+/*
+ * Closes what came as a memfd and may be anything. A TCP socket whose sender set SO_LINGER and
+ * closed its own would hold its last owner in close() until its peer has read; it is disarmed.
+ * That files of some file systems (fuse, NFS) write or ask at their close is left at that.
+ */
+void memfd_drop(int fd);
 
 #endif

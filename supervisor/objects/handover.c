@@ -112,6 +112,11 @@ void handover_migrated(struct worker *w, const struct rpc_turn_done *m)
     struct object *o = w->object;
     if (!candidate_is(w) || !o->handover)
         return;
+    /* Not left to the commit: what is too large was not parsed, and the limit may be raised. */
+    if (!store_would_take(o->station->store, m->writes, m->write_count)) {
+        fail(o, -EFBIG, "migrate_state() wrote more than one turn may (limits.turn_writes_max)");
+        return;
+    }
     int err = keep(o->handover, m);
     if (err) {
         fail(o, err, "what migrate_state() wrote cannot be kept");

@@ -150,6 +150,16 @@ int store_commit(struct store *store, struct object_state *object, struct span r
     return store_commit_turn(store, object, &turn, seq);
 }
 
+static uint64_t payload_of(struct span writes, uint32_t write_count)
+{
+    return writes.len - (uint64_t)write_count * RPC_WRITE_MIN;
+}
+
+bool store_would_take(const struct store *store, struct span writes, uint32_t write_count)
+{
+    return payload_of(writes, write_count) <= store->turn_writes_max;
+}
+
 int store_commit_turn(struct store *store, struct object_state *object,
                       const struct store_turn *turn, uint64_t *seq)
 {
@@ -159,7 +169,7 @@ int store_commit_turn(struct store *store, struct object_state *object,
     if (write_count == 0 && turn->files.count == 0 && turn->files_done == 0 &&
         turn->timer_count == 0)
         return 0;
-    uint64_t payload = writes.len - (uint64_t)write_count * RPC_WRITE_MIN + turn->timers.len;
+    uint64_t payload = payload_of(writes, write_count) + turn->timers.len;
     if (payload > store->turn_writes_max)
         return -EFBIG;
     if (journal_refuses(store->journal, payload))

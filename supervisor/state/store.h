@@ -47,6 +47,8 @@ void store_flush(struct store *store);
 /* The part of an object, made when missing. NULL when memory is short. */
 struct object_state *store_object(struct store *store, const char *object_id);
 
+/* False: so many writes are above turn_writes_max, and refused with -EFBIG below. */
+bool store_would_take(const struct store *store, struct span writes, uint32_t write_count);
 /*
  * Accepts the writes of one turn: stamps them, appends ONE journal record and applies them to the
  * memtable. `writes` is a validated sequence of encoded rpc_write. *seq receives the record's

@@ -248,7 +248,7 @@ int answer_take_body(struct worker *w, const struct frame *f, uint64_t size, int
     *fd = channel_take_fd(&w->channel, 0);
     if (memfd_verify(*fd, size) == 0)
         return 0;
-    close(*fd);
+    memfd_drop(*fd);
     *fd = -1;
     return -EPROTO;
 }
@@ -317,6 +317,15 @@ static void after_answer(struct worker *w)
         turn_dispatch(o->station->turns, o);
 }
 
+/* What is refused anyway is not parsed for it. */
+static bool writes_are_sound(const struct worker *w, const struct call *call,
+                             const struct rpc_turn_done *m)
+{
+    bool is_refused = !trial_is(call) && call->id <= w->refuse_through;
+    return is_refused || !store_would_take(w->station->store, m->writes, m->write_count) ||
+           commit_is_sound(m->writes);
+}
+
 bool answer_turn_done(struct worker *w, const struct frame *f, const char **reason)
 {
     struct turns *turns = w->station->turns;
@@ -326,11 +335,11 @@ bool answer_turn_done(struct worker *w, const struct frame *f, const char **reas
     *reason = "malformed TURN_DONE";
     if (!rpc_turn_done_decode(f->payload, &m))
         return false;
-    *reason = "a write that is not JSON under a key of UTF-8";
-    if (!commit_is_sound(m.writes))
-        return false;
     *reason = "an answer to a call that cannot be running";
     if (!call)
+        return false;
+    *reason = "a write that is not JSON under a key of UTF-8";
+    if (!writes_are_sound(w, call, &m))
         return false;
     *reason = "a stream for an object";
     if (m.stream && call->origin.kind != RPC_CALL_HTTP)
@@ -384,18 +393,18 @@ bool answer_outside_writes(struct worker *w, const struct frame *f, const char *
 {
     struct rpc_outside_writes m;
     uint64_t seq;
+    if (w->reset_id) {
+        note_lost_writes(w, "an earlier turn was refused");
+        return true;
+    }
     *reason = "malformed OUTSIDE_WRITES";
-    if (!rpc_outside_writes_decode(f->payload, &m) || !commit_is_sound(m.writes))
+    if (!rpc_outside_writes_decode(f->payload, &m))
         return false;
     if (w->is_test)
         return true;
     *reason = "state of a stateless object";
     if (w->object->endpoint.stateless && worker_ref_is(w->object->worker, w))
         return false;
-    if (w->reset_id) {
-        note_lost_writes(w, "an earlier turn was refused");
-        return true;
-    }
     if (!worker_ref_is(w->object->worker, w)) {
         note_lost_writes(w, "the worker does not serve the object any more");
         return true;
@@ -405,10 +414,14 @@ bool answer_outside_writes(struct worker *w, const struct frame *f, const char *
         poison(w, -EBUSY);
         return true;
     }
+    *reason = "a write that is not JSON under a key of UTF-8";
+    if (store_would_take(w->station->store, m.writes, m.write_count) && !commit_is_sound(m.writes))
+        return false;
     int err = store_commit(w->station->store, w->object->state, (struct span){"", 0}, m.writes,
                            m.write_count, &seq);
     if (err) {
-        note_lost_writes(w, strerror(-err));
+        note_lost_writes(w, err == -EFBIG ? "more than one turn may write (limits.turn_writes_max)"
+                                          : strerror(-err));
         poison(w, err);
     } else {
         replicas_update(w->object, &(struct rpc_update){.write_count = m.write_count,

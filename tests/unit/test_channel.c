@@ -233,6 +233,63 @@ START_TEST(more_descriptors_than_a_frame_has_are_refused)
 }
 END_TEST
 
+/* A socket that would hold its last owner in close(), and a second descriptor of it. */
+static int lingering(int *kept)
+{
+    static const struct linger armed = {.l_onoff = 1, .l_linger = 60};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &armed, sizeof(armed)), 0);
+    *kept = dup(fd);
+    return fd;
+}
+
+static void assert_disarmed(int kept)
+{
+    struct linger l;
+    socklen_t size = sizeof(l);
+    ck_assert_int_eq(getsockopt(kept, SOL_SOCKET, SO_LINGER, &l, &size), 0);
+    ck_assert_int_eq(l.l_onoff, 0);
+    close(kept);
+}
+
+START_TEST(a_socket_that_lingers_holds_up_nobody)
+{
+    enum { OF_FRAME = 3, ALL };
+    struct frame f;
+    const char *reason;
+    int kept[ALL];
+    supervisor.own_fds_max = 1;
+    put_chunk(&worker, 1, "", 0, 0, lingering(&kept[0])); /* one that nobody takes */
+    ck_assert_int_eq(next_frame(&f, &reason), 1);
+    ck_assert_int_eq(next_frame(&f, &reason), 0);
+    int fds[RPC_FDS_MAX] = {lingering(&kept[1]), lingering(&kept[2])};
+    size_t frame = channel_begin(&worker, RPC_STREAM_CHUNK, 2); /* more than it may have */
+    rpc_stream_chunk_encode(&worker.out, &(struct rpc_stream_chunk){{"", 0}, 0});
+    ck_assert_int_eq(channel_end(&worker, frame, fds, 2), 0);
+    ck_assert_int_eq(next_frame(&f, &reason), -EPROTO);
+    put_chunk(&worker, 3, "", 0, 0, lingering(&kept[OF_FRAME])); /* never read */
+    ck_assert_int_eq(channel_flush(&worker), 0);
+    channel_free(&supervisor);
+    for (int i = 0; i < ALL; i++)
+        assert_disarmed(kept[i]);
+}
+END_TEST
+
+START_TEST(a_payload_that_lingers_holds_up_nobody)
+{
+    struct rpc_header h = {.type = RPC_STREAM_CHUNK, .length = 9, .flags = RPC_FLAG_SPILLED};
+    struct frame f;
+    const char *reason;
+    int kept;
+    put_chunk(&worker, 1, "", 0, 0, lingering(&kept));
+    memcpy(worker.out.data + worker.out.len - (16 + 5 + 9), &h, sizeof(h));
+    worker.out.len -= 5 + 9;
+    ck_assert_int_eq(next_frame(&f, &reason), -EPROTO);
+    ck_assert_str_eq(reason, "spilled payload is not a sealed memfd of its length");
+    assert_disarmed(kept);
+}
+END_TEST
+
 START_TEST(the_first_frame_must_be_our_hello)
 {
     struct frame f;
@@ -304,6 +361,8 @@ int main(void)
     tcase_add_test(tc, an_unsealed_memfd_is_refused);
     tcase_add_test(tc, descriptors_of_no_frame_are_refused);
     tcase_add_test(tc, more_descriptors_than_a_frame_has_are_refused);
+    tcase_add_test(tc, a_socket_that_lingers_holds_up_nobody);
+    tcase_add_test(tc, a_payload_that_lingers_holds_up_nobody);
     tcase_add_test(tc, the_first_frame_must_be_our_hello);
     tcase_add_loop_test(tc, another_version_or_role_is_refused, 0, 2);
     tcase_add_test(tc, a_full_socket_keeps_the_rest);
