@@ -258,6 +258,18 @@ static void plan_direct(struct redis_backend *b, uint64_t now)
         plan_ahead(b, now);
 }
 
+/* What the other connection waits for comes first, or a later event could be handed out before it.
+ * A poll does not wait. */
+static bool may_overtake(const struct redis_backend *b)
+{
+    const struct backend_call *call = b->reading.blocked ? b->reading.pulls : NULL;
+    while (call && ((const struct pull_call *)call)->wait_ns > 0)
+        call = call->next;
+    return !b->reading.blocked || call;
+}
+
+/* The connection that waits begins when the other has all its answers: an event may come over each,
+ * and the later one could be handed out first. */
 void redis_read_plan(struct redis_backend *b, uint64_t now)
 {
     struct redis_reading *r = &b->reading;
@@ -267,9 +279,9 @@ void redis_read_plan(struct redis_backend *b, uint64_t now)
         return;
     if (r->group_missing && r->pulls)
         make_group(b);
-    if (r->pulls && empty && !r->direct && r->ask)
+    if (r->pulls && empty && !r->direct && r->ask && may_overtake(b))
         plan_direct(b, now);
-    else if (r->pulls && empty && !r->direct && !r->blocked)
+    else if (r->pulls && empty && !r->direct && !r->ahead && !r->blocked)
         plan_blocked(b, now);
     else if (!empty && r->ahead_full && b->ahead.count <= r->window / 2)
         plan_ahead(b, now);
