@@ -86,7 +86,7 @@ struct config {
     uint64_t cpu_seconds;   /* 60, of one turn */
     uint64_t open_files;    /* 1024 */
     uint64_t processes;     /* 256, threads included */
-    uint64_t throttled_cpu; /* 10 % of a processor, for one that goes on beyond them */
+    uint64_t throttled_cpu; /* 1 % of a processor, for one that goes on beyond them */
 
     /* workers {} */
     uint64_t timeout_ns;             /* 30 s, execution */

@@ -17,7 +17,10 @@
 
 #define LOOK_NS  (250 * NS_PER_MS) /* at one that is throttled */
 #define PAUSE_NS (1 * NS_PER_S) /* in which stacks are dumped and, mostly, their process killed */
-enum { LOOK_DROPS = THROTTLE_DROPS / 10 /* a look costs more than to drop a line */ };
+enum {
+    LOOK_DROPS = THROTTLE_DROPS / 10, /* a look costs more than to drop a line */
+    OUTPUT_PART = 10,                 /* enough for lines to be dropped as long as it goes on */
+};
 
 static struct {
     uint64_t begun;
@@ -202,6 +205,12 @@ void throttle_end(struct worker *w)
         close(t->refused_fd);
     t->refused_fd = -1;
     stop(w);
+}
+
+uint64_t throttle_output_max(const struct worker *w)
+{
+    uint64_t most = w->station->config.log_output_max;
+    return w->family.throttle.rule.reason ? most / OUTPUT_PART : most;
 }
 
 /* --- what is said --- */

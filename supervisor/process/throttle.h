@@ -39,6 +39,8 @@ void throttle_look(struct worker *w);
 void throttle_dropped(struct worker *w, uint64_t lines);
 /* Its stacks are asked for, which takes a processor. Then it is killed, or has answered in time. */
 void throttle_pause(struct worker *w);
+/* Bytes of its output that are read in a second: log.output_max, or a tenth of it. */
+uint64_t throttle_output_max(const struct worker *w);
 /* It is about to die, or dead: that is not to be slow. For good. */
 void throttle_end(struct worker *w);
 

@@ -13,6 +13,7 @@
 
 enum {
     OUTPUT_CHUNK = 64 * 1024,
+    OUTPUT_CHUNK_LEAST = 4 * 1024,
     OUTPUT_CHUNKS_AT_ONCE = 64, /* so that one printing worker cannot hold the loop */
     WINDOWS_PER_S = 100,
 };
@@ -56,12 +57,21 @@ static void count_bytes(struct worker *w, size_t bytes)
     if (w->output_bytes == 0)
         loop_timer_set(w->station->loop, &w->output_window, WINDOW_NS, on_window, w);
     w->output_bytes += bytes;
-    uint64_t second = w->station->config.log_output_max;
+    uint64_t second = throttle_output_max(w);
     if (w->output_bytes < second / WINDOWS_PER_S)
         return;
     watch_streams(w, 0);
     loop_timer_set(w->station->loop, &w->output_window, w->output_bytes * NS_PER_S / second,
                    on_window, w);
+}
+
+/* What a window holds: one that is throttled takes the loop's time in small pieces. */
+static size_t chunk_of(const struct worker *w)
+{
+    uint64_t window = throttle_output_max(w) / WINDOWS_PER_S;
+    if (window > OUTPUT_CHUNK)
+        return OUTPUT_CHUNK;
+    return window < OUTPUT_CHUNK_LEAST ? OUTPUT_CHUNK_LEAST : (size_t)window;
 }
 
 /* One read; false when there is nothing more now, or ever. */
@@ -70,7 +80,7 @@ static bool read_chunk(struct worker *w, int i)
     char chunk[OUTPUT_CHUNK];
     if (w->output_fd[i] < 0)
         return false;
-    ssize_t n = read(w->output_fd[i], chunk, sizeof(chunk));
+    ssize_t n = read(w->output_fd[i], chunk, chunk_of(w));
     if (n > 0) {
         if (i == 1)
             output_tail_add(&w->stderr_tail, chunk, (size_t)n);

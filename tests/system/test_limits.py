@@ -183,7 +183,7 @@ def test_memory(station):
 
 def second_death_throttles(station):
     """The next worker, from its birth; not one that has another source."""
-    station.allow("hoard is throttled to 10 % .* runs out of memory again and again")
+    station.allow("hoard is throttled to 1 % .* runs out of memory again and again")
     assert station.metric("objectd_throttles_total") == 0
     assert station.post("/objects/hoard").json()["limit"] == "memory_mb"
     worker = station.get("/objects/hoard").json()
@@ -195,7 +195,7 @@ def second_death_throttles(station):
 
 def test_deaths_of_replicas_count_too(station):
     need_groups(station, "memory", "throttle")
-    station.allow("hoard is throttled to 10 % .* runs out of memory again and again")
+    station.allow("hoard is throttled to 1 % .* runs out of memory again and again")
     station.deploy("hoard.py", MEMORY.replace('{"limits"', '{"stateless": True, "workers": 2, "limits"'))
     station.get("/objects/hoard")
     for _ in range(2):
@@ -368,7 +368,7 @@ def GET(request):
 @pytest.mark.parametrize("station", [{"config": {"log": {"object_lines_per_s": 100}}}], indirect=True)
 def test_who_goes_on_is_throttled_until_it_is_calm(station):
     need_groups(station, "processes", "throttle", "family")
-    station.allow("is throttled to 10 %")
+    station.allow("is throttled to 1 %")
     station.deploy("forks.py", FORKS)
     station.deploy("prints.py", PRINTS)
     end = station.folder / "end"
@@ -379,7 +379,7 @@ def test_who_goes_on_is_throttled_until_it_is_calm(station):
     wait_until(lambda: throttled(station) == {"forks": "processes", "prints": "output"},
                what=lambda: throttled(station))
     shown = metadata(station, "forks")["worker"]["throttled"]
-    assert (shown["reason"], shown["cpu_percent"]) == ("processes", 10) and shown["seconds"] >= 0
+    assert (shown["reason"], shown["cpu_percent"]) == ("processes", 1) and shown["seconds"] >= 0
     assert station.metric("objectd_throttled_workers") == 2
     end.touch()
     for call in calls:
@@ -387,17 +387,17 @@ def test_who_goes_on_is_throttled_until_it_is_calm(station):
     wait_until(lambda: not throttled(station), what=lambda: throttled(station))
     assert station.metric("objectd_throttled_workers") == 0
     assert metadata(station, "forks")["worker"]["throttled"] is None
-    for said in ("is throttled to 10 %", "is not throttled any more"):  # once, however long it lasts
+    for said in ("is throttled to 1 %", "is not throttled any more"):  # once, however long it lasts
         assert len(station.logged(said)) == station.metric("objectd_throttles_total")
     told = [e["message"] for e in station.get("/objects/forks?logs=true").json()["logs"]]
-    assert "throttled to 10 % of a processor: it goes on forking beyond limits.processes = 2" in told
+    assert "throttled to 1 % of a processor: it goes on forking beyond limits.processes = 2" in told
     assert any(message.startswith("not throttled any more") for message in told)
 
 
 @pytest.mark.parametrize("station", [{"config": {"workers": {"timeout_grace": 0.1}}}], indirect=True)
 def test_who_is_throttled_dies_in_time(station):
     need_groups(station, "processes", "throttle", "family")
-    station.allow("is throttled to 10 %")
+    station.allow("is throttled to 1 %")
     station.deploy("forks.py", FORKS.replace("600", "1"))
     wait_until(lambda: station.get(f"/objects/forks?until={station.folder}").status == 204)
     worker = metadata(station, "forks")["worker"]["pid"]
@@ -439,7 +439,7 @@ def PATCH(request):  # ends once its stacks are asked for, which are not given
 @pytest.mark.parametrize("station", [{"config": {"workers": {"timeout_grace": 0.1}}}], indirect=True)
 def test_who_escapes_its_end_is_throttled_again(station):
     need_groups(station, "processes", "throttle", "family")
-    station.allow("is throttled to 10 %")
+    station.allow("is throttled to 1 %")
     station.deploy("forks.py", ESCAPES)
 
     def escapes():  # unless it takes half a second
@@ -453,7 +453,7 @@ def test_who_escapes_its_end_is_throttled_again(station):
 
 def test_what_a_turn_left_behind_is_throttled(station):
     need_groups(station, "processes", "throttle", "family")
-    station.allow("is throttled to 10 %")
+    station.allow("is throttled to 1 %")
     station.deploy("forks.py", FORKS)
     assert station.request("PUT", "/objects/forks", {}).status == 204
     wait_until(lambda: throttled(station) == {"forks": "processes"})
@@ -482,7 +482,7 @@ def test_processes_that_die_of_memory(station):
     need_groups(station, "memory", "throttle", "family")
     if not Path("/sys/fs/cgroup/memory").is_dir():
         pytest.skip("the kernel ends a group of v2 as a whole")
-    station.allow("fills is throttled to 10 % .* its processes go on being killed")
+    station.allow("fills is throttled to 1 % .* its processes go on being killed")
     station.deploy("fills.py", FILLS)
     end = station.folder / "end"
     call = threading.Thread(target=station.get, args=(f"/objects/fills?until={end}",),
