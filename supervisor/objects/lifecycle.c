@@ -14,6 +14,7 @@
 #include "supervisor/objects/renew.h"
 #include "supervisor/objects/slots.h"
 #include "supervisor/process/limits.h"
+#include "supervisor/process/throttle.h"
 #include "supervisor/process/worker_death.h"
 #include "supervisor/schedules/schedules.h"
 #include "supervisor/state/store.h"
@@ -80,8 +81,10 @@ static void serve(struct object *o)
     bool is_new = deploy_source(o) != NULL;
     loading_accept(o, is_new ? o->history.accepted : o->loading_version);
     struct worker *w = worker_get(station->workers, o->worker);
-    if (w)
+    if (w) {
         w->version = o->version;
+        throttle_serves(w);
+    }
     if (is_new)
         deploy_served(o);
     schedules_served(o);
@@ -350,8 +353,10 @@ void lifecycle_worker_ready(struct worker *w, const struct rpc_ready *ready)
         worker_kill(w, WORKER_BLAME_NONE);
         return;
     }
-    if (replicas_has(w->object, w))
+    if (replicas_has(w->object, w)) {
+        throttle_serves(w);
         turn_dispatch(w->station->turns, w->object);
+    }
     if (w->is_test)
         test_run_ready(w);
     if (candidate_is(w))

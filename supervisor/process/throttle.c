@@ -19,7 +19,7 @@
 #define PAUSE_NS (1 * NS_PER_S) /* in which stacks are dumped and, mostly, their process killed */
 enum {
     LOOK_DROPS = THROTTLE_DROPS / 10, /* a look costs more than to drop a line */
-    OUTPUT_PART = 10,                 /* enough for lines to be dropped as long as it goes on */
+    OUTPUT_PART = 10,                 /* one that goes on fills it, throttled as it is */
 };
 
 static struct {
@@ -70,8 +70,9 @@ static void say_begin(const struct worker *w)
         snprintf(why, sizeof(why), "its processes go on being killed: limits.memory_mb = %u",
                  w->family.limits.memory_mb);
         break;
-    default: /* its limits are not declared yet */
-        snprintf(why, sizeof(why), "it runs out of memory again and again (limits.memory_mb)");
+    default:
+        snprintf(why, sizeof(why), "it runs out of memory again and again: limits.memory_mb = %u",
+                 w->family.limits.memory_mb);
     }
     log_warn("%s is throttled to %llu %% of a processor: %s", w->object->id,
              (unsigned long long)t->percent, why);
@@ -138,7 +139,7 @@ void throttle_look(struct worker *w)
         .now_ns = now_ns,
         .percent = w->station->config.throttled_cpu,
         .counts = {[THROTTLE_PROCESSES] = refused(w),
-                   [THROTTLE_OUTPUT] = t->dropped,
+                   [THROTTLE_OUTPUT] = t->dropped + t->waits,
                    [THROTTLE_MEMORY] = t->deaths,
                    [THROTTLE_KILLED] = w->family.kills.counted},
     };
@@ -169,14 +170,25 @@ void throttle_dropped(struct worker *w, uint64_t lines)
         throttle_look(w);
 }
 
+void throttle_waits(struct worker *w)
+{
+    w->family.throttle.waits += w->family.throttle.rule.reason != THROTTLE_NONE;
+}
+
 /* Only of the source that it runs: another one is not to blame. */
 void throttle_born(struct worker *w)
 {
     const struct object *o = w->object;
     bool is_same = o->accepted && !w->is_test &&
                    memcmp(&o->accepted->hash, &w->source_hash, sizeof(w->source_hash)) == 0;
-    w->family.throttle.deaths = is_same ? o->outage->memory_deaths : 0;
-    if (w->family.throttle.deaths)
+    w->family.throttle.deaths_before = is_same ? o->outage->memory_deaths : 0;
+}
+
+void throttle_serves(struct worker *w)
+{
+    struct throttle *t = &w->family.throttle;
+    t->deaths = t->deaths_before;
+    if (t->deaths)
         throttle_look(w);
 }
 

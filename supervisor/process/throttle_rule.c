@@ -12,8 +12,8 @@ static const struct {
     [THROTTLE_NONE] = {"", UINT64_MAX, 0},
     [THROTTLE_PROCESSES] = {"processes", THROTTLE_REFUSALS, THROTTLE_CALM_NS},
     [THROTTLE_OUTPUT] = {"output", THROTTLE_DROPS, THROTTLE_CALM_NS},
-    [THROTTLE_MEMORY] = {"memory", THROTTLE_DEATHS, THROTTLE_CALM_NS},
-    [THROTTLE_KILLED] = {"memory", THROTTLE_KILLS, THROTTLE_KILLS_CALM_NS},
+    [THROTTLE_MEMORY] = {"memory", THROTTLE_DEATHS, THROTTLE_MEMORY_CALM_NS},
+    [THROTTLE_KILLED] = {"memory", THROTTLE_KILLS, THROTTLE_MEMORY_CALM_NS},
 };
 
 const char *throttle_reason_name(enum throttle_reason reason)

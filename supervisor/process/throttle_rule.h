@@ -6,17 +6,17 @@
  * One that runs into a limit a few times does no harm. One that within a second has so many
  * processes refused or killed by its limit of memory, or lines dropped, that it can only be a loop
  * without end begins; so does a worker whose object died of its memory before and before that. It
- * ends when for THROTTLE_CALM_NS (THROTTLE_KILLS_CALM_NS) nothing of all that was counted, or
- * throttling is switched off.
+ * ends when for THROTTLE_CALM_NS (of memory: THROTTLE_MEMORY_CALM_NS) nothing of all that was
+ * counted, or throttling is switched off.
  */
 #ifndef SUPERVISOR_PROCESS_THROTTLE_RULE_H
 #define SUPERVISOR_PROCESS_THROTTLE_RULE_H
 
 #include <stdint.h>
 
-#define THROTTLE_CALM_NS       2000000000ull
-#define THROTTLE_KILLS_CALM_NS 10000000000ull /* a throttled one fills its memory slowly */
-#define THROTTLE_WINDOW_NS     1000000000ull  /* in which so many have to be met: */
+#define THROTTLE_CALM_NS        2000000000ull
+#define THROTTLE_MEMORY_CALM_NS 10000000000ull /* a throttled one fills its memory slowly */
+#define THROTTLE_WINDOW_NS      1000000000ull  /* in which so many have to be met: */
 
 enum {
     THROTTLE_REFUSALS = 100, /* of processes */

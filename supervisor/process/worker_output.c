@@ -9,12 +9,11 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum {
-    OUTPUT_CHUNK = 64 * 1024,
-    OUTPUT_CHUNK_LEAST = 4 * 1024,
-    OUTPUT_CHUNKS_AT_ONCE = 64, /* so that one printing worker cannot hold the loop */
+    OUTPUT_CHUNK = 8 * 1024, /* whoever prints takes the loop's time in small pieces */
     WINDOWS_PER_S = 100,
 };
 #define WINDOW_NS (NS_PER_S / WINDOWS_PER_S)
@@ -60,49 +59,47 @@ static void count_bytes(struct worker *w, size_t bytes)
     uint64_t second = throttle_output_max(w);
     if (w->output_bytes < second / WINDOWS_PER_S)
         return;
+    throttle_waits(w);
     watch_streams(w, 0);
     loop_timer_set(w->station->loop, &w->output_window, w->output_bytes * NS_PER_S / second,
                    on_window, w);
 }
 
-/* What a window holds: one that is throttled takes the loop's time in small pieces. */
-static size_t chunk_of(const struct worker *w)
-{
-    uint64_t window = throttle_output_max(w) / WINDOWS_PER_S;
-    if (window > OUTPUT_CHUNK)
-        return OUTPUT_CHUNK;
-    return window < OUTPUT_CHUNK_LEAST ? OUTPUT_CHUNK_LEAST : (size_t)window;
-}
-
-/* One read; false when there is nothing more now, or ever. */
-static bool read_chunk(struct worker *w, int i)
+/* One read: how many bytes; 0 when there is nothing now, or ever. */
+static size_t read_chunk(struct worker *w, int i)
 {
     char chunk[OUTPUT_CHUNK];
     if (w->output_fd[i] < 0)
-        return false;
-    ssize_t n = read(w->output_fd[i], chunk, chunk_of(w));
+        return 0;
+    ssize_t n = read(w->output_fd[i], chunk, sizeof(chunk));
     if (n > 0) {
         if (i == 1)
             output_tail_add(&w->stderr_tail, chunk, (size_t)n);
         uint64_t *dropped = &object_logs_stats(w->station->logs)->dropped, before = *dropped;
         object_log_output(w->object->log, stream_of(w, i), chunk, (size_t)n);
         throttle_dropped(w, *dropped - before);
-        count_bytes(w, (size_t)n);
     } else if (n == 0 || (errno != EAGAIN && errno != EINTR))
         close_stream(w, i);
-    return n > 0;
+    return n > 0 ? (size_t)n : 0;
+}
+
+static void read_in_turn(struct worker *w, int i)
+{
+    size_t bytes = read_chunk(w, i);
+    if (bytes)
+        count_bytes(w, bytes);
 }
 
 static void on_stdout(void *arg, uint32_t events)
 {
     (void)events;
-    read_chunk(arg, 0);
+    read_in_turn(arg, 0);
 }
 
 static void on_stderr(void *arg, uint32_t events)
 {
     (void)events;
-    read_chunk(arg, 1);
+    read_in_turn(arg, 1);
 }
 
 int worker_output_watch(struct worker *w)
@@ -117,11 +114,24 @@ int worker_output_watch(struct worker *w)
     return 0;
 }
 
+/* What is printed meanwhile is not waited for. */
+static void read_printed(struct worker *w, int i)
+{
+    int printed;
+    if (w->output_fd[i] < 0 || ioctl(w->output_fd[i], FIONREAD, &printed) < 0)
+        return;
+    while (printed > 0) {
+        size_t bytes = read_chunk(w, i);
+        if (bytes == 0)
+            return;
+        printed -= (int)bytes;
+    }
+}
+
 void worker_read_output(struct worker *w)
 {
-    for (int i = 0; i < 2; i++)
-        for (int n = 0; n < OUTPUT_CHUNKS_AT_ONCE && read_chunk(w, i); n++)
-            ;
+    read_printed(w, 0);
+    read_printed(w, 1);
 }
 
 void worker_output_close(struct worker *w)

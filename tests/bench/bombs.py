@@ -46,11 +46,13 @@ class Bomb:
         self.thread = threading.Thread(target=self.call_again)
 
     def call_again(self):
+        pause = 0.01
         while not self.stop.is_set():
             with contextlib.suppress(OSError):
-                reply = self.s.get(f"/objects/{self.name}", timeout=600)
-                self.broken += reply.status in (502, 503)
-            self.stop.wait(0.01)
+                status = self.s.get(f"/objects/{self.name}", timeout=600).status
+                self.broken += status in (502, 503)
+                pause = 0.1 if status == 503 else 0.01  # it was told to come back later
+            self.stop.wait(pause)
 
     def worker(self):
         """Its worker's pid; 0 while there is none."""
@@ -128,12 +130,12 @@ def p99_us(latencies):
 
 def beside(s, kind, plan):
     """The row of one bomb."""
-    alone, loud = [], []
-    for _ in range(2 * plan.rounds):
+    alone, loud, seconds = [], [], 2 * plan.seconds
+    for _ in range(plan.rounds):
         quiet.wait()
-        alone.append(window(s, None, plan.seconds))
+        alone.append(window(s, None, seconds))
         with Bomb(s, kind) as bomb:
-            loud.append(window(s, bomb, plan.seconds))
+            loud.append(window(s, bomb, seconds))
     of_loud, of_alone = p99_us(sum(loud, Counter())), p99_us(sum(alone, Counter()))
     return Row(f"p99 of a neighbour while an object {kind}, ratio to quiet", of_loud / of_alone, "×",
                ("<=", 1.5), note=f"{of_loud} µs against {of_alone} µs; pairs "

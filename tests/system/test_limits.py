@@ -32,6 +32,8 @@ def POST(request):
     while True:
         hoard.append(b"x" * 1000000)
 """
+# What is declared is known once it is loaded.
+THROTTLED_BY_MEMORY = f"hoard is throttled to 1 % .* out of memory again and again: .*_mb = {MEMORY_MB}$"
 
 DAEMON = """
 import os, subprocess, sys, time
@@ -182,8 +184,8 @@ def test_memory(station):
 
 
 def second_death_throttles(station):
-    """The next worker, from its birth; not one that has another source."""
-    station.allow("hoard is throttled to 1 % .* runs out of memory again and again")
+    """The next worker, once it serves; not one that has another source."""
+    station.allow(THROTTLED_BY_MEMORY)
     assert station.metric("objectd_throttles_total") == 0
     assert station.post("/objects/hoard").json()["limit"] == "memory_mb"
     worker = station.get("/objects/hoard").json()
@@ -195,7 +197,7 @@ def second_death_throttles(station):
 
 def test_deaths_of_replicas_count_too(station):
     need_groups(station, "memory", "throttle")
-    station.allow("hoard is throttled to 1 % .* runs out of memory again and again")
+    station.allow(THROTTLED_BY_MEMORY)
     station.deploy("hoard.py", MEMORY.replace('{"limits"', '{"stateless": True, "workers": 2, "limits"'))
     station.get("/objects/hoard")
     for _ in range(2):
@@ -392,6 +394,47 @@ def test_who_goes_on_is_throttled_until_it_is_calm(station):
     told = [e["message"] for e in station.get("/objects/forks?logs=true").json()["logs"]]
     assert "throttled to 1 % of a processor: it goes on forking beyond limits.processes = 2" in told
     assert any(message.startswith("not throttled any more") for message in told)
+
+
+LONG_LINES = """
+__endpoint__ = {"timeout": 600}
+import os
+def GET(request):
+    while not os.path.exists(request["until"]):
+        os.write(1, b"\\n" * 65536)
+    while not os.path.exists(request["end"]):
+        os.write(1, (b"x" * 999 + b"\\n") * 64)
+"""
+
+
+def lines_come(station, count):
+    before = station.status()["logs"]["lines"]
+    wait_until(lambda: station.status()["logs"]["lines"] > before + count)
+
+
+@pytest.mark.parametrize("station", [{"config": {"log": {"object_lines_per_s": 1000,
+                                                         "output_max": "1M"}}}], indirect=True)
+def test_less_is_read_of_who_is_throttled(station):
+    """A tenth, and it goes on while it fills that, though no line is dropped any more."""
+    need_groups(station, "throttle")
+    station.allow("is throttled to 1 %")
+    station.deploy("prints.py", LONG_LINES)
+    until, end = station.folder / "until", station.folder / "end"
+    call = threading.Thread(target=station.get, args=(f"/objects/prints?until={until}&end={end}",),
+                            kwargs={"timeout": 100})
+    call.start()
+    wait_until(lambda: throttled(station) == {"prints": "output"})
+    until.touch()
+    newest = "/objects/prints?logs=true&limit=1"
+    wait_until(lambda: station.get(newest).json()["logs"][0].get("message", "")[:1] == "x")
+    lines_come(station, 110)
+    begun = time.monotonic()
+    lines_come(station, 160)
+    assert time.monotonic() - begun > 0.8  # 160,000 bytes at a tenth of 1 MiB a second
+    assert throttled(station) == {"prints": "output"}
+    assert station.metric("objectd_throttles_total") == 1
+    end.touch()
+    call.join()
 
 
 @pytest.mark.parametrize("station", [{"config": {"workers": {"timeout_grace": 0.1}}}], indirect=True)

@@ -5,12 +5,13 @@
 #include <check.h>
 #include <stdlib.h>
 
-#define MS    1000000ull
-#define S     (1000 * MS)
-#define START (5000 * S) /* a machine that is up for a while */
-#define CALM  THROTTLE_CALM_NS
-#define ALL   THROTTLE_REFUSALS
-#define LINES THROTTLE_DROPS
+#define MS          1000000ull
+#define S           (1000 * MS)
+#define START       (5000 * S) /* a machine that is up for a while */
+#define CALM        THROTTLE_CALM_NS
+#define MEMORY_CALM THROTTLE_MEMORY_CALM_NS
+#define ALL         THROTTLE_REFUSALS
+#define LINES       THROTTLE_DROPS
 
 enum { LOOKS_MAX = 8 };
 
@@ -53,17 +54,17 @@ static const struct {
     {"two", {{1, 0, 0, 2, BEGIN(MEMORY)}}},
     {"they count once",
      {{1, 0, 0, 2, BEGIN(MEMORY)},
-      {CALM, 0, 0, 2, KEEP(MEMORY)},
-      {CALM + 1, 0, 0, 2, END},
-      {CALM + 2, 0, 0, 2, KEEP(NONE)},
-      {CALM + 2 * S, 0, 0, 2, KEEP(NONE)}}},
+      {MEMORY_CALM, 0, 0, 2, KEEP(MEMORY)},
+      {MEMORY_CALM + 1, 0, 0, 2, END},
+      {MEMORY_CALM + 2, 0, 0, 2, KEEP(NONE)},
+      {MEMORY_CALM + 2 * S, 0, 0, 2, KEEP(NONE)}}},
     {"processes killed by memory", {{1, 0, 0, 0, KILLED(BEGIN, KILLED, THROTTLE_KILLS)}}},
     {"one less, and they are no deaths", {{1, 0, 0, 1, KILLED(KEEP, NONE, THROTTLE_KILLS - 1)}}},
     {"to be killed takes longer when throttled",
      {{1, 0, 0, 0, KILLED(BEGIN, KILLED, THROTTLE_KILLS)},
       {CALM + 1, 0, 0, 0, KILLED(KEEP, KILLED, THROTTLE_KILLS)},
-      {THROTTLE_KILLS_CALM_NS, 0, 0, 0, KILLED(KEEP, KILLED, THROTTLE_KILLS)},
-      {THROTTLE_KILLS_CALM_NS + 1, 0, 0, 0, KILLED(END, NONE, THROTTLE_KILLS)}}},
+      {MEMORY_CALM, 0, 0, 0, KILLED(KEEP, KILLED, THROTTLE_KILLS)},
+      {MEMORY_CALM + 1, 0, 0, 0, KILLED(END, NONE, THROTTLE_KILLS)}}},
     {"it lasts until it was calm for long enough",
      {{1, ALL, 0, 0, BEGIN(PROCESSES)},
       {S, ALL + 1, 0, 0, KEEP(PROCESSES)},
