@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The servers that are measured beside the station, and wrk, which measures all of them."""
+"""The servers that are measured beside the station, wrk, which measures all of them, and h2load, whose
+load is steady."""
 
 import contextlib
 import http.client
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -123,19 +125,9 @@ quiet = Quiet(600)
 def wrk(port, path, seconds, connections=64):
     """One run: {"requests", "rate", "p50_us", "p99_us", …}; errors of any kind end the benchmark."""
     quiet.wait()
-    return run_wrk(port, path, seconds, connections, "report.lua", {})
-
-
-def paced(port, path, seconds, connections=4, pace_ms=5):
-    """A steady load of a few hundred requests a second, beside whatever else the test lets run."""
-    return run_wrk(port, path, seconds, connections, "paced.lua",
-                   {"PACE_MS": str(pace_ms), "REPORT_LUA": str(HERE / "report.lua")})
-
-
-def run_wrk(port, path, seconds, connections, script, variables):
     url = f"http://127.0.0.1:{port}{path}"
     done = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s",
-                           HERE / script, url], env={**os.environ, **variables},
+                           HERE / "report.lua", url],
                           capture_output=True, text=True, timeout=seconds + 60, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if not lines:
@@ -146,3 +138,18 @@ def run_wrk(port, path, seconds, connections, script, variables):
         raise RuntimeError(f"wrk on {url}: {result}")
     result["rate"] = result["requests"] / (result["duration_us"] / 1e6)
     return result
+
+
+def paced(port, path, seconds, folder, connections=4, per_second=180):
+    """A steady load, beside whatever else the test lets run: the latencies in microseconds, and how
+    often each. Of h2load: wrk waits for its next request with one of the two processors."""
+    url = f"http://127.0.0.1:{port}{path}"
+    log = Path(folder) / "h2load.log"
+    log.unlink(missing_ok=True)
+    done = subprocess.run(["h2load", "--h1", f"-c{connections}", f"--rps={per_second}", f"-D{seconds}",
+                           f"--log-file={log}", url],
+                          capture_output=True, text=True, timeout=seconds + 60, check=False)
+    answers = [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+    if done.returncode or not answers or any(status != "200" for _, status, _ in answers):
+        raise RuntimeError(f"h2load on {url}: {done.stdout}{done.stderr}")
+    return Counter(int(latency) for _, _, latency in answers)
