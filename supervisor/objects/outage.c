@@ -17,6 +17,18 @@ void outage_count(struct outage *outage, uint64_t lived_ns, bool by_memory)
 {
     bool is_first = lived_ns >= BACKOFF_STABLE_NS;
     outage->memory_deaths = by_memory ? 1 + (is_first ? 0 : outage->memory_deaths) : 0;
+    outage->died_ns = clock_mono_ns();
+}
+
+unsigned outage_memory_deaths(const struct outage *outage)
+{
+    bool is_over = clock_mono_ns() - outage->died_ns >= BACKOFF_STABLE_NS;
+    return is_over ? 0 : outage->memory_deaths;
+}
+
+void outage_forget_memory(struct outage *outage)
+{
+    outage->memory_deaths = 0;
 }
 
 void outage_died(struct outage *outage, uint64_t lived_ns, bool by_memory, const char *reason,

@@ -26,6 +26,7 @@ struct outage {
     struct backoff backoff;
     bool lasts;
     unsigned memory_deaths; /* in a row, of failures that follow each other */
+    uint64_t died_ns;       /* the newest death that was counted; monotonic */
     uint64_t retry_ns;      /* the next attempt; monotonic */
     char reason[OUTAGE_REASON_SIZE];
     char crash_id[CRASH_ID_SIZE]; /* of the newest death; empty: there is no report */
@@ -42,6 +43,10 @@ void outage_died(struct outage *outage, uint64_t lived_ns, bool by_memory, const
  * outage.
  */
 void outage_count(struct outage *outage, uint64_t lived_ns, bool by_memory);
+/* In a row, the newest less than BACKOFF_STABLE_NS ago. */
+unsigned outage_memory_deaths(const struct outage *outage);
+/* What runs next is not what died of its memory. */
+void outage_forget_memory(struct outage *outage);
 /* No worker could be started, or it ended before it served. */
 void outage_failed(struct outage *outage, const char *reason, const char *crash_id);
 /* Nanoseconds until the next attempt, which is noted. */

@@ -7,6 +7,7 @@
 #include "supervisor/objects/lifecycle.h"
 #include "supervisor/objects/load_error.h"
 #include "supervisor/objects/needs.h"
+#include "supervisor/objects/outage.h"
 #include "supervisor/objects/renew.h"
 #include "supervisor/schedules/schedules.h"
 #include "supervisor/station.h"
@@ -126,6 +127,7 @@ static void on_imports(void *arg)
     if (o->phase == OBJECT_COLD || o->phase == OBJECT_GONE)
         return; /* the next start imports what is there */
     log_debug("object %s: what it imports has changed", o->id);
+    outage_forget_memory(o->outage);
     renew_soon(o);
 }
 

@@ -181,6 +181,12 @@ int cgroup_limit_cpu(const struct cgroups *groups, const char *name, uint64_t pe
     return put(root, name, version_of(root)->cpu, percent ? text : version_of(root)->no_limit);
 }
 
+int cgroup_idle_cpu(const struct cgroups *groups, const char *name, bool is_idle)
+{
+    const struct cgroup_root *root = cgroup_root_of(groups, CGROUP_CPU);
+    return root ? put_if_there(root, name, "cpu.idle", is_idle ? "1" : "0") : 0;
+}
+
 static const char *counts_file(const struct version *v, enum cgroup_part part)
 {
     switch (part) {
@@ -275,6 +281,7 @@ void cgroup_kill(const struct cgroups *groups, const char *name)
     const struct cgroup_root *processes = cgroup_root_of(groups, CGROUP_PROCESSES);
     const char *file = family ? version_of(family)->kill : NULL;
     cgroup_limit_cpu(groups, name, 0); /* to die takes time on a processor */
+    cgroup_idle_cpu(groups, name, false);
     if (file && put(family, name, file, "1") == 0)
         return;
     if (processes)

@@ -59,6 +59,8 @@ int cgroup_limit_memory(const struct cgroups *groups, const char *name, uint64_t
 int cgroup_limit_processes(const struct cgroups *groups, const char *name, uint64_t count);
 /* Of one processor, for all of it; 0: no limit. -ENOENT: the kernel has no such limit. */
 int cgroup_limit_cpu(const struct cgroups *groups, const char *name, uint64_t percent);
+/* Whether it gets a processor only when nobody else wants it; a kernel before 5.15 does nothing. */
+int cgroup_idle_cpu(const struct cgroups *groups, const char *name, bool is_idle);
 /* To be read with cgroup_refused() and closed; -errno. */
 int cgroup_refused_open(const struct cgroups *groups, const char *name);
 /* Processes and threads that were refused because of its limit; 0 when that is not known. */

@@ -19,7 +19,7 @@
 #define PAUSE_NS (1 * NS_PER_S) /* in which stacks are dumped and, mostly, their process killed */
 enum {
     LOOK_DROPS = THROTTLE_DROPS / 10, /* a look costs more than to drop a line */
-    OUTPUT_PART = 10,                 /* one that goes on fills it, throttled as it is */
+    OUTPUT_PART = 10,                 /* little enough to be filled with 1 % of a processor */
 };
 
 static struct {
@@ -42,11 +42,27 @@ static void name_of(const struct worker *w, char name[CGROUP_NAME_SIZE])
     sweeper_group_name(name, w->station->boot, w->ref.generation);
 }
 
-static int set_quota(const struct worker *w, uint64_t percent)
+/*
+ * One that fills its memory also yields to everybody. One that forks does not: it would wait for a
+ * processor with locks of the kernel in its hands.
+ */
+static int hold(const struct worker *w, uint64_t percent)
 {
     char name[CGROUP_NAME_SIZE];
     name_of(w, name);
-    return cgroup_limit_cpu(groups_of(w), name, percent);
+    int err = cgroup_limit_cpu(groups_of(w), name, percent);
+    if (!err && w->family.throttle.rule.reason == THROTTLE_MEMORY)
+        err = cgroup_idle_cpu(groups_of(w), name, true);
+    return err;
+}
+
+static int release(const struct worker *w)
+{
+    char name[CGROUP_NAME_SIZE];
+    name_of(w, name);
+    int err = cgroup_idle_cpu(groups_of(w), name, false);
+    int err_of_quota = cgroup_limit_cpu(groups_of(w), name, 0);
+    return err ? err : err_of_quota;
 }
 
 /* --- begin and end --- */
@@ -83,9 +99,10 @@ static void say_begin(const struct worker *w)
 static void begin(struct worker *w, uint64_t percent)
 {
     struct throttle *t = &w->family.throttle;
-    int err = set_quota(w, percent);
+    int err = hold(w, percent);
     if (err) {
         log_warn("%s cannot be throttled: %s", w->object->id, strerror(-err));
+        release(w); /* it would fail as this did */
         t->rule = (struct throttle_rule){0};
         t->is_over = true;
         return;
@@ -99,7 +116,7 @@ static void begin(struct worker *w, uint64_t percent)
 
 static void lift(struct worker *w)
 {
-    int err = set_quota(w, 0);
+    int err = release(w);
     total.now--;
     loop_timer_cancel(&w->family.throttle.timer);
     if (err && err != -ENOENT)
@@ -139,8 +156,8 @@ void throttle_look(struct worker *w)
         .now_ns = now_ns,
         .percent = w->station->config.throttled_cpu,
         .counts = {[THROTTLE_PROCESSES] = refused(w),
-                   [THROTTLE_OUTPUT] = t->dropped + t->waits,
-                   [THROTTLE_MEMORY] = t->deaths,
+                   [THROTTLE_OUTPUT] = t->output,
+                   [THROTTLE_MEMORY] = t->serves ? t->deaths : 0,
                    [THROTTLE_KILLED] = w->family.kills.counted},
     };
     switch (throttle_rule_step(&t->rule, &seen)) {
@@ -165,14 +182,19 @@ static void on_time(void *arg)
 void throttle_dropped(struct worker *w, uint64_t lines)
 {
     struct throttle *t = &w->family.throttle;
-    t->dropped += lines;
-    if (!t->rule.reason && t->dropped - t->rule.seen[THROTTLE_OUTPUT] >= LOOK_DROPS)
+    t->output += lines;
+    if (!t->rule.reason && t->output - t->rule.seen[THROTTLE_OUTPUT] >= LOOK_DROPS)
         throttle_look(w);
 }
 
-void throttle_waits(struct worker *w)
+void throttle_waits(struct worker *w, uint64_t wait_ns)
 {
-    w->family.throttle.waits += w->family.throttle.rule.reason != THROTTLE_NONE;
+    struct throttle *t = &w->family.throttle;
+    if (t->rule.reason != THROTTLE_OUTPUT)
+        return;
+    t->waited_ns += wait_ns;
+    t->output += t->waited_ns / NS_PER_S;
+    t->waited_ns %= NS_PER_S;
 }
 
 /* Only of the source that it runs: another one is not to blame. */
@@ -181,13 +203,13 @@ void throttle_born(struct worker *w)
     const struct object *o = w->object;
     bool is_same = o->accepted && !w->is_test &&
                    memcmp(&o->accepted->hash, &w->source_hash, sizeof(w->source_hash)) == 0;
-    w->family.throttle.deaths_before = is_same ? o->outage->memory_deaths : 0;
+    w->family.throttle.deaths = is_same ? outage_memory_deaths(o->outage) : 0;
 }
 
 void throttle_serves(struct worker *w)
 {
     struct throttle *t = &w->family.throttle;
-    t->deaths = t->deaths_before;
+    t->serves = true;
     if (t->deaths)
         throttle_look(w);
 }

@@ -24,26 +24,27 @@ struct throttle {
     struct loop_timer timer;  /* runs while it is throttled */
     int refused_fd;           /* of its group; negative: not opened, or there is none */
     bool has_looked;          /* that was tried */
-    uint64_t dropped;         /* lines */
-    uint64_t waits;           /* while throttled, for its output to be read */
-    uint64_t deaths_before;   /* by memory, in a row, of its object before it was born */
-    uint64_t deaths;          /* the same, once it serves */
+    uint64_t output;          /* lines dropped, and seconds that it waited while throttled */
+    uint64_t waited_ns;       /* of the second that has begun */
+    uint64_t deaths;          /* by memory, in a row, of its object before it was born */
+    bool serves;              /* deaths count */
     uint64_t percent;         /* that it is throttled to */
     uint64_t paused_until_ns; /* it is not throttled before */
     bool is_over;             /* it is being ended, or cannot be throttled */
 };
 
 void throttle_init(struct throttle *throttle);
-/* It is about to start, which is not to be slow, and takes its first turn. From then on one whose
- * object keeps dying of its memory is throttled. */
+/* It is about to start, at full speed: notes how its object died before. */
 void throttle_born(struct worker *w);
+/* It is about to take its first turn: one whose object keeps dying of its memory is throttled. */
 void throttle_serves(struct worker *w);
 void throttle_look(struct worker *w);
 /* It printed or logged so many lines that were dropped. */
 void throttle_dropped(struct worker *w, uint64_t lines);
-/* It printed throttle_output_max(), and no more is read for a while. */
-void throttle_waits(struct worker *w);
-/* Its stacks are asked for, which takes a processor. Then it is killed, or has answered in time. */
+/* It printed throttle_output_max(): no more of it is read for so long. */
+void throttle_waits(struct worker *w, uint64_t wait_ns);
+/* Its stacks are asked for, which takes a processor. Then it is killed, or has answered in time;
+ * only something new throttles it again. */
 void throttle_pause(struct worker *w);
 /* Bytes of its output that are read in a second: log.output_max, or a tenth of it. */
 uint64_t throttle_output_max(const struct worker *w);

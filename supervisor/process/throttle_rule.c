@@ -49,20 +49,33 @@ static enum throttle_reason enough_of(const struct throttle_rule *rule)
     return THROTTLE_NONE;
 }
 
+/* One that went on again soon after its end has to be calm for twice as long. */
+static uint64_t calm_of(const struct throttle_rule *rule, enum throttle_reason reason,
+                        uint64_t now_ns)
+{
+    bool is_again = rule->ended_ns && now_ns - rule->ended_ns < THROTTLE_AGAIN_NS;
+    uint64_t calm_ns = is_again ? 2 * rule->calm_ns : 0;
+    if (calm_ns > THROTTLE_CALM_MAX_NS)
+        calm_ns = THROTTLE_CALM_MAX_NS;
+    return calm_ns > reasons[reason].calm_ns ? calm_ns : reasons[reason].calm_ns;
+}
+
 enum throttle_step throttle_rule_step(struct throttle_rule *rule, const struct throttle_seen *seen)
 {
     roll_window(rule, seen->now_ns);
     if (take_counts(rule, seen))
         rule->trouble_ns = seen->now_ns;
     if (rule->reason) {
-        if (seen->percent && seen->now_ns - rule->trouble_ns < reasons[rule->reason].calm_ns)
+        if (seen->percent && seen->now_ns - rule->trouble_ns < rule->calm_ns)
             return THROTTLE_KEEP;
         rule->reason = THROTTLE_NONE;
+        rule->ended_ns = seen->now_ns;
         return THROTTLE_END;
     }
     enum throttle_reason reason = seen->percent ? enough_of(rule) : THROTTLE_NONE;
     if (!reason)
         return THROTTLE_KEEP;
+    rule->calm_ns = calm_of(rule, reason, seen->now_ns);
     rule->reason = reason;
     rule->since_ns = seen->now_ns;
     return THROTTLE_BEGIN;

@@ -7,6 +7,7 @@
 #include "supervisor/objects/object.h"
 #include "supervisor/process/family.h"
 #include "supervisor/process/nursery.h"
+#include "supervisor/process/worker_output.h"
 #include "supervisor/process/worker_private.h"
 #include "supervisor/station.h"
 
@@ -123,6 +124,7 @@ void worker_exited(struct worker *w, int wait_status, const struct rusage *usage
     if (w->blame != WORKER_BLAME_PROTOCOL)
         receive_rest(w);
     worker_read_output(w);
+    worker_output_close(w); /* a line without an end is in its log before its death is */
     family_bury(w, wait_status);
     table->hooks.dead(w, wait_status);
     worker_slot_free(w);

@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 enum {
-    OUTPUT_CHUNK = 8 * 1024, /* whoever prints takes the loop's time in small pieces */
+    OUTPUT_CHUNK = 4 * 1024,        /* whoever prints takes the loop's time in small pieces */
+    OUTPUT_AHEAD_MAX = 1024 * 1024, /* the largest pipe of an ordinary user */
     WINDOWS_PER_S = 100,
 };
 #define WINDOW_NS (NS_PER_S / WINDOWS_PER_S)
@@ -59,10 +60,10 @@ static void count_bytes(struct worker *w, size_t bytes)
     uint64_t second = throttle_output_max(w);
     if (w->output_bytes < second / WINDOWS_PER_S)
         return;
-    throttle_waits(w);
+    uint64_t wait_ns = w->output_bytes * NS_PER_S / second;
+    throttle_waits(w, wait_ns);
     watch_streams(w, 0);
-    loop_timer_set(w->station->loop, &w->output_window, w->output_bytes * NS_PER_S / second,
-                   on_window, w);
+    loop_timer_set(w->station->loop, &w->output_window, wait_ns, on_window, w);
 }
 
 /* One read: how many bytes; 0 when there is nothing now, or ever. */
@@ -114,12 +115,14 @@ int worker_output_watch(struct worker *w)
     return 0;
 }
 
-/* What is printed meanwhile is not waited for. */
+/* Not what is printed meanwhile: whoever goes on would hold the loop. */
 static void read_printed(struct worker *w, int i)
 {
     int printed;
     if (w->output_fd[i] < 0 || ioctl(w->output_fd[i], FIONREAD, &printed) < 0)
         return;
+    if (printed > OUTPUT_AHEAD_MAX)
+        printed = OUTPUT_AHEAD_MAX;
     while (printed > 0) {
         size_t bytes = read_chunk(w, i);
         if (bytes == 0)

@@ -203,7 +203,7 @@ def test_deaths_of_replicas_count_too(station):
     for _ in range(2):
         wait_until(lambda: len(metadata(station, "hoard")["worker"]["all"]) == 2)
         assert station.post("/objects/hoard").json()["limit"] == "memory_mb"
-    wait_until(lambda: station.metric("objectd_throttles_total") == 1)
+    wait_until(lambda: station.metric("objectd_throttles_total") >= 1)
 
 
 @pytest.mark.skipif(SANITIZED, reason="ASan ends a process that gets no memory")
@@ -425,12 +425,11 @@ def test_less_is_read_of_who_is_throttled(station):
     call.start()
     wait_until(lambda: throttled(station) == {"prints": "output"})
     until.touch()
-    newest = "/objects/prints?logs=true&limit=1"
-    wait_until(lambda: station.get(newest).json()["logs"][0].get("message", "")[:1] == "x")
-    lines_come(station, 110)
+    log = station.data / "logs" / "prints" / "log.tsv"
+    wait_until(lambda: log.exists() and b"\txxx" in log.read_bytes())
     begun = time.monotonic()
-    lines_come(station, 160)
-    assert time.monotonic() - begun > 0.8  # 160,000 bytes at a tenth of 1 MiB a second
+    lines_come(station, 350)
+    assert time.monotonic() - begun > 2.5  # 350,000 bytes at a tenth of 1 MiB a second
     assert throttled(station) == {"prints": "output"}
     assert station.metric("objectd_throttles_total") == 1
     end.touch()

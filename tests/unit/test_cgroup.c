@@ -409,10 +409,16 @@ START_TEST(limits_the_processor)
     file(quotas[_i].file, "\n");
     ck_assert_int_eq(cgroup_limit_cpu(&groups, "g", 10), 0);
     check_begins(quotas[_i].file, quotas[_i].limited);
+    ck_assert_int_eq(cgroup_idle_cpu(&groups, "g", true), 0); /* a kernel without */
+    file("g/cpu.idle", "0\n");
+    ck_assert_int_eq(cgroup_idle_cpu(&groups, "g", true), 0);
+    check_begins("g/cpu.idle", "1");
     cgroup_kill(&groups, "g"); /* dying needs a processor */
     check_begins(quotas[_i].file, quotas[_i].not_limited);
+    check_begins("g/cpu.idle", "0");
     groups.count = 0;
     ck_assert_int_eq(cgroup_limit_cpu(&groups, "g", 10), 0); /* no such part: nothing */
+    ck_assert_int_eq(cgroup_idle_cpu(&groups, "g", true), 0);
 }
 END_TEST
 

@@ -10,10 +10,12 @@
 #define START       (5000 * S) /* a machine that is up for a while */
 #define CALM        THROTTLE_CALM_NS
 #define MEMORY_CALM THROTTLE_MEMORY_CALM_NS
+#define CALM_MAX    THROTTLE_CALM_MAX_NS
+#define AGAIN       THROTTLE_AGAIN_NS
 #define ALL         THROTTLE_REFUSALS
 #define LINES       THROTTLE_DROPS
 
-enum { LOOKS_MAX = 8 };
+enum { LOOKS_MAX = 10 };
 
 struct look {
     uint64_t at_ns;
@@ -80,6 +82,27 @@ static const struct {
       {1 + CALM, ALL, 0, 0, END},
       {2 + CALM, 2 * ALL - 1, 0, 0, KEEP(NONE)},
       {3 + CALM, 2 * ALL, 0, 0, BEGIN(PROCESSES)}}},
+    {"soon again, and it takes twice as long",
+     {{1, ALL, 0, 0, BEGIN(PROCESSES)},
+      {1 + CALM, ALL, 0, 0, END},
+      {CALM + AGAIN, 2 * ALL, 0, 0, BEGIN(PROCESSES)},
+      {CALM + AGAIN + 2 * CALM - 1, 2 * ALL, 0, 0, KEEP(PROCESSES)},
+      {CALM + AGAIN + 2 * CALM, 2 * ALL, 0, 0, END}}},
+    {"not so soon, and it does not",
+     {{1, ALL, 0, 0, BEGIN(PROCESSES)},
+      {1 + CALM, ALL, 0, 0, END},
+      {1 + CALM + AGAIN, 2 * ALL, 0, 0, BEGIN(PROCESSES)},
+      {1 + CALM + AGAIN + CALM, 2 * ALL, 0, 0, END}}},
+    {"at most so long",
+     {{1, 0, 0, 2, BEGIN(MEMORY)},
+      {1 + MEMORY_CALM, 0, 0, 2, END},
+      {2 + MEMORY_CALM, 0, 0, 4, BEGIN(MEMORY)},
+      {2 + 3 * MEMORY_CALM, 0, 0, 4, END},
+      {3 + 3 * MEMORY_CALM, 0, 0, 6, BEGIN(MEMORY)},
+      {3 + 7 * MEMORY_CALM, 0, 0, 6, END},
+      {4 + 7 * MEMORY_CALM, 0, 0, 8, BEGIN(MEMORY)},
+      {3 + 7 * MEMORY_CALM + CALM_MAX, 0, 0, 8, KEEP(MEMORY)},
+      {4 + 7 * MEMORY_CALM + CALM_MAX, 0, 0, 8, END}}},
     {"switched off it never begins",
      {{1, 9 * ALL, LINES, 9, THROTTLE_KEEP, THROTTLE_NONE, OFF, 0}}},
     {"switched off it ends at once",
