@@ -2,7 +2,7 @@
 /*
  * sweeper_process - objectd-sweeper itself: families to be ended, one after the other and again
  * until each is gone, until the supervisor closes the socket or dies; then all that is left.
- * Single- threaded. Started as `objectd-sweeper FORMAT LEVEL BOOT MARK PARENT
+ * Single-threaded. Started as `objectd-sweeper FORMAT LEVEL BOOT MARK PARENT
  * [VERSION:PARTS:PATH]...`.
  */
 #include "common/channel.h"
